@@ -1,0 +1,37 @@
+# `make repro` and `make test` work in a fresh clone; the set-up is done once and again only when pyproject.toml changes.
+PYTHON ?= python3
+BIN := .venv/bin
+REAL ?= ../shared
+SETS ?= birds,butterflies,flowers,food,monkeys
+
+.PHONY: repro test slow lint real clean
+
+repro: .venv/ready
+	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
+	@cat out/report/results.txt
+
+test: .venv/ready
+	$(BIN)/pytest -q
+
+slow: .venv/ready
+	$(BIN)/pytest -q -m "slow and not gpu"
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# The photograph sets below $(REAL)/real with the MobileNetV2 of $(REAL)/weights; changes `run:` and `paths:` in params.yaml.
+real: .venv/ready
+	$(BIN)/python stages/select_real.py $(REAL) $(SETS)
+	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
+	@cat out/report/results.txt
+
+.venv/ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("udta needs Python 3.11 or newer, $(PYTHON) is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[repro,parquet,dev]'
+	touch .venv/ready
+
+clean:
+	rm -rf out stores .venv

@@ -1,0 +1,60 @@
+"""udta: extract a frozen backbone's features once, train any number of thin adapters from them in seconds.
+
+The library is what the verbs of the command call. Names are loaded on first use, so `import udta` is quick and
+`udta --help` does not wait for torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from udta.backbones import Backbone, build_backbone, list_taps
+    from udta.errors import UdtaError
+    from udta.evaluation import evaluate
+    from udta.extraction import extract
+    from udta.loader import Batch, FeatureLoader
+    from udta.prediction import predict
+    from udta.store import Store, open_store
+    from udta.training import train
+
+__all__ = [
+    "Backbone",
+    "Batch",
+    "FeatureLoader",
+    "Store",
+    "UdtaError",
+    "build_backbone",
+    "evaluate",
+    "extract",
+    "list_taps",
+    "open_store",
+    "predict",
+    "train",
+]
+
+_HOME = {
+    "Backbone": "backbones",
+    "Batch": "loader",
+    "FeatureLoader": "loader",
+    "Store": "store",
+    "UdtaError": "errors",
+    "build_backbone": "backbones",
+    "evaluate": "evaluation",
+    "extract": "extraction",
+    "list_taps": "backbones",
+    "open_store": "store",
+    "predict": "prediction",
+    "train": "training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'udta' has no attribute {name!r}")
+    return getattr(import_module(f"udta.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,172 @@
+"""What every adapter is: a small module from stored taps to logits, with declared options and a default recipe.
+
+An adapter knows nothing of backbones or images. It is built from the shapes of the taps it may read, says which of them it
+does read (`taps_used`, so that a loader reads nothing else), and is rebuilt from `options`, which are plain JSON.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar
+
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor, nn
+
+from udta.errors import AdapterError, ConfigError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How an adapter is trained when nothing else is asked.
+
+    `lr` is the peak of a one-cycle schedule, `weight_decay` is decoupled (AdamW), `mixup` is the parameter of the symmetric
+    Beta distribution that feature maps are mixed with (0 turns it off), `clip` bounds the norm of the whole gradient.
+    """
+
+    epochs: int
+    batch_size: int = 64
+    lr: float = 1e-3
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.1
+    mixup: float = 0.0
+    clip: float = 1.0
+
+    def override(self, changes: Mapping[str, Any]) -> Recipe:
+        """The same recipe with some fields replaced.
+
+        Raises:
+            ConfigError: unknown fields or impossible values; every problem is listed.
+        """
+        limits = {"epochs": (1, 10_000), "batch_size": (2, 65_536), "label_smoothing": (0, 0.99)}
+        names = [field.name for field in fields(self)]
+        problems = [f"a recipe has no {name!r}: {did_you_mean(name, names)}" for name in changes if name not in names]
+        for name, value in changes.items():
+            low, high = limits.get(name, (0, math.inf))
+            if name in names and not (isinstance(value, int | float) and low <= value <= high):
+                problems.append(f"recipe: {name} is {value!r}, but it is a number from {low} to {high}")
+        if problems:
+            raise ConfigError(problems)
+        return replace(self, **changes)
+
+
+class AdapterOptions(BaseModel):
+    """Base of every adapter's options: unknown names are refused, values are checked, all of them are JSON."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Adapter(nn.Module, ABC):
+    """A module `dict[tap, Tensor] -> logits` that never sends a gradient into the features.
+
+    Args:
+        taps: the shape of one view of one sample by tap, in execution order: `[C]`, `[C, H, W]` or `[T, D]`; the last one is
+            the deepest.
+        n_classes: width of the logits, at least 2.
+        **options: fields of `options_type`, as JSON values.
+
+    Raises:
+        ConfigError: unknown or wrong options, no taps, taps of another rank or fewer than two classes; every problem is listed.
+    """
+
+    name: ClassVar[str]
+    recipe: ClassVar[Recipe]
+    options_type: ClassVar[type[AdapterOptions]] = AdapterOptions
+
+    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
+        super().__init__()
+        problems = [*_shape_problems(taps), *_option_problems(type(self), options)]
+        if n_classes < 2:
+            problems.append(f"adapter {self.name!r}: {n_classes} class(es): a classifier needs at least two")
+        if problems:
+            raise ConfigError(problems)
+        self.settings = self.options_type(**options)
+        self.taps = {tap: tuple(shape) for tap, shape in taps.items()}
+        self.n_classes = n_classes
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Every option with its value, as JSON: enough, with taps and classes, to build this adapter again."""
+        return self.settings.model_dump(mode="json")
+
+    @property
+    @abstractmethod
+    def taps_used(self) -> tuple[str, ...]:
+        """The taps that `forward` reads, in execution order."""
+
+    @abstractmethod
+    def logits(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch classes"]:
+        """From float32 features that carry no gradient history."""
+
+    def forward(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch classes"]:
+        """Logits, float32, from features of any float dtype; taps that are not used are ignored.
+
+        Raises:
+            AdapterError: a tap is missing or has another shape than the adapter was built for.
+        """
+        for tap in self.taps_used:
+            if tap not in features:
+                raise AdapterError(f"adapter {self.name!r} reads tap {tap!r}: {did_you_mean(tap, features)}")
+            if tuple(features[tap].shape[1:]) != self.taps[tap]:
+                raise AdapterError(
+                    f"adapter {self.name!r} was built for tap {tap!r} of shape {list(self.taps[tap])},"
+                    f" these features have {list(features[tap].shape[1:])}"
+                )
+        return self.logits({tap: features[tap].detach().float() for tap in self.taps_used})
+
+    @property
+    def n_parameters(self) -> int:
+        """How many numbers training changes."""
+        return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+
+def channels(shape: tuple[int, ...]) -> int:
+    """Length of the vector at one position of a tap of this shape: C of `[C]` and `[C, H, W]`, D of `[T, D]`."""
+    return shape[1] if len(shape) == 2 else shape[0]
+
+
+def n_positions(shape: tuple[int, ...]) -> int:
+    """How many vectors a tap of this shape holds for one sample."""
+    return {1: 1, 2: shape[0]}.get(len(shape), math.prod(shape[1:]))
+
+
+def positions(feature: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch position channels"]:
+    """Any tap as a set of vectors: the cells of a map, the tokens of a sequence, or the one vector itself."""
+    if feature.ndim == 4:
+        return feature.flatten(2).transpose(1, 2)
+    return feature if feature.ndim == 3 else feature.unsqueeze(1)
+
+
+def average(feature: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch channels"]:
+    """First-order pooling: the mean over positions."""
+    return positions(feature).mean(dim=1)
+
+
+def _shape_problems(taps: Mapping[str, tuple[int, ...]]) -> list[str]:
+    if not taps:
+        return ["an adapter needs at least one tap, none was given"]
+    return [
+        f"tap {tap!r} has shape {list(shape)}: an adapter reads [C], [T, D] or [C, H, W], with no empty axis"
+        for tap, shape in taps.items()
+        if len(shape) not in (1, 2, 3) or min(shape) < 1
+    ]
+
+
+def _option_problems(adapter: type[Adapter], options: Mapping[str, Any]) -> list[str]:
+    try:
+        adapter.options_type(**options)
+    except ValidationError as error:
+        return [_option_problem(adapter, detail["type"], detail["loc"], detail["msg"]) for detail in error.errors()]
+    return []
+
+
+def _option_problem(adapter: type[Adapter], kind: str, where: tuple[int | str, ...], message: str) -> str:
+    option = ".".join(str(part) for part in where)
+    if kind != "extra_forbidden":
+        return f"adapter {adapter.name!r}, option {option!r}: {message}"
+    valid = adapter.options_type.model_fields
+    hint = did_you_mean(option, valid) if valid else "it has none"
+    return f"adapter {adapter.name!r} has no option {option!r}: {hint}"

@@ -1,0 +1,38 @@
+"""The multi-layer linear probe: standardised averages of every tap side by side, one linear layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from udta.adapters.base import Adapter, Recipe, average, channels
+from udta.adapters.linear import LinearProbe
+
+
+class ConcatLinear(Adapter):
+    """`concat_linear`: the averages of all taps -> standardisation -> linear (as Head2Toe without its selection step).
+
+    Source: Evci et al. 2022, "Head2Toe: Utilizing Intermediate Representations for Better Transfer Learning",
+    arXiv 2201.03529, section 3.
+    """
+
+    name: ClassVar[str] = "concat_linear"
+    recipe: ClassVar[Recipe] = Recipe(epochs=40)
+
+    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
+        super().__init__(taps, n_classes, **options)
+        self.probe = LinearProbe(sum(channels(shape) for shape in self.taps.values()), n_classes)
+
+    @property
+    def taps_used(self) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(self.taps)
+
+    def logits(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch classes"]:
+        """From every tap."""
+        logits: Tensor = self.probe(torch.cat([average(features[tap]) for tap in self.taps_used], dim=1))
+        return logits

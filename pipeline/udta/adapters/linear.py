@@ -1,0 +1,57 @@
+"""The linear probe: standardised average of the last tap, one linear layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from udta.adapters.base import Adapter, Recipe, average, channels
+
+
+class LinearProbe(nn.Module):
+    """Standardise every feature over the batch, then one linear layer that starts at zero, that is at uniform logits.
+
+    The standardisation has no learned scale: a scale beside a linear layer would only weaken its weight decay.
+    """
+
+    def __init__(self, n_features: int, n_classes: int) -> None:
+        super().__init__()
+        self.standardise = nn.BatchNorm1d(n_features, affine=False)
+        self.classify = zero_linear(n_features, n_classes)
+
+    def forward(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch classes"]:
+        """Logits."""
+        logits: Tensor = self.classify(self.standardise(features))
+        return logits
+
+
+def zero_linear(n_features: int, n_classes: int) -> nn.Linear:
+    """A linear layer whose weight and bias start at zero; the gradient of a softmax loss with respect to them does not."""
+    layer = nn.Linear(n_features, n_classes)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Linear(Adapter):
+    """`linear`: the last tap's average -> standardisation -> linear. The reference that every adapter is compared with."""
+
+    name: ClassVar[str] = "linear"
+    recipe: ClassVar[Recipe] = Recipe(epochs=40)
+
+    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
+        super().__init__(taps, n_classes, **options)
+        self.probe = LinearProbe(channels(self.taps[self.taps_used[0]]), n_classes)
+
+    @property
+    def taps_used(self) -> tuple[str, ...]:
+        """The deepest tap alone."""
+        return (list(self.taps)[-1],)
+
+    def logits(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch classes"]:
+        """From the deepest tap."""
+        logits: Tensor = self.probe(average(features[self.taps_used[0]]))
+        return logits

@@ -1,0 +1,85 @@
+"""UDTA, the unidirectional thin adapter: thin second-order pooling of middle taps beside a linear path on the last one.
+
+The paper (arXiv 2203.10463) fixes the idea: outputs of several layers of a frozen backbone go in, nothing goes back, and what
+comes out complements the backbone's own features. The blocks here are our own design, chosen by measurement; see docs/udta.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from udta.adapters.base import Adapter, AdapterOptions, Recipe, average, channels, n_positions, positions
+from udta.adapters.covariance import CovariancePool
+from udta.adapters.linear import LinearProbe
+from udta.errors import ConfigError, did_you_mean
+
+
+class UdtaOptions(AdapterOptions):
+    """Options of `udta`.
+
+    `width`: channels after the thin reduction of a second-order tap (never more than it has).
+    `second_order`: the taps that are pooled so; None takes every map and token tap but the last tap.
+    """
+
+    width: int = Field(default=64, ge=2, le=512)
+    second_order: list[str] | None = None
+
+
+class Udta(Adapter):
+    """`udta`: logits = linear(average of the last tap) + sum over middle taps of linear(sqrt-covariance of a thin reduction).
+
+    Every linear layer starts at zero, so the adapter starts as the linear probe does, and each part learns only what the others
+    leave. A middle tap that is a vector has no covariance; it joins the linear path.
+    """
+
+    name: ClassVar[str] = "udta"
+    recipe: ClassVar[Recipe] = Recipe(epochs=40)
+    options_type: ClassVar[type[AdapterOptions]] = UdtaOptions
+    settings: UdtaOptions
+
+    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
+        super().__init__(taps, n_classes, **options)
+        self.second_order = self._choose()
+        vectors = [tap for tap, shape in self.taps.items() if n_positions(shape) == 1]
+        self.linear_taps = [tap for tap in self.taps if tap in vectors or tap == list(self.taps)[-1]]
+        self.probe = LinearProbe(sum(channels(self.taps[tap]) for tap in self.linear_taps), n_classes)
+        pools = [
+            CovariancePool(channels(self.taps[tap]), min(self.settings.width, channels(self.taps[tap])))
+            for tap in self.second_order
+        ]
+        # Lists, because a module dictionary refuses the dots of tap names.
+        self.pools = nn.ModuleList(pools)
+        self.heads = nn.ModuleList(LinearProbe(pool.n_features, n_classes) for pool in pools)
+
+    @property
+    def taps_used(self) -> tuple[str, ...]:
+        """The linear path's and the second-order ones."""
+        return tuple(tap for tap in self.taps if tap in self.linear_taps or tap in self.second_order)
+
+    def logits(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch classes"]:
+        """The sum over all parts."""
+        import torch
+
+        logits: Tensor = self.probe(torch.cat([average(features[tap]) for tap in self.linear_taps], dim=1))
+        for tap, pool, head in zip(self.second_order, self.pools, self.heads, strict=True):
+            logits = logits + head(pool(positions(features[tap])))
+        return logits
+
+    def _choose(self) -> list[str]:
+        able = [tap for tap, shape in self.taps.items() if n_positions(shape) > 1]
+        asked = self.settings.second_order
+        if asked is None:
+            return [tap for tap in able if tap != list(self.taps)[-1]]
+        problems = [
+            f"adapter 'udta', option 'second_order': {tap!r} is no tap with positions: {did_you_mean(tap, able)}"
+            for tap in asked
+            if tap not in able
+        ]
+        if problems:
+            raise ConfigError(problems)
+        return [tap for tap in able if tap in asked]

@@ -1,0 +1,21 @@
+"""Frozen backbones: building them, naming their taps, running them for features."""
+
+from udta.backbones.backbone import Backbone, InputSpec
+from udta.backbones.build import build_backbone
+from udta.backbones.compute import resolve_compute, resolve_device
+from udta.backbones.forward import TapForward
+from udta.backbones.taps import TapInfo, TapRequest, list_taps, parse_taps, resolve_taps
+
+__all__ = [
+    "Backbone",
+    "InputSpec",
+    "TapForward",
+    "TapInfo",
+    "TapRequest",
+    "build_backbone",
+    "list_taps",
+    "parse_taps",
+    "resolve_compute",
+    "resolve_device",
+    "resolve_taps",
+]

@@ -1,0 +1,83 @@
+"""A backbone: a frozen module, the content hashes that identify it, and the input it expects."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from udta.errors import BackboneError
+
+_SHOWN = 3
+_BYTES = torch.uint8
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What the backbone wants to see: the evaluation transform, then (x / 255 - mean) / std for each of RGB.
+
+    The default is that of torchvision's ImageNet networks.
+    """
+
+    evaluate: str = "resize(256)|centre_crop(224)"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """`module` in evaluation mode without trainable parameters; `factory` is the canonical text it was built from.
+
+    `source` says where it can be found again (`backbone`, `weights`); it is a hint and identifies nothing.
+    """
+
+    module: nn.Module
+    factory: str
+    input: InputSpec = InputSpec()
+    source: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def architecture(self) -> str:
+        """SHA-256 of the module tree with its hyperparameters, as its `repr` prints them."""
+        printed = re.sub(r" at 0x[0-9a-f]+", "", repr(self.module))
+        return hashlib.sha256(printed.encode()).hexdigest()
+
+    @property
+    def weights(self) -> str:
+        """SHA-256 over name, dtype, shape and bytes of every parameter and buffer, sorted by name."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.module.state_dict().items()):
+            values = tensor.detach().cpu().contiguous()
+            digest.update(f"{name} {values.dtype} {list(values.shape)}\n".encode())
+            digest.update(values.flatten().view(dtype=_BYTES).numpy() if values.numel() else b"")
+        return digest.hexdigest()
+
+    def fingerprint_fields(self) -> dict[str, str]:
+        """Its part of a fingerprint."""
+        return {"factory": self.factory, "architecture": self.architecture, "weights": self.weights}
+
+    def check_frozen(self) -> None:
+        """Raises `BackboneError` if any module is in training mode or any parameter wants a gradient.
+
+        "Frozen" BatchNorm that went on counting is a classic (pytorch#86590, lightly#1438), and silent.
+        """
+        training = [name or "(root)" for name, module in self.module.named_modules() if module.training]
+        trainable = [name for name, parameter in self.module.named_parameters() if parameter.requires_grad]
+        problems = []
+        if training:
+            problems.append(f"{len(training)} module(s) in training mode ({_some(training)}): call .eval()")
+        if trainable:
+            problems.append(
+                f"{len(trainable)} trainable parameter(s) ({_some(trainable)}): call .requires_grad_(False)"
+            )
+        if problems:
+            raise BackboneError(f"backbone {self.factory} is not frozen: " + "; ".join(problems))
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

@@ -1,0 +1,110 @@
+"""Loading weights without ever running what is in the file."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+import torchvision.models
+from torch import Tensor, nn
+
+from udta.errors import WeightsError
+
+_SHOWN = 3
+# Training scripts wrap the state dict, and DataParallel prefixes its keys.
+_WRAPPERS = ("state_dict", "model", "model_state_dict")
+_PREFIX = "module."
+
+
+def torchvision_weights(backbone: str, weights: str) -> Any:
+    """The torchvision weight enum of this name, None if `weights` names something else."""
+    if ":" in backbone or Path(weights).is_file():
+        return None
+    return torchvision.models.get_model_weights(backbone).__members__.get(weights)
+
+
+def load_weights(module: nn.Module, weights: str, enum: Any = None) -> None:
+    """Fill every parameter and buffer of `module`, strictly.
+
+    Raises:
+        WeightsError: no such file or enum, a file that holds something else or would run code, keys or shapes that differ.
+    """
+    if enum is not None:
+        state, what = _download(enum), f"torchvision weights {weights}"
+    else:
+        state, what = _read(Path(weights)), weights
+    state = {name.removeprefix(_PREFIX): tensor for name, tensor in state.items()}
+    expected = module.state_dict()
+    problems = [
+        *_listing("missing in the file", expected.keys() - state.keys() - _counters(expected)),
+        *_listing("not in the backbone", state.keys() - expected.keys()),
+        *_listing(
+            "of another shape",
+            (
+                f"{name} {list(state[name].shape)} instead of {list(expected[name].shape)}"
+                for name in expected.keys() & state.keys()
+                if state[name].shape != expected[name].shape
+            ),
+        ),
+    ]
+    if problems:
+        raise WeightsError(
+            "\n".join([f"{what} does not fit this backbone; is it the weights of another network?", *problems])
+        )
+    module.load_state_dict(state, strict=False)
+
+
+def _read(path: Path) -> Mapping[str, Tensor]:
+    if not path.is_file():
+        raise WeightsError(
+            f"{path}: there is no such weights file, and no torchvision weights of this name for this backbone"
+        )
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        document = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "Unsupported" in str(error) or "GLOBAL" in str(error):
+            raise WeightsError(
+                f"{path}: refused, because loading it would run code that is in the file; save a plain state_dict: "
+                "torch.save(model.state_dict(), path)"
+            ) from error
+        raise WeightsError(f"{path}: not a weights file, or a damaged one") from error
+    except (safetensors.SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise WeightsError(f"{path}: not a weights file, or cut short ({error})") from error
+    return _state_dict(document, path)
+
+
+def _state_dict(document: object, path: Path) -> Mapping[str, Tensor]:
+    if isinstance(document, Mapping):
+        for wrapper in _WRAPPERS:
+            if isinstance(document.get(wrapper), Mapping):
+                return _state_dict(document[wrapper], path)
+        if document and all(isinstance(value, Tensor) for value in document.values()):
+            return document
+    raise WeightsError(f"{path}: holds {type(document).__name__}, not a state_dict of tensors")
+
+
+def _download(enum: Any) -> Mapping[str, Tensor]:
+    try:
+        state: Mapping[str, Tensor] = enum.get_state_dict(progress=False, check_hash=True)
+        return state
+    except OSError as error:
+        raise WeightsError(
+            f"torchvision weights {enum.name} cannot be downloaded ({error}); fetch {enum.url} elsewhere and give the file"
+        ) from error
+
+
+def _counters(state: Mapping[str, Tensor]) -> set[str]:
+    """BatchNorm's `num_batches_tracked`: old files lack it, and it has no effect in evaluation mode."""
+    return {name for name in state if name.endswith("num_batches_tracked")}
+
+
+def _listing(what: str, names: Iterable[str]) -> list[str]:
+    found = sorted(names)
+    more = ", ..." if len(found) > _SHOWN else ""
+    return [f"  {len(found)} key(s) {what}: {', '.join(found[:_SHOWN])}{more}"] if found else []

@@ -1,0 +1,78 @@
+"""What every verb shares: `--json`, the progress display, and helps that end in an example."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from tqdm import tqdm
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+on_error_option = click.option(
+    "--on-error",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    show_default=True,
+    help="An image that cannot be used: stop, or leave it out and record why.",
+)
+PATH = click.Path(path_type=Path)
+
+# Plain lines when piped: often enough to see that it lives, seldom enough for a log.
+_LINE_EVERY_S = 10.0
+
+
+def emit(as_json: bool, document: Any, text: str) -> None:
+    """Print the result: the document for machines, the text for people."""
+    click.echo(json.dumps(document, indent=2) if as_json else text)
+
+
+class ProgressDisplay:
+    """A bar on a terminal, plain lines elsewhere, both on standard error; use as a context, call with (done, total)."""
+
+    def __init__(self, unit: str) -> None:
+        self._unit = unit
+        self._bar: tqdm[Any] | None = None
+        self._started = self._printed = time.monotonic()
+
+    def __enter__(self) -> ProgressDisplay:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            self._bar.close()
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        """Show that `done` of `total` are done."""
+        if sys.stderr.isatty():
+            self._bar = self._bar or tqdm(total=total, unit=f" {self._unit}", file=sys.stderr)
+            self._bar.set_postfix_str(note)
+            self._bar.update(done - self._bar.n)
+            return
+        now = time.monotonic()
+        if now - self._printed >= _LINE_EVERY_S or done == total:
+            self._printed = now
+            rate = done / max(now - self._started, 1e-9)
+            left = f", {(total - done) / rate:.0f} s left" if done < total else ""
+            click.echo(f"{done}/{total} {self._unit}, {rate:.3g}/s{left}{' ' + note if note else ''}", err=True)
+
+
+def options_from(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """`name=value` arguments as a dictionary; values are JSON where they can be, text otherwise."""
+    result = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{pair!r} is not of the form name=value")
+        try:
+            result[name] = json.loads(value)
+        except ValueError:
+            result[name] = value
+    return result

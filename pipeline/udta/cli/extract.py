@@ -1,0 +1,68 @@
+"""`udta extract`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from udta.cli.common import PATH, ProgressDisplay, device_option, emit, json_option, on_error_option
+
+
+@click.command(
+    epilog="""\b
+Example:
+  udta extract photos --backbone resnet50 --weights resnet50.pth \\
+      --taps layer2,layer3=grid(14),layer4=avg --views 5 --out photos.zarr"""
+)
+@click.argument("images")
+@click.option("--backbone", required=True, help="A torchvision model name or package.module:factory?key=value.")
+@click.option("--weights", default="none", show_default=True, help="A file, a torchvision weight enum, or none.")
+@click.option(
+    "--taps", required=True, help="Modules to keep, each with an optional reducer: none, grid(n), avg, cls, tokens."
+)
+@click.option("--out", required=True, type=PATH, help="The store; an unfinished one is continued.")
+@click.option(
+    "--views", default=1, show_default=True, help="View 0 is the evaluation transform, the others are augmented."
+)
+@click.option(
+    "--format", "store_format", type=click.Choice(["zarr"]), default="zarr", show_default=True, help="Store engine."
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["float16", "float32"]),
+    default="float16",
+    show_default=True,
+    help="How features are stored.",
+)
+@click.option("--splits", type=PATH, help="CSV path,split; without it a seeded stratified 70/30 split.")
+@click.option(
+    "--compute",
+    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    default="auto",
+    show_default=True,
+    help="Arithmetic of the backbone.",
+)
+@device_option
+@on_error_option
+@click.option("--seed", default=0, show_default=True, help="Of the augmented views and the split.")
+@click.option(
+    "--transform", help="Replaces the backbone's evaluation transform, such as 'resize(256)|centre_crop(224)'."
+)
+@click.option(
+    "--augment", help="The transform of the other views, such as 'random_resized_crop(224,scale=0.35..1)|flip'."
+)
+@json_option
+def extract(images: str, store_format: str, out: Path, as_json: bool, **options: Any) -> None:
+    """Compute the features of IMAGES once and keep them in a store.
+
+    IMAGES is a folder with a sub-folder per class, or a CSV/Parquet file with columns path,label[,split]. Running the same
+    command again continues an interrupted extraction; a store made from something else is refused with the difference.
+    """
+    from udta.extraction import extract as run
+
+    assert store_format == "zarr"  # click admits nothing else
+    with ProgressDisplay("rows") as progress:
+        report = run(images, out=out, progress=progress, **options)
+    emit(as_json, report.to_json(), str(report))

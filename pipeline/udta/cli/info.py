@@ -1,0 +1,65 @@
+"""`udta info`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import click
+
+from udta.cli.common import PATH, emit, json_option
+
+
+@click.command(
+    epilog="""\b
+Example:
+  udta info photos.zarr"""
+)
+@click.argument("store", type=PATH)
+@json_option
+def info(store: Path, as_json: bool) -> None:
+    """Say what STORE holds: rows, splits, taps, views, what it was made from, and whether it is complete."""
+    from udta.extraction.report import stored_bytes
+    from udta.store import open_store
+
+    opened = open_store(store)
+    document: dict[str, Any] = {
+        "store": str(store),
+        "rows": len(opened),
+        "committed": opened.n_committed,
+        "complete": opened.complete,
+        "skipped": {str(opened.ids[row]): reason for row, reason in opened.skipped.items()},
+        "views": opened.n_views,
+        "block_rows": opened.layout.block_rows,
+        "classes": list(opened.classes),
+        "splits": dict(sorted(Counter(opened.splits.tolist()).items())),
+        "split_rule": opened.layout.split_rule,
+        "taps": [tap.to_json() for tap in opened.taps.values()],
+        "bytes": stored_bytes(store),
+        "fingerprint": {"sha256": opened.fingerprint.digest, **opened.fingerprint.fields},
+        "source": dict(opened.source),
+    }
+    emit(as_json, document, _text(document))
+
+
+def _text(document: dict[str, Any]) -> str:
+    state = "complete" if document["complete"] else f"UNFINISHED: {document['committed']} rows committed"
+    splits = ", ".join(f"{name} {count}" for name, count in document["splits"].items())
+    fingerprint = document["fingerprint"]
+    lines = [
+        f"{document['store']}: {document['rows']} rows x {document['views']} view(s), {document['bytes'] / 1e6:.1f} MB, {state}",
+        f"classes   {len(document['classes'])}: {', '.join(document['classes'][:8])}{', ...' * (len(document['classes']) > 8)}",
+        f"splits    {splits} ({document['split_rule']})",
+        *(
+            f"tap       {tap['name']} = {tap['reducer']} {'x'.join(map(str, tap['shape']))} {tap['dtype']}"
+            for tap in document["taps"]
+        ),
+        f"backbone  {fingerprint['backbone']['factory']}, weights sha256 {fingerprint['backbone']['weights'][:12]}...",
+        f"input     {fingerprint['input']['evaluate']}",
+        f"augment   {fingerprint['views']['augment']} (seed {fingerprint['views']['seed']})",
+        f"compute   {fingerprint['compute']}",
+        f"sha256    {fingerprint['sha256']}",
+    ]
+    lines += [f"skipped   {name}: {reason}" for name, reason in document["skipped"].items()]
+    return "\n".join(lines)

@@ -1,0 +1,48 @@
+"""The command group, and the one place where errors become messages and exit statuses."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+import click
+
+from udta.cli.evaluate import evaluate
+from udta.cli.extract import extract
+from udta.cli.info import info
+from udta.cli.predict import predict
+from udta.cli.taps import taps
+from udta.cli.train import train
+from udta.errors import UdtaError
+
+
+@click.group(epilog="Exit status: 0 done, 1 the work failed, 2 bad usage. `udta VERB --help` has an example.")
+@click.version_option(package_name="udta")
+def command() -> None:
+    """Extract a frozen backbone's features once, train any number of thin adapters from them."""
+
+
+# In the order of use.
+for verb in (taps, extract, info, train, evaluate, predict):
+    command.add_command(verb)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command and exit: a user's mistake ends in a message, never in a traceback."""
+    try:
+        status = command.main(arguments, prog_name="udta", standalone_mode=False) or 0
+    except click.exceptions.Abort:
+        click.echo("interrupted; committed blocks are kept, the same command continues", err=True)
+        status = 130
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except UdtaError as error:
+        click.echo(f"error: {error}", err=True)
+        status = error.exit_status
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(f"error: {where}{error.strerror or error}", err=True)
+        status = 1
+    sys.exit(status)

@@ -1,0 +1,55 @@
+"""`udta predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from udta.cli.common import PATH, ProgressDisplay, device_option, emit, json_option, on_error_option
+
+
+@click.command(
+    epilog="""\b
+Example:
+  udta predict new_photos --adapter runs/photos-udta --out predictions.csv
+  udta predict new_photos --adapter runs/species --adapter runs/habitat --out predictions.parquet"""
+)
+@click.argument("images")
+@click.option("--adapter", "adapters", required=True, multiple=True, type=PATH, help="A run folder; may be repeated.")
+@click.option("--out", required=True, type=PATH, help="A .csv or .parquet file.")
+@click.option("--backbone", help="Where the backbone is now; as it was at extraction by default.")
+@click.option("--weights", help="Where its weights are now.")
+@device_option
+@on_error_option
+@json_option
+def predict(
+    images: str,
+    adapters: tuple[Path, ...],
+    out: Path,
+    backbone: str | None,
+    weights: str | None,
+    device: str,
+    on_error: str,
+    as_json: bool,
+) -> None:
+    """Predict the class of every image in IMAGES: one pass of the backbone, any number of adapters.
+
+    The table has one line for each image and adapter: path, adapter, label, probability.
+    """
+    from udta.prediction import predict as run
+
+    with ProgressDisplay("images") as progress:
+        report = run(
+            images,
+            adapters=adapters,
+            out=out,
+            backbone=backbone,
+            weights=weights,
+            device=device,
+            on_error="skip" if on_error == "skip" else "fail",
+            progress=progress,
+        )
+    lines = [f"{report.out}: {report.images} image(s) x {len(report.adapters)} adapter(s)"]
+    lines += [f"skipped {name}: {reason}" for name, reason in report.skipped.items()]
+    emit(as_json, report.to_json(), "\n".join(lines))

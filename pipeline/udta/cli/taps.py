@@ -1,0 +1,50 @@
+"""`udta taps`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from udta.cli.common import emit, json_option
+
+
+@click.command(
+    epilog="""\b
+Example:
+  udta taps resnet50 --weights none
+  udta taps torchvision.models.quantization:mobilenet_v2?quantize=false --weights mobilenet_v2.pth"""
+)
+@click.argument("backbone")
+@click.option("--weights", default="none", show_default=True, help="A file, a torchvision weight enum, or none.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float16", "float32"]),
+    default="float16",
+    show_default=True,
+    help="As it would be stored.",
+)
+@json_option
+def taps(backbone: str, weights: str, dtype: str, as_json: bool) -> None:
+    """List every tappable module of BACKBONE: shape, default reducer, bytes per image as stored.
+
+    BACKBONE is a torchvision model name or package.module:factory. A star marks the recommended taps (the ends of the stages).
+    """
+    from udta.backbones import build_backbone, list_taps
+
+    found = list_taps(build_backbone(backbone, weights), dtype)
+    width = max(len(tap.name) for tap in found)
+    lines = [f"  {'tap':{width}}  {'module':24} {'output':>16}  {'stored':>22}  bytes/image"]
+    for tap in found:
+        star = "*" if tap.recommended else " "
+        stored = f"{tap.default_reducer} {_shape(tap.stored_shape)}"
+        lines.append(
+            f"{star} {tap.name:{width}}  {tap.kind:24} {_shape(tap.shape):>16}  {stored:>22}  {tap.bytes_per_image:>11,}"
+        )
+    recommended = ",".join(tap.name for tap in found if tap.recommended)
+    lines += ["", f"recommended: --taps {recommended}"]
+    emit(as_json, {"taps": [asdict(tap) for tap in found], "recommended": recommended}, "\n".join(lines))
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))

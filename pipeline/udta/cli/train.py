@@ -1,0 +1,66 @@
+"""`udta train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from udta.cli.common import PATH, ProgressDisplay, emit, json_option, options_from
+
+_RECIPE = ("epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "mixup")
+
+
+@click.command(
+    epilog="""\b
+Example:
+  udta train photos.zarr --adapter udta --out runs/photos-udta
+  udta train photos.zarr --adapter udta --option width=64 --epochs 20 --out runs/narrow"""
+)
+@click.argument("store", type=PATH)
+@click.option("--adapter", default="udta", show_default=True, help="udta, linear or concat_linear.")
+@click.option("--out", required=True, type=PATH, help="The run folder.")
+@click.option(
+    "--option", "pairs", multiple=True, metavar="NAME=VALUE", help="An option of the adapter; may be repeated."
+)
+@click.option("--seed", default=0, show_default=True, help="Of initial weights, order, views and mixup.")
+@click.option("--epochs", type=int, help="Passes over the training split.")
+@click.option("--batch-size", type=int, help="Rows a step.")
+@click.option("--lr", type=float, help="Peak of the one-cycle schedule.")
+@click.option("--weight-decay", type=float, help="Decoupled, as AdamW has it.")
+@click.option("--label-smoothing", type=float, help="Share of the target spread over all classes.")
+@click.option("--mixup", type=float, help="Beta parameter of feature mixup, 0 for none.")
+@click.option("--split", default="train", show_default=True, help="Rows to train on.")
+@click.option("--test-split", default="test", show_default=True, help="Rows to evaluate on.")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@json_option
+def train(store: Path, out: Path, pairs: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Train an adapter from STORE into a run folder: adapter.safetensors, metrics.json, history.csv.
+
+    What is not given comes from the adapter's own recipe.
+    """
+    from udta.training import train as run
+
+    recipe = {name: options.pop(name) for name in _RECIPE}
+    with ProgressDisplay("epochs") as progress:
+        report = run(
+            store,
+            out=out,
+            options=options_from(pairs),
+            recipe={name: value for name, value in recipe.items() if value is not None},
+            on_epoch=lambda result, epochs: progress(result.epoch, epochs, f"loss {result.loss:.3f}"),
+            **options,
+        )
+    metrics = report.metrics
+    figures = (
+        f"{metrics['top1']:.4f} top-1, {metrics['top1_views']:.4f} over all views of {metrics['n']} test samples"
+        if metrics
+        else ""
+    )
+    emit(
+        as_json,
+        {"run": str(out), **report.to_json()},
+        f"{out}: {report.adapter}, {report.parameters:,} parameters, {report.epochs} epochs on {report.train_samples} samples"
+        f" in {report.seconds:.1f} s" + (f"\n{figures}" if figures else ""),
+    )

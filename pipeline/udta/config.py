@@ -1,0 +1,147 @@
+"""`params.yaml`: what the stage graph builds. Every mistake in it is reported at once, with the nearest valid name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from udta.errors import ConfigError, did_you_mean
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Paths(_Table):
+    """Folders: `images` holds one for each dataset, `weights` the weight files, `out` and `stores` what is built."""
+
+    images: Path
+    weights: Path
+    out: Path
+    stores: Path
+
+
+class Run(_Table):
+    """What to build: keys of the tables `backbones`, `datasets` and `adapters`; `generate` lists datasets that are made here."""
+
+    generate: list[str] = []
+    backbones: list[str] = Field(min_length=1)
+    datasets: list[str] = Field(min_length=1)
+    adapters: list[str] = Field(min_length=1)
+
+
+class BackboneParams(_Table):
+    """One backbone with everything that decides its features; the fields are the options of `udta extract`."""
+
+    backbone: str
+    weights: str = "none"
+    taps: str
+    views: int = Field(default=1, ge=1)
+    transform: str | None = None
+    augment: str | None = None
+    dtype: Literal["float16", "float32"] = "float16"
+    compute: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: str = "auto"
+    on_error: Literal["fail", "skip"] = "fail"
+    seed: int = 0
+
+
+class DatasetParams(_Table):
+    """One dataset in `paths.images`: its split file there, and the folder below `data/` that makes it, if any does."""
+
+    splits: str | None = None
+    maker: str | None = None
+    seed: int = 0
+
+
+class AdapterParams(_Table):
+    """One adapter with its options and what differs from its recipe."""
+
+    adapter: str
+    # YAML has no way to write an empty mapping but `{}`; an empty entry means the same.
+    options: Annotated[dict[str, Any], BeforeValidator(lambda value: value or {})] = {}
+    recipe: Annotated[dict[str, Any], BeforeValidator(lambda value: value or {})] = {}
+    seed: int = 0
+
+
+class Params(_Table):
+    """The whole file."""
+
+    run: Run
+    paths: Paths
+    backbones: dict[str, BackboneParams]
+    datasets: dict[str, DatasetParams]
+    adapters: dict[str, AdapterParams]
+
+    def weights(self, backbone: str) -> str:
+        """The weights of a backbone, with `{weights}` replaced by `paths.weights`."""
+        return self.backbones[backbone].weights.replace("{weights}", str(self.paths.weights))
+
+
+def load_params(path: Path) -> Params:
+    """Read and check the file.
+
+    Raises:
+        ConfigError: it is not there, not YAML, or wrong in any number of places; all of them are listed.
+    """
+    try:
+        document = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: there is no such file; run this from the top of the repository") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML ({error})") from error
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path}: is empty or no mapping")
+    try:
+        params = Params.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError([_problem(path, detail) for detail in error.errors()]) from error
+    if problems := _unknown_names(path, params):
+        raise ConfigError(problems)
+    return params
+
+
+def _unknown_names(path: Path, params: Params) -> list[str]:
+    tables: Sequence[tuple[str, list[str], Mapping[str, object]]] = (
+        ("backbones", params.run.backbones, params.backbones),
+        ("generate", params.run.generate, params.datasets),
+        ("datasets", params.run.datasets, params.datasets),
+        ("adapters", params.run.adapters, params.adapters),
+    )
+    problems = [
+        f"{path}: run.{table} names {name!r}, which has no entry in this file: {did_you_mean(name, entries)}"
+        for table, names, entries in tables
+        for name in names
+        if name not in entries
+    ]
+    return problems + [
+        f"{path}: run.generate names {name!r}, but datasets.{name} has no maker"
+        for name in params.run.generate
+        if name in params.datasets and params.datasets[name].maker is None
+    ]
+
+
+def _problem(path: Path, detail: Any) -> str:
+    where = ".".join(map(str, detail["loc"]))
+    if detail["type"] != "extra_forbidden":
+        return f"{path}: {where}: {detail['msg']}"
+    return (
+        f"{path}: {where}: there is no such setting: {did_you_mean(str(detail['loc'][-1]), _valid_keys(detail['loc']))}"
+    )
+
+
+def _valid_keys(location: tuple[int | str, ...]) -> list[str]:
+    """The settings that are valid where an unknown one was found."""
+    tables: dict[str, type[BaseModel]] = {
+        "run": Run,
+        "paths": Paths,
+        "backbones": BackboneParams,
+        "datasets": DatasetParams,
+        "adapters": AdapterParams,
+    }
+    model = Params if len(location) == 1 else tables[str(location[0])]
+    return list(model.model_fields)

@@ -1,0 +1,19 @@
+"""Images: which there are (manifest, readers), their pixels (decode), and the views made of them (transforms, views)."""
+
+from udta.data.decode import IMAGE_SUFFIXES, MAX_PIXELS, decode_image
+from udta.data.manifest import UNLABELLED, Manifest, Sample
+from udta.data.readers import read_images
+from udta.data.transforms import Transform
+from udta.data.views import ViewSpec
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "MAX_PIXELS",
+    "UNLABELLED",
+    "Manifest",
+    "Sample",
+    "Transform",
+    "ViewSpec",
+    "decode_image",
+    "read_images",
+]

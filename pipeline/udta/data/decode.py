@@ -1,0 +1,113 @@
+"""Files to pixels: what any image file becomes before a transform sees it.
+
+Pillow decides per file what a decoded image is (palette indices, CMYK, 16 bits, rotated, half transparent); a backbone wants
+eight-bit RGB, upright. All of that is settled here, once, and everything that Pillow raises on a damaged file becomes an
+`ImageError`.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from udta.errors import ImageError
+
+# What readers look at and what Pillow may be asked to open. Other decoders are never reached: EPS, for one, starts Ghostscript.
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
+
+# 178 megapixels are 0.5 GB as RGB; Pillow's own limit of twice 89.48 MP can be switched off by anyone in the process.
+MAX_PIXELS = 178_000_000
+
+_QUIET_LOCK = threading.Lock()
+_PILLOW = r"PIL\."
+_WHITE = (255, 255, 255, 255)
+
+
+def decode_image(source: Path | bytes, name: str) -> UInt8[np.ndarray, "height width 3"]:
+    """The pixels of an image file, uint8 RGB in sRGB as stored (colour profiles are not applied).
+
+    EXIF orientation is applied; CMYK, palettes and greyscale become RGB; 16 bits are scaled to 8 (`round(value / 257)`);
+    transparency is composited on white; of an animation or a multi-page file the first frame is taken.
+
+    Args:
+        source: a file, or the content of one.
+        name: what errors call the image, its id.
+
+    Raises:
+        ImageError: empty, unreadable, no image, truncated, over `MAX_PIXELS`, or of a pixel type without a known scale.
+    """
+    try:
+        content = source if isinstance(source, bytes) else source.read_bytes()
+    except OSError as error:
+        raise ImageError(name, f"cannot be read ({error.strerror})") from error
+    if not content:
+        raise ImageError(name, "is empty (0 bytes)")
+    _silence_pillow()
+    with _open(content, name) as image:
+        width, height = image.size
+        if width * height > MAX_PIXELS:
+            raise ImageError(name, f"has {width}x{height} pixels, over the limit of {MAX_PIXELS // 10**6} megapixels")
+        try:
+            image.load()
+            return np.array(_to_rgb(_upright(image), name))
+        except ImageError:
+            raise
+        except Exception as error:  # OSError, SyntaxError, struct.error, IndexError: it depends on the damage
+            raise ImageError(name, f"is damaged or truncated ({error or type(error).__name__})") from error
+
+
+def _open(content: bytes, name: str) -> Image.Image:
+    """Reads the header only."""
+    try:
+        return Image.open(io.BytesIO(content), formats=_FORMATS)
+    except UnidentifiedImageError as error:
+        reason = "is not an image (its content is none of " + ", ".join(_FORMATS) + ")"
+        raise ImageError(name, reason) from error
+    except Image.DecompressionBombError as error:
+        raise ImageError(name, f"is over the limit of {MAX_PIXELS // 10**6} megapixels") from error
+    except Exception as error:
+        raise ImageError(name, f"has a damaged header ({error or type(error).__name__})") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # broken metadata say nothing about the pixels, which have been decoded already
+        return image
+
+
+def _to_rgb(image: Image.Image, name: str) -> Image.Image:
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return _from_16_bits(image, name)
+    if image.mode == "F":
+        raise ImageError(name, "has floating point pixels, whose scale is not known; convert it to 8 or 16 bits")
+    if image.has_transparency_data:
+        return Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_16_bits(image: Image.Image, name: str) -> Image.Image:
+    """Pillow's own `convert` clips at 255, which turns most of a 16-bit image white."""
+    values = np.asarray(image).astype(np.int64)
+    if values.min() < 0 or values.max() > 65535:
+        raise ImageError(name, "has 32-bit pixels, whose scale is not known; convert it to 8 or 16 bits")
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
+
+
+def _silence_pillow() -> None:
+    """Put a filter for Pillow's own warnings first, if it is not there.
+
+    They tell of odd metadata, and of size, which is checked above. `warnings.catch_warnings` would be the tidier way, but it
+    swaps the filters of the whole process: two threads that leave it in the wrong order leave everything ignored for good.
+    """
+    with _QUIET_LOCK:
+        first = warnings.filters[0] if warnings.filters else None
+        if first is None or first[0] != "ignore" or getattr(first[3], "pattern", None) != _PILLOW:
+            warnings.filterwarnings("ignore", module=_PILLOW)

@@ -1,0 +1,166 @@
+"""The manifest: the ordered table of samples that every row of a store refers to."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+
+from udta.errors import ConfigError, DataError, did_you_mean
+from udta.files import write_json
+
+UNLABELLED = "unlabelled"  # the split of samples that have no class
+_FORMAT, _VERSION = "udta-manifest", 1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image. `id` is its path relative to the manifest's root, `label` the class index or -1 where unknown."""
+
+    row: int
+    id: str
+    path: Path
+    sha256: str
+    label: int
+    split: str
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """All samples in row order, one entry of `ids`, `labels`, `splits` and `hashes` (SHA-256 of the file) for each.
+
+    Raises:
+        DataError: columns of different lengths, ids that are not unique or not UTF-8, labels that no class stands for.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    ids: tuple[str, ...]
+    labels: Int64[np.ndarray, " samples"]
+    splits: tuple[str, ...]
+    hashes: tuple[str, ...]
+    split_rule: str
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.ids), len(self.labels), len(self.splits), len(self.hashes)}
+        if len(lengths) > 1:
+            raise DataError(f"manifest of {self.root}: its columns have different lengths {sorted(lengths)}")
+        for what, names in (("image", self.ids), ("class", self.classes)):
+            twice = [name for name, times in Counter(names).items() if times > 1]
+            if twice:
+                raise DataError(
+                    f"{self.root}: {len(twice)} {what} name(s) are there more than once: {first_few(twice)}"
+                )
+        not_utf8 = [name for name in (*self.ids, *self.classes) if not _is_utf8(name)]
+        if not_utf8:
+            raise DataError(f"{self.root}: rename these, their names are not UTF-8: {first_few(map(ascii, not_utf8))}")
+        if len(self.labels) and not -1 <= self.labels.min() <= self.labels.max() < len(self.classes):
+            raise DataError(f"manifest of {self.root}: a label is not in -1 to {len(self.classes) - 1}")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def sample(self, row: int) -> Sample:
+        """Everything about one row."""
+        return Sample(row, self.ids[row], self.path(row), self.hashes[row], int(self.labels[row]), self.splits[row])
+
+    def path(self, row: int) -> Path:
+        """Where the image of a row is."""
+        return self.root / self.ids[row]
+
+    def rows(self, split: str) -> Int64[np.ndarray, " rows"]:
+        """The rows of a split in ascending order.
+
+        Raises:
+            ConfigError: no sample has this split.
+        """
+        rows = np.array([row for row, name in enumerate(self.splits) if name == split], dtype=np.int64)
+        if not len(rows):
+            raise ConfigError(f"{self.root} has no split {split!r}: {did_you_mean(split, sorted(set(self.splits)))}")
+        return rows
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON, whole or not at all; `root` is stored as it was given."""
+        write_json(
+            path,
+            {
+                "format": _FORMAT,
+                "version": _VERSION,
+                "root": str(self.root),
+                "split_rule": self.split_rule,
+                "classes": self.classes,
+                "ids": self.ids,
+                "labels": self.labels.tolist(),
+                "splits": self.splits,
+                "hashes": self.hashes,
+            },
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> Manifest:
+        """The inverse of `save`.
+
+        Raises:
+            DataError: the file cannot be read, is damaged, or is no manifest.
+        """
+        try:
+            document = json.loads(path.read_bytes())
+        except OSError as error:
+            raise DataError(f"{path} cannot be read ({error.strerror})") from error
+        except ValueError as error:
+            raise DataError(f"{path} is damaged, it is not JSON ({error}); make it again from the images") from error
+        if not isinstance(document, dict) or document.get("format") != _FORMAT:
+            raise DataError(f"{path} is not a manifest: it has no field format = {_FORMAT!r}")
+        if document.get("version") != _VERSION:
+            raise DataError(f"{path} is a manifest of version {document.get('version')!r}, this udta reads {_VERSION}")
+        return cls(
+            root=Path(_text(document, "root", path)),
+            classes=_texts(document, "classes", path),
+            ids=_texts(document, "ids", path),
+            labels=_labels(document, path),
+            splits=_texts(document, "splits", path),
+            hashes=_texts(document, "hashes", path),
+            split_rule=_text(document, "split_rule", path),
+        )
+
+
+def first_few(names: Iterable[str], limit: int = 5) -> str:
+    """`a, b, c, d, e and 12 more`, for errors about many files."""
+    every = list(names)
+    more = f" and {len(every) - limit} more" if len(every) > limit else ""
+    return ", ".join(every[:limit]) + more
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:  # a file name of other bytes, which Python carries as surrogates
+        return False
+    return True
+
+
+def _text(document: dict[str, Any], field: str, path: Path) -> str:
+    value = document.get(field)
+    if not isinstance(value, str):
+        raise DataError(f"{path} is damaged: its field {field!r} is no text; make it again from the images")
+    return value
+
+
+def _texts(document: dict[str, Any], field: str, path: Path) -> tuple[str, ...]:
+    values = document.get(field)
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise DataError(f"{path} is damaged: its field {field!r} is no list of texts; make it again from the images")
+    return tuple(values)
+
+
+def _labels(document: dict[str, Any], path: Path) -> np.ndarray:
+    values = document.get("labels")
+    if not isinstance(values, list) or not all(type(value) is int and abs(value) < 2**31 for value in values):
+        raise DataError(f"{path} is damaged: its field 'labels' is no list of whole numbers; make it again")
+    return np.array(values, dtype=np.int64)

@@ -1,0 +1,219 @@
+"""The operations a transform string is made of; each is a frozen value with typed, bounded arguments.
+
+Randomness is drawn with `Generator.random()` alone: NumPy keeps the bit streams of its generators, but not how other
+distributions are made from them (NEP 19), and the views of a store have to outlive a NumPy release.
+Operations take and give PIL images, so that a chain of them copies nothing in between.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import ClassVar
+
+import numpy as np
+from PIL import Image, ImageEnhance
+
+from udta.data.arguments import Span, number, show, span, whole
+from udta.data.decode import MAX_PIXELS
+from udta.errors import ImageError
+
+Size = tuple[int, int]  # height, width
+_BILINEAR = Image.Resampling.BILINEAR
+
+
+@dataclass(frozen=True)
+class Op(ABC):
+    """One operation. Its fields are its arguments: the keyword-only ones are written `name=value`."""
+
+    name: ClassVar[str]
+    is_random: ClassVar[bool] = False
+
+    @abstractmethod
+    def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        """The result on an RGB image; draws from `rng` only when `is_random`."""
+
+    def output_size(self, size: Size | None) -> Size | None:
+        """(height, width) that comes out when `size` goes in; None where that is not fixed."""
+        return size
+
+    def __str__(self) -> str:
+        # Defaults are left out: whoever changes one changes what a feature is, and raises FEATURE_VERSION.
+        given = [(part, getattr(self, part.name)) for part in fields(self)]
+        words = [
+            f"{part.name}={show(value)}" if part.kw_only else show(value)
+            for part, value in given
+            if value != part.default
+        ]
+        return f"{self.name}({','.join(words)})" if words else self.name
+
+
+@dataclass(frozen=True)
+class Resize(Op):
+    """`resize(n)`: the shorter side becomes n, the longer one is rounded down; `resize(h,w)`: exactly that.
+
+    Bilinear with antialiasing, bit for bit `torchvision.transforms.Resize` on a PIL image.
+    """
+
+    name = "resize"
+    height: int = field(metadata=whole(1))
+    width: int | None = field(default=None, metadata=whole(1))
+
+    def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        """Raises `ImageError` where more than `MAX_PIXELS` would come out, as from an image of 1x5000 pixels."""
+        height, width = self._target((image.height, image.width))
+        if height * width > MAX_PIXELS:
+            raise ImageError(
+                f"image of {image.width}x{image.height}", f"is too elongated: {self} makes it {width}x{height}"
+            )
+        return image.resize((width, height), _BILINEAR)
+
+    def output_size(self, size: Size | None) -> Size | None:
+        """Of an input of this size; None when only the shorter side is known."""
+        return self._target(size) if size or self.width else None
+
+    def _target(self, size: Size | None) -> Size:
+        if self.width is not None or size is None:
+            return self.height, self.width or self.height
+        height, width = size
+        longer = int(self.height * max(size) / min(size))
+        return (longer, self.height) if width <= height else (self.height, longer)
+
+
+@dataclass(frozen=True)
+class Square(Op):
+    """An operation whose first argument n is the side of the square that comes out."""
+
+    side: int = field(metadata=whole(1))
+
+    def output_size(self, size: Size | None) -> Size:
+        """Of any input."""
+        return self.side, self.side
+
+
+@dataclass(frozen=True)
+class CentreCrop(Square):
+    """`centre_crop(n)`: n×n from the middle, black where the image is smaller; as `torchvision.transforms.CenterCrop`."""
+
+    name = "centre_crop"
+
+    def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        """Draws nothing."""
+        return _crop(image, _middle(image.width, self.side), _middle(image.height, self.side), self.side)
+
+
+@dataclass(frozen=True)
+class RandomResizedCrop(Square):
+    """`random_resized_crop(n,scale=a..b,ratio=c..d)`: a part of the image, resized to n×n (Szegedy et al. 2015).
+
+    The part has a share of the area uniform in `scale` and a width:height log-uniform in `ratio`; after ten draws that do not
+    fit, the largest middle part whose ratio is allowed. It is cut by Pillow's `box`, whose filter sees beyond the cut.
+    """
+
+    name = "random_resized_crop"
+    is_random = True
+    scale: Span = field(default=Span(0.08, 1.0), kw_only=True, metadata=span(1.0))
+    ratio: Span = field(default=Span(3 / 4, 4 / 3), kw_only=True, metadata=span(100.0))
+
+    def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        """Draws two numbers a try, and two for the place."""
+        left, top, width, height = self._part(image.width, image.height, rng)
+        return image.resize((self.side, self.side), _BILINEAR, box=(left, top, left + width, top + height))
+
+    def _part(self, width: int, height: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
+        logarithms = Span(math.log(self.ratio.low), math.log(self.ratio.high))
+        for _ in range(10):
+            area = width * height * self.scale.at(rng.random())
+            ratio = math.exp(logarithms.at(rng.random()))
+            w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+            if 0 < w <= width and 0 < h <= height:
+                return int(rng.random() * (width - w + 1)), int(rng.random() * (height - h + 1)), w, h
+        w = max(1, min(width, round(height * self.ratio.high)))
+        h = max(1, min(height, round(width / self.ratio.low)))
+        return (width - w) // 2, (height - h) // 2, w, h
+
+
+@dataclass(frozen=True)
+class RandomCrop(Square):
+    """`random_crop(n,pad=p)`: n×n from anywhere in the image with p black pixels around it."""
+
+    name = "random_crop"
+    is_random = True
+    pad: int = field(default=0, kw_only=True, metadata=whole(0))
+
+    def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        """Draws two numbers: from the left, from the top."""
+        left, top = (self._offset(length, rng.random()) for length in image.size)
+        return _crop(image, left, top, self.side)
+
+    def _offset(self, length: int, fraction: float) -> int:
+        room = length + 2 * self.pad - self.side
+        return int(fraction * (room + 1)) - self.pad if room >= 0 else _middle(length, self.side)
+
+
+@dataclass(frozen=True)
+class Flip(Op):
+    """`flip`: left to right, every other time."""
+
+    name = "flip"
+    is_random = True
+
+    def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        """Draws one number."""
+        return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else image
+
+
+@dataclass(frozen=True)
+class Jitter(Op):
+    """`jitter(s)`: brightness, contrast and saturation, in this order, each times a factor uniform in 1±s."""
+
+    name = "jitter"
+    is_random = True
+    strength: float = field(metadata=number(1.0))
+
+    def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        """Draws three numbers."""
+        for enhancer in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
+            image = enhancer(image).enhance(1 + self.strength * (2 * rng.random() - 1))
+        return image
+
+
+@dataclass(frozen=True)
+class Rotate(Op):
+    """`rotate(d)`: about the middle by an angle uniform in ±d degrees, bilinear, black where nothing was."""
+
+    name = "rotate"
+    is_random = True
+    degrees: float = field(metadata=number(180.0))
+
+    def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        """Draws one number."""
+        return image.rotate(self.degrees * (2 * rng.random() - 1), _BILINEAR)
+
+
+@dataclass(frozen=True)
+class Grey(Op):
+    """`grey`: the luma of ITU-R 601 in all three channels."""
+
+    name = "grey"
+
+    def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        """Draws nothing."""
+        return image.convert("L").convert("RGB")
+
+
+OPS: Mapping[str, type[Op]] = {
+    op.name: op for op in (Resize, CentreCrop, RandomResizedCrop, RandomCrop, Flip, Jitter, Rotate, Grey)
+}
+
+
+def _middle(length: int, side: int) -> int:
+    """Where a centred cut starts; negative where it is wider than the image. Rounded as torchvision does."""
+    return round((length - side) / 2) if length >= side else -((side - length) // 2)
+
+
+def _crop(image: Image.Image, left: int, top: int, side: int) -> Image.Image:
+    """Pillow fills what lies outside of the image with zeros."""
+    return image.crop((left, top, left + side, top + side))

@@ -1,0 +1,86 @@
+"""What decides the value of a stored feature, as one canonical JSON document.
+
+A stale hit looks entirely normal: the shapes fit, training converges, and the numbers are those of another network. Caches
+keyed by model names, paths or times of change are stale sooner or later (kohya_ss#1629, datasets#5161), so the key here is
+declared *content*: the weight bytes, the architecture, the taps with their reducers, the transform, the view specification and
+its seed, the arithmetic and the storage type. What cannot change a value (paths, batch size, worker count, file times) is left
+out, so that it cannot cost a re-extraction either. Which samples a store covers is not in here: that is the ledger's business.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# Raised by one whenever our own code changes what a feature's value is (decoding, resampling, reducers, normalisation).
+FEATURE_VERSION = 1
+
+
+@dataclass(frozen=True)
+class TapSpec:
+    """One stored tap: `shape` is that of one view of one sample after the reducer, `dtype` is as stored."""
+
+    name: str
+    reducer: str
+    shape: tuple[int, ...]
+    dtype: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in fingerprints, store attributes and adapter files."""
+        return {"name": self.name, "reducer": self.reducer, "shape": list(self.shape), "dtype": self.dtype}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> TapSpec:
+        """The inverse of `to_json`."""
+        return cls(document["name"], document["reducer"], tuple(document["shape"]), document["dtype"])
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """Nested JSON fields; two stores hold the same features exactly when their fingerprints are equal.
+
+    Top-level fields: `feature_version`, `backbone` (factory, architecture, weights), `input` (transform, mean, std),
+    `taps` (reducer, shape by name), `views` (count, seed, augment), `compute`, `dtype`.
+    """
+
+    fields: Mapping[str, Any]
+
+    @property
+    def canonical(self) -> str:
+        """The one spelling of these fields: sorted keys, no white space."""
+        return json.dumps(self.fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical spelling, hexadecimal."""
+        return hashlib.sha256(self.canonical.encode()).hexdigest()
+
+    def part(self, *names: str) -> Fingerprint:
+        """The top-level fields named, such as `part("backbone", "input")`: what an adapter needs to agree with."""
+        return Fingerprint({name: self.fields[name] for name in names if name in self.fields})
+
+    def diff(self, other: Fingerprint, ours: str = "stored", theirs: str = "asked") -> list[str]:
+        """One line for each field that differs, `field: stored 'a', asked 'b'`; empty when they are equal."""
+        left, right = dict(_leaves(self.fields)), dict(_leaves(other.fields))
+        absent = "nothing"
+        return [
+            f"{name}: {ours} {_show(left.get(name, absent))}, {theirs} {_show(right.get(name, absent))}"
+            for name in sorted(left.keys() | right.keys())
+            if left.get(name, absent) != right.get(name, absent)
+        ]
+
+
+def _leaves(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{name}/")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _show(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -1,0 +1,150 @@
+"""Prediction: one pass of the backbone over new images serves any number of adapters."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from udta.adapters import Adapter, AdapterHeader, load_adapter
+from udta.backbones import Backbone, TapForward, build_backbone, resolve_compute, resolve_device
+from udta.data import Transform, ViewSpec, read_images
+from udta.errors import AdapterError, ConfigError
+from udta.extraction import Progress, decoded_batches, feature_fingerprint
+from udta.extraction.pipeline import OnError, batch_ranges
+from udta.files import write_bytes, write_text
+from udta.fingerprint import TapSpec
+
+COLUMNS = ("path", "adapter", "label", "probability")
+
+
+@dataclass(frozen=True)
+class PredictReport:
+    """`images` were predicted by each of `adapters` and written to `out`; `skipped` gives a reason by image."""
+
+    out: str
+    images: int
+    adapters: Sequence[str]
+    skipped: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Every figure."""
+        return {"out": self.out, "images": self.images, "adapters": list(self.adapters), "skipped": dict(self.skipped)}
+
+
+def predict(
+    images: str | Path,
+    *,
+    adapters: Sequence[str | Path],
+    out: str | Path,
+    backbone: str | None = None,
+    weights: str | None = None,
+    device: str = "auto",
+    on_error: OnError = "fail",
+    progress: Progress | None = None,
+) -> PredictReport:
+    """Predict the class of every image with every adapter, and write a table `path, adapter, label, probability`.
+
+    Args:
+        images: a folder of images (with class folders or without), or a CSV/Parquet manifest.
+        adapters: run folders or adapter files that were trained on the same backbone.
+        out: `.csv` or `.parquet`; one line for each image and adapter, written when all are done.
+        backbone: where to find the backbone; as it was named when the features were extracted by default.
+        weights: the same for its weights.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        on_error: `fail` at the first image that cannot be used, or `skip` it: it gets a line without label.
+        progress: called after every batch.
+
+    Raises:
+        AdapterError: an adapter file that cannot be used, or adapters that need different features.
+        BackboneError, ConfigError, DataError, ImageError: as `extract`.
+    """
+    target = Path(out)
+    if target.suffix not in (".csv", ".parquet"):
+        raise ConfigError(f"out is {str(out)!r}: its name must end in .csv or .parquet")
+    if not adapters:
+        raise ConfigError("no adapter was given: name at least one run folder")
+    loaded = {str(path): load_adapter(Path(path)) for path in adapters}
+    first = next(iter(loaded.values()))[1]
+    taps = _common_taps(loaded)
+    manifest = read_images(images)
+    network = build_backbone(
+        backbone or str(first.source["backbone"]),
+        weights or str(first.source["weights"]),
+        evaluate=str(first.fingerprint.fields["input"]["evaluate"]),
+    )
+    network.check_frozen()
+    views, compute = _view_zero(network), str(first.fingerprint.fields["compute"])
+    place = resolve_device(device)
+    resolve_compute(compute, place)
+    fingerprint = feature_fingerprint(network, taps, views, compute, taps[0].dtype)
+    for path, (_, header) in loaded.items():
+        header.check(fingerprint, f"this backbone (adapter {path})")
+    forward = TapForward(network, taps, compute, place)
+
+    table: list[tuple[str, str, str, float | None]] = []
+    skipped: dict[str, str] = {}
+    for batch in decoded_batches(manifest, views, batch_ranges(0, len(manifest)), on_error):
+        skipped |= {manifest.ids[row]: reason for row, reason in batch.skipped.items()}
+        features = forward(torch.from_numpy(batch.images[:, 0]).permute(0, 3, 1, 2))
+        for path, (adapter, header) in loaded.items():
+            labels, probabilities = _classify(adapter.to(place), header, features)
+            for row, label, probability in zip(batch.rows, labels, probabilities, strict=True):
+                usable = row not in batch.skipped
+                table.append((manifest.ids[row], path, label if usable else "", probability if usable else None))
+        if progress:
+            progress(batch.rows.stop, len(manifest))
+    _write_table(target, table)
+    return PredictReport(str(target), len(manifest) - len(skipped), list(loaded), skipped)
+
+
+def _classify(
+    adapter: Adapter, header: AdapterHeader, features: Mapping[str, torch.Tensor]
+) -> tuple[list[str], list[float]]:
+    with torch.inference_mode():
+        probabilities = adapter(features).softmax(dim=1).cpu().numpy()
+    best = probabilities.argmax(axis=1)
+    return [header.classes[index] for index in best], probabilities[np.arange(len(best)), best].tolist()
+
+
+def _common_taps(loaded: Mapping[str, tuple[Adapter, AdapterHeader]]) -> tuple[TapSpec, ...]:
+    """What one pass has to compute so that every adapter finds its taps."""
+    taps: dict[str, TapSpec] = {}
+    for path, (_, header) in loaded.items():
+        for tap in header.taps:
+            if taps.setdefault(tap.name, tap) != tap:
+                raise AdapterError(
+                    f"adapter {path} reads tap {tap.name!r} as {tap.reducer} {list(tap.shape)} {tap.dtype}, another as "
+                    f"{taps[tap.name].reducer} {list(taps[tap.name].shape)} {taps[tap.name].dtype}; predict with them one by one"
+                )
+    return tuple(taps.values())
+
+
+def _view_zero(backbone: Backbone) -> ViewSpec:
+    evaluate = Transform.parse(backbone.input.evaluate)
+    return ViewSpec(1, 0, evaluate, evaluate)
+
+
+def _write_table(path: Path, table: Sequence[tuple[str, str, str, float | None]]) -> None:
+    if path.suffix == ".csv":
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows((*row[:3], "" if row[3] is None else f"{row[3]:.6f}") for row in table)
+        write_text(path, text.getvalue())
+        return
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ConfigError("writing .parquet needs pyarrow: pip install 'udta[parquet]', or write .csv") from error
+    columns = dict(zip(COLUMNS, map(list, zip(*table, strict=True)), strict=True))
+    content = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table(columns), content)
+    write_bytes(path, content.getvalue())

@@ -1,0 +1,130 @@
+"""One line for each backbone, dataset and adapter: how good, how large, how long."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from udta.errors import DataError
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """Accuracies are fractions (`top1` and `mean_per_class` of view 0, `top1_views` averaged over all views), times seconds.
+
+    `resumed` says that `extract_seconds` covers only what was left of an interrupted extraction.
+    """
+
+    backbone: str
+    dataset: str
+    adapter: str
+    top1: float
+    mean_per_class: float
+    top1_views: float
+    n: int
+    parameters: int
+    extract_seconds: float
+    resumed: bool
+    stored_bytes: int
+    train_seconds: float
+
+
+def read_result(key: tuple[str, str, str], *, features: Path, run: Path, metrics: Path) -> ResultRow:
+    """Put together what the stages left.
+
+    Raises:
+        DataError: a file is missing or damaged; the stage that writes it has to run first.
+    """
+    documents = []
+    for path in (features, run, metrics):
+        try:
+            documents.append(json.loads(path.read_bytes()))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: cannot be read ({error}); `dvc repro` makes it") from error
+    extraction, training, evaluation = documents
+    backbone, dataset, adapter = key
+    return ResultRow(
+        backbone,
+        dataset,
+        adapter,
+        top1=evaluation["top1"],
+        mean_per_class=evaluation["mean_per_class"],
+        top1_views=evaluation["top1_views"],
+        n=evaluation["n"],
+        parameters=training["parameters"],
+        extract_seconds=extraction["seconds"],
+        resumed=extraction["computed_rows"] < extraction["rows"],
+        stored_bytes=extraction["bytes"],
+        train_seconds=training["train_seconds"],
+    )
+
+
+_HEADINGS = (
+    "backbone",
+    "dataset",
+    "adapter",
+    "top-1 %",
+    "per class %",
+    "views %",
+    "test",
+    "params",
+    "extract s",
+    "MB",
+    "train s",
+)
+_LEGEND = "top-1 and per class: one view a test image; views: log-probabilities averaged over all cached views"
+
+
+def to_text(rows: Sequence[ResultRow]) -> str:
+    """For a terminal."""
+    table = [_HEADINGS, *map(_cells, rows)]
+    widths = [max(len(line[column]) for line in table) for column in range(len(_HEADINGS))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if column < 3 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in table
+    ]
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join([*lines, _legend(rows), ""])
+
+
+def to_markdown(rows: Sequence[ResultRow]) -> str:
+    """For a page."""
+    lines = [_HEADINGS, ("---",) * 3 + ("---:",) * (len(_HEADINGS) - 3), *map(_cells, rows)]
+    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", _legend(rows), ""])
+
+
+def to_csv(rows: Sequence[ResultRow]) -> str:
+    """For machines: every figure as it was measured."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(ResultRow.__dataclass_fields__), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(asdict, rows))
+    return text.getvalue()
+
+
+def _cells(row: ResultRow) -> tuple[str, ...]:
+    return (
+        row.backbone,
+        row.dataset,
+        row.adapter,
+        f"{100 * row.top1:.1f}",
+        f"{100 * row.mean_per_class:.1f}",
+        f"{100 * row.top1_views:.1f}",
+        str(row.n),
+        f"{row.parameters:,}",
+        f"{row.extract_seconds:.1f}{'*' * row.resumed}",
+        f"{row.stored_bytes / 1e6:.1f}",
+        f"{row.train_seconds:.1f}",
+    )
+
+
+def _legend(rows: Sequence[ResultRow]) -> str:
+    resumed = "; * only what was left after an interruption" if any(row.resumed for row in rows) else ""
+    return _LEGEND + resumed

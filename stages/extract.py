@@ -1,0 +1,26 @@
+"""Stage extract: one backbone over one manifest -> a store, and the small file that training depends on."""
+
+from __future__ import annotations
+
+from _common import Params, features_path, run, store_path
+
+from udta import extract as extract_features
+from udta.cli.common import ProgressDisplay
+from udta.data import Manifest
+from udta.files import write_json
+
+
+def extract(params: Params, backbone: str, dataset: str) -> None:
+    """Continue or make the store; one that was made from something else is replaced, for `params.yaml` is what is wanted."""
+    options = {**params.backbones[backbone].model_dump(), "weights": params.weights(backbone)}
+    manifest = Manifest.load(params.paths.out / "manifests" / f"{dataset}.json")
+    with ProgressDisplay("rows") as progress:
+        report = extract_features(
+            manifest, out=store_path(params, backbone, dataset), if_stale="replace", progress=progress, **options
+        )
+    print(report)
+    write_json(features_path(params, backbone, dataset), report.to_json())
+
+
+if __name__ == "__main__":
+    run(extract)

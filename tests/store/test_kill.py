@@ -1,0 +1,66 @@
+"""Writers that are killed with -9 at random moments: what was committed stays, and the next writer finishes the rest."""
+
+import os
+import random
+import signal
+import time
+
+import numpy as np
+from store_contract import all_features, block_features, make_hashes, make_layout, tree, write_store
+
+from udta.store import StoreWriter, open_store
+
+KILLS = 200
+SEED = 20_220_310
+
+
+def _write_in_child(path, layout):
+    """Fork a writer that needs no new import; it exits 0 when everything is committed."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        with StoreWriter(path, layout, make_hashes(layout)) as writer:
+            for block in writer.missing:
+                writer.write(block, block_features(layout, block))
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def test_200_kills_cost_no_committed_row_and_end_in_the_uninterrupted_store(tmp_path):
+    """Fast: forked children. A store is begun anew when one is complete, so that every moment of its life is hit."""
+    layout, rng = make_layout(48, block_rows=4), random.Random(SEED)
+    expected = all_features(layout)
+    whole = tmp_path / "whole"
+    write_store(whole, layout)
+    reference = tree(whole)
+    kills = finished = 0
+    path = tmp_path / "store-0"
+    while kills < KILLS:
+        child = _write_in_child(path, layout)
+        time.sleep(rng.uniform(0, 0.03))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        kills += os.WIFSIGNALED(status)
+        assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0, f"seed {SEED}"
+        if not path.exists():
+            continue
+        store = open_store(path)
+        rows = [row for block in _committed(path) for row in range(*layout.block_range(block))]
+        for tap, values in store.read(rows).items():
+            np.testing.assert_array_equal(values, expected[tap][rows], err_msg=f"seed {SEED}")
+        if store.complete:
+            assert tree(path) == reference
+            finished += 1
+            path = tmp_path / f"store-{finished}"
+    write_store(path, layout)
+    assert tree(path) == reference
+    assert finished > 0
+    # The only other thing that may lie there is the skeleton that the last killed writer had not renamed yet.
+    names = {entry.name for entry in tmp_path.iterdir() if not entry.name.endswith(".new")}
+    assert names == {"whole", *(f"store-{index}" for index in range(finished + 1))}
+
+
+def _committed(path):
+    return [int(record.parent.name) for record in sorted((path / "ledger").glob("*/zarr.json"))]
