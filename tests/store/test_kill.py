@@ -6,6 +6,7 @@ import signal
 import time
 
 import numpy as np
+import pytest
 from store_contract import all_features, block_features, make_hashes, make_layout, tree, write_store
 
 from udta.store import StoreWriter, open_store
@@ -28,6 +29,9 @@ def _write_in_child(path, layout):
         os._exit(1)
 
 
+@pytest.mark.filterwarnings(
+    "ignore:.*fork.*:DeprecationWarning"
+)  # Python 3.12 warns of threads; the child uses none of them
 def test_200_kills_cost_no_committed_row_and_end_in_the_uninterrupted_store(tmp_path):
     """Fast: forked children. A store is begun anew when one is complete, so that every moment of its life is hit."""
     layout, rng = make_layout(48, block_rows=4), random.Random(SEED)

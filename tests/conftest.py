@@ -1,0 +1,39 @@
+"""Shared fixtures. Test helpers beside the tests (`toy`, `store_contract`) are importable by name."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """A folder of 3 classes with 8 small images each."""
+    from toy import photographs
+
+    return photographs(tmp_path_factory.mktemp("images") / "photos")
+
+
+@pytest.fixture(scope="session")
+def toy_store(tmp_path_factory, photos):
+    """A store of them, two views of two taps of the toy backbone."""
+    import udta
+
+    path = tmp_path_factory.mktemp("stores") / "toy.zarr"
+    udta.extract(photos, backbone="toy:net", taps="stage1=grid(4),stage2=avg", views=2, out=path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def real_data():
+    """The folder with real photograph sets and weights."""
+    folder = os.environ.get("UDTA_REAL_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("needs real photographs and weights: set UDTA_REAL_DATA to their folder")
+    return Path(folder).resolve()

@@ -1,0 +1,50 @@
+"""A small backbone and small photographs, for tests: `toy:net` is a factory as a user would write one."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+CLASSES = ("bird", "cat", "dog")
+
+
+class ToyNet(nn.Module):
+    """Three stages on 16 x 16 pixels; `nan` makes it give NaN for images that are black."""
+
+    input_spec = {"evaluate": "resize(16,16)", "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+
+    def __init__(self, width=8, nan=False):
+        super().__init__()
+        self.nan = nan
+        self.stage1 = nn.Sequential(
+            nn.Conv2d(3, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
+        )
+        self.stage2 = nn.Sequential(
+            nn.Conv2d(width, 2 * width, 3, 2, 1), nn.BatchNorm2d(2 * width), nn.ReLU(inplace=True)
+        )
+        self.head = nn.Linear(2 * width, 4)
+
+    def forward(self, images):
+        if self.nan:
+            black = images.flatten(1).amax(1) < -0.99
+            images = torch.where(black[:, None, None, None], torch.nan, images)
+        return self.head(self.stage2(self.stage1(images)).mean((2, 3)))
+
+
+def net(width=8, nan=False):
+    return ToyNet(width, nan)
+
+
+def photographs(root: Path, per_class=8, classes=CLASSES, size=(24, 20), seed=0):
+    """Noise on a colour of its class, as PNG, so that a classifier has something to learn."""
+    rng = np.random.default_rng(seed)
+    for index, name in enumerate(classes):
+        (root / name).mkdir(parents=True)
+        for number in range(per_class):
+            colour = np.zeros(3)
+            colour[index % 3] = 120
+            pixels = (rng.uniform(0, 100, (*size, 3)) + colour).astype(np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{number:03d}.png")
+    return root
