@@ -1,0 +1,49 @@
+"""Second-order pooling against eigendecompositions."""
+
+import numpy as np
+import pytest
+import torch
+
+from udta.adapters.covariance import CovariancePool, matrix_sqrt
+
+
+def random_covariance(k, positions, seed=0):
+    x = torch.randn(3, positions, k, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    return x.transpose(1, 2) @ x / positions
+
+
+@pytest.mark.parametrize("k", [2, 8, 32])
+def test_many_steps_give_the_square_root(k):
+    a = random_covariance(k, 4 * k)
+    root = matrix_sqrt(a, steps=25)
+    np.testing.assert_allclose(root @ root, a, rtol=1e-3, atol=1e-3)
+    values, vectors = torch.linalg.eigh(a)
+    np.testing.assert_allclose(root, vectors * values.sqrt()[:, None] @ vectors.transpose(1, 2), atol=1e-2)
+
+
+def test_five_steps_are_exact_for_the_large_eigenvalues():
+    a = torch.diag_embed(torch.tensor([[1.0, 0.5, 0.25]]))
+    np.testing.assert_allclose(matrix_sqrt(a)[0].diagonal(), np.sqrt([1.0, 0.5, 0.25]), rtol=1e-3)
+
+
+def test_is_homogeneous_and_finite_at_zero():
+    a = random_covariance(4, 16)
+    np.testing.assert_allclose(matrix_sqrt(100 * a), 10 * matrix_sqrt(a), rtol=1e-8)
+    zero = torch.zeros(1, 4, 4, requires_grad=True)
+    matrix_sqrt(zero).sum().backward()
+    assert torch.isfinite(zero.grad).all()
+
+
+def test_gradient_matches_finite_differences():
+    a = random_covariance(3, 12).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: matrix_sqrt((x + x.transpose(1, 2)) / 2), (a,))
+
+
+def test_pooling_ignores_the_order_of_positions_and_the_mean():
+    torch.manual_seed(0)
+    pool = CovariancePool(6, 4).eval()
+    x = torch.randn(2, 9, 6)
+    result = pool(x)
+    assert result.shape == (2, pool.n_features) == (2, 10)
+    np.testing.assert_allclose(pool(x[:, torch.randperm(9)]).detach(), result.detach(), atol=1e-5)
+    np.testing.assert_allclose(pool(x + 3).detach(), result.detach(), atol=1e-4)

@@ -1,0 +1,91 @@
+"""Adapter files: round trip, refusals, damage."""
+
+import json
+
+import pytest
+import safetensors.torch
+import torch
+from adapter_contract import MAPS, features, trained
+
+from udta.adapters import AdapterHeader, load_adapter, save_adapter
+from udta.errors import AdapterError
+from udta.fingerprint import Fingerprint, TapSpec
+
+FIELDS = {
+    "feature_version": 1,
+    "backbone": {"factory": "toy:net", "architecture": "a", "weights": "w"},
+    "input": {"evaluate": "resize(16,16)"},
+    "taps": {tap: {"reducer": "avg", "shape": list(shape)} for tap, shape in MAPS.items()},
+    "views": {"count": 2, "seed": 0},
+    "compute": "float32",
+    "dtype": "float16",
+}
+
+
+def header(adapter, fields=FIELDS):
+    taps = tuple(TapSpec(tap, "avg", MAPS[tap], "float16") for tap in adapter.taps_used)
+    return AdapterHeader(
+        adapter.name, adapter.options, taps, tuple("abcde"), Fingerprint(fields), {"backbone": "toy:net"}
+    )
+
+
+@pytest.fixture
+def saved(tmp_path):
+    adapter = trained("udta", MAPS)
+    save_adapter(tmp_path / "adapter.safetensors", adapter, header(adapter))
+    return tmp_path / "adapter.safetensors", adapter
+
+
+def test_comes_back_as_it_was(saved):
+    path, adapter = saved
+    loaded, found = load_adapter(path)
+    assert torch.equal(loaded(features(MAPS)), adapter(features(MAPS)))
+    assert found == header(adapter)
+    assert load_adapter(path.parent)[1] == found  # the run folder will do
+
+
+def test_the_same_adapter_gives_the_same_bytes(saved, tmp_path):
+    path, adapter = saved
+    save_adapter(tmp_path / "again.safetensors", adapter, header(adapter))
+    assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
+
+
+def test_other_features_are_refused_with_the_field(saved):
+    _, found = load_adapter(saved[0])
+    found.check(Fingerprint({**FIELDS, "views": {"count": 9, "seed": 3}}), "store")
+    with pytest.raises(AdapterError, match='backbone/weights: adapter "w", store "x"'):
+        found.check(Fingerprint({**FIELDS, "backbone": {**FIELDS["backbone"], "weights": "x"}}), "store")
+    with pytest.raises(AdapterError, match="taps/last/shape"):
+        found.check(
+            Fingerprint({**FIELDS, "taps": {**FIELDS["taps"], "last": {"reducer": "avg", "shape": [9]}}}), "store"
+        )
+
+
+def test_a_missing_file_says_how_to_get_one(tmp_path):
+    with pytest.raises(AdapterError, match="udta train"):
+        load_adapter(tmp_path / "absent")
+
+
+def test_truncated_foreign_and_newer_files_are_refused(saved, tmp_path):
+    path, adapter = saved
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(AdapterError, match="cut short"):
+        load_adapter(path)
+    foreign = tmp_path / "foreign.safetensors"
+    safetensors.torch.save_file({"x": torch.zeros(1)}, foreign)
+    with pytest.raises(AdapterError, match="no udta adapter"):
+        load_adapter(foreign)
+    newer = json.dumps({"format": 99, **header(adapter).to_json()})
+    safetensors.torch.save_file(adapter.state_dict(), foreign, metadata={"udta": newer})
+    with pytest.raises(AdapterError, match="update udta"):
+        load_adapter(foreign)
+    safetensors.torch.save_file(adapter.state_dict(), foreign, metadata={"udta": '{"format": 1}'})
+    with pytest.raises(AdapterError, match="damaged"):
+        load_adapter(foreign)
+
+
+def test_a_pickle_is_never_loaded(tmp_path):
+    path = tmp_path / "adapter.safetensors"
+    torch.save({"weight": torch.zeros(2)}, path)
+    with pytest.raises(AdapterError, match="not a readable safetensors"):
+        load_adapter(path)
