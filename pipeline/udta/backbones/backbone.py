@@ -49,9 +49,18 @@ class Backbone:
 
     @property
     def weights(self) -> str:
-        """SHA-256 over name, dtype, shape and bytes of every parameter and buffer, sorted by name."""
+        """SHA-256 over name, dtype, shape and bytes of every parameter and buffer, sorted by name.
+
+        Raises:
+            BackboneError: state that is no tensor, as in a quantised network.
+        """
         digest = hashlib.sha256()
         for name, tensor in sorted(self.module.state_dict().items()):
+            if not isinstance(tensor, torch.Tensor):
+                raise BackboneError(
+                    f"backbone {self.factory} holds {name} as {type(tensor).__name__}, not as a tensor, so its weights cannot "
+                    "be identified; a quantised network has a float version, such as ?quantize=false"
+                )
             values = tensor.detach().cpu().contiguous()
             digest.update(f"{name} {values.dtype} {list(values.shape)}\n".encode())
             digest.update(values.flatten().view(dtype=_BYTES).numpy() if values.numel() else b"")

@@ -7,6 +7,8 @@ import torch
 from udta.errors import ConfigError, did_you_mean
 
 COMPUTES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# torch's own tests for the instructions; they are private, so one that a release lacks counts as a no.
+_FAST_BF16 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 
 
 def resolve_device(device: str) -> torch.device:
@@ -33,8 +35,11 @@ def resolve_compute(compute: str, device: torch.device) -> str:
     if compute == "auto":
         if device.type == "cuda":
             return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
-        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        return "bfloat16" if fast else "float32"
+        return "bfloat16" if any(map(_cpu_has, _FAST_BF16)) else "float32"
     if compute not in COMPUTES:
         raise ConfigError(f"compute is {compute!r}: {did_you_mean(compute, ['auto', *COMPUTES])}")
     return compute
+
+
+def _cpu_has(instructions: str) -> bool:
+    return bool(getattr(torch.cpu, instructions, bool)())

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float, UInt8
-from torch import Tensor, fx, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import Tensor
 
 from udta.backbones.backbone import Backbone
 from udta.backbones.compute import COMPUTES
+from udta.backbones.fold import fold_batchnorm
 from udta.backbones.reducers import Reducer
 from udta.errors import BackboneError
 from udta.fingerprint import TapSpec
 
 
-class _LastTapReached(Exception):  # noqa: N818  # it is no error
+class _LastTapReached(BaseException):  # it is no error, and no `except Exception` of a backbone may stop it
     """Raised by the hook of the last tap: nothing after it is computed."""
 
 
@@ -59,7 +59,8 @@ class TapForward:
             except _LastTapReached:
                 return self._kept
             except RuntimeError as error:
-                hint = "" if self.compute == torch.float32 else "; try --compute float32"
+                memory = isinstance(error, torch.OutOfMemoryError)
+                hint = "" if memory or self.compute == torch.float32 else "; try --compute float32"
                 raise BackboneError(
                     f"backbone {self._factory} fails in {self.compute} on {self.device}: {error}{hint}"
                 ) from error
@@ -72,30 +73,3 @@ class TapForward:
         self._kept[name] = reducer(output).to(dtype, copy=True, memory_format=torch.contiguous_format)
         if len(self._kept) == len(self._taps):
             raise _LastTapReached
-
-
-def fold_batchnorm(module: nn.Module, keep: Iterable[str] = ()) -> int:
-    """Fold every BatchNorm in evaluation mode into the convolution whose only use it is; returns how many were folded.
-
-    torch.fx tells which follows which; a module that it cannot trace is left as it is. `keep` names taps: a convolution among
-    them must go on giving its own output.
-    """
-    try:
-        graph = fx.Tracer().trace(module)
-    except Exception:  # fx raises anything a forward can raise, on whatever it cannot follow
-        return 0
-    modules, folded = dict(module.named_modules()), 0
-    calls = [str(node.target) for node in graph.nodes if node.op == "call_module"]
-    for node in graph.nodes:
-        before = node.args[0] if node.op == "call_module" and node.args else None
-        if not isinstance(before, fx.Node) or before.op != "call_module" or len(before.users) != 1:
-            continue
-        conv, norm = str(before.target), str(node.target)
-        if type(modules[conv]) is not nn.Conv2d or type(modules[norm]) is not nn.BatchNorm2d or conv in keep:
-            continue
-        if calls.count(conv) > 1 or calls.count(norm) > 1 or modules[norm].running_mean is None:
-            continue
-        module.set_submodule(conv, fuse_conv_bn_eval(modules[conv], modules[norm]))
-        module.set_submodule(norm, nn.Identity())
-        folded += 1
-    return folded

@@ -40,14 +40,7 @@ class Reducer:
     @classmethod
     def default(cls, shape: tuple[int, ...]) -> Reducer:
         """For an output of this shape (without batch): `grid(7)` for a map or a square of tokens above 7x7, else `none`."""
-        side = (
-            min(_map_shape(shape)[1:])
-            if len(shape) == 3
-            else math.isqrt(shape[0] - 1)
-            if _has_class_token(shape)
-            else 0
-        )
-        return cls("grid", DEFAULT_GRID) if side > DEFAULT_GRID else cls("none")
+        return cls("grid", DEFAULT_GRID) if _side(shape) > DEFAULT_GRID else cls("none")
 
     def __str__(self) -> str:
         return f"grid({self.size})" if self.name == "grid" else self.name
@@ -59,11 +52,10 @@ class Reducer:
         if self.name in ("cls", "tokens") and not _has_class_token(shape):
             return f"{self} is for tokens with a class token, but its output has shape {list(shape)}"
         if self.name == "grid":
-            if len(shape) == 1 or (len(shape) == 2 and not _has_class_token(shape)):
+            if _side(shape) == 0:
                 return f"{self} is for maps, but its output has shape {list(shape)}"
-            side = min(_map_shape(shape)[1:]) if len(shape) == 3 else math.isqrt(shape[0] - 1)
-            if side < self.size:
-                return f"{self} is larger than its map, which is {side} wide"
+            if _side(shape) < self.size:
+                return f"{self} is larger than its map, whose shorter side is {_side(shape)}"
         if self.name == "avg" and len(shape) == 1:
             return f"avg is for maps and tokens, but its output is a vector of {shape[0]}; use none"
         return None
@@ -97,9 +89,18 @@ def _has_class_token(shape: tuple[int, ...]) -> bool:
     return len(shape) == 2 and shape[0] > 1 and math.isqrt(shape[0] - 1) ** 2 == shape[0] - 1
 
 
-def _is_channels_last(shape: tuple[int, ...]) -> bool:
-    return shape[0] == shape[1] != shape[2]
+def _side(shape: tuple[int, ...]) -> int:
+    """The shorter side of a map, or of the square that tokens come from; 0 where there is neither."""
+    if len(shape) == 3:
+        return min(map_shape(shape)[1:])
+    return math.isqrt(shape[0] - 1) if _has_class_token(shape) else 0
 
 
-def _map_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+def map_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(channels, height, width) of a map of this shape (without batch), whichever order it is in."""
     return (shape[2], *shape[:2]) if _is_channels_last(shape) else shape
+
+
+def _is_channels_last(shape: tuple[int, ...]) -> bool:
+    """A square, then another number. Channels before a map that is not square could look the same (16 x 16 x 32)."""
+    return shape[0] == shape[1] != shape[2]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,7 +93,8 @@ def list_taps(backbone: Backbone, dtype: str = "float16") -> list[TapInfo]:
         if output.tensor is not None and output.calls == 1 and output.tensor.ndim in (2, 3, 4)
     }
     recommended = _recommended(
-        {name: tuple(output.tensor.shape[1:]) for name, output in found.items() if output.tensor is not None}
+        {name: tuple(output.tensor.shape[1:]) for name, output in found.items() if output.tensor is not None},
+        {name: output.kind for name, output in found.items()},
     )
     infos = []
     for name, output in found.items():
@@ -164,10 +165,10 @@ def _spec(name: str, reducer: Reducer | None, output: Tensor, dtype: str) -> Tap
     return TapSpec(name, str(chosen), tuple(chosen(output).shape[1:]), dtype)
 
 
-def _recommended(shapes: dict[str, tuple[int, ...]]) -> set[str]:
+def _recommended(shapes: Mapping[str, tuple[int, ...]], kinds: Mapping[str, str]) -> set[str]:
     """The ends of the last four stages: the last module before the map shrinks, at the depth that shows most stages.
 
-    A network without maps (a ViT) has no stages: four blocks evenly spread over its longest list of equal outputs.
+    A network without maps (a ViT) has no stages: four blocks evenly spread over its longest list of modules of one kind.
     """
     stages: dict[str, str] = {}
     for depth in (0, 1, 2):
@@ -178,10 +179,10 @@ def _recommended(shapes: dict[str, tuple[int, ...]]) -> set[str]:
         stages = here if len(here) > len(stages) else stages
     if len(stages) > 1:
         return set(list(stages.values())[-_RECOMMENDED:])
-    siblings: dict[str, list[str]] = {}
-    for name, shape in shapes.items():
-        siblings.setdefault(f"{name.rpartition('.')[0]} {shape}", []).append(name)
-    longest = max(siblings.values(), key=len)
+    siblings: dict[tuple[str, str], list[str]] = {}
+    for name in shapes:
+        siblings.setdefault((name.rpartition(".")[0], kinds[name]), []).append(name)
+    (_, _), longest = max(siblings.items(), key=lambda item: (len(item[1]), -item[0][0].count(".")))
     return {longest[index] for index in np.linspace(len(longest) - 1, 0, _RECOMMENDED, endpoint=False).astype(int)}
 
 
