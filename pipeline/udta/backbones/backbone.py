@@ -63,7 +63,7 @@ class Backbone:
                 )
             values = tensor.detach().cpu().contiguous()
             digest.update(f"{name} {values.dtype} {list(values.shape)}\n".encode())
-            digest.update(values.flatten().view(dtype=_BYTES).numpy() if values.numel() else b"")
+            digest.update(values.flatten().view(dtype=_BYTES).numpy().data if values.numel() else b"")
         return digest.hexdigest()
 
     def fingerprint_fields(self) -> dict[str, str]:

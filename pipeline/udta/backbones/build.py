@@ -6,9 +6,10 @@ import importlib
 import inspect
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.error import URLError
 from urllib.parse import parse_qsl
 
 import torch
@@ -16,8 +17,10 @@ import torchvision.models
 from torch import nn
 
 from udta.backbones.backbone import Backbone, InputSpec
-from udta.backbones.weights import load_weights, torchvision_weights
-from udta.errors import BackboneError, ConfigError, did_you_mean
+from udta.backbones.weights import load_weights
+from udta.errors import BackboneError, ConfigError, WeightsError, did_you_mean
+
+_PYTHON_WORDS = {"True": True, "False": False, "None": None}
 
 
 def build_backbone(spec: str, weights: str = "none", *, evaluate: str | None = None, seed: int = 0) -> Backbone:
@@ -37,19 +40,18 @@ def build_backbone(spec: str, weights: str = "none", *, evaluate: str | None = N
         WeightsError: weights that are missing, do not fit, or must not be loaded.
     """
     name, _, query = spec.partition("?")
-    arguments = {key: _value(text) for key, text in parse_qsl(query, keep_blank_values=True)}
-    factory = _factory(name)
-    if "weights" in inspect.signature(factory).parameters:
-        arguments.setdefault("weights", None)
+    given = {key: _value(text) for key, text in parse_qsl(query, keep_blank_values=True)}
+    factory, enum = _factory(name), _weight_enum(name, weights)
+    # torchvision's builder loads an enum itself: it knows what else belongs to it, such as `transform_input` of Inception.
+    arguments = {"weights": enum, **given} if "weights" in inspect.signature(factory).parameters else given
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = _call(spec, factory, arguments)
-    enum = torchvision_weights(name, weights)
-    if weights != "none":
-        load_weights(module, weights, enum)
+    if weights != "none" and enum is None:
+        load_weights(module, Path(weights))
     module.eval().requires_grad_(False)
     source = {"backbone": spec, "weights": str(Path(weights).resolve()) if Path(weights).is_file() else weights}
-    return Backbone(module, _canonical(name, query), _input(module, enum, evaluate), source)
+    return Backbone(module, _canonical(name, given), _input(module, enum, evaluate), source)
 
 
 def _factory(name: str) -> Callable[..., nn.Module]:
@@ -67,6 +69,10 @@ def _factory(name: str) -> Callable[..., nn.Module]:
         module = importlib.import_module(package)
     except ImportError as error:
         raise ConfigError(f"backbone {name!r}: module {package!r} cannot be imported ({error})") from error
+    except Exception as error:  # whatever a stranger's module raises
+        raise BackboneError(
+            f"backbone {name!r}: importing {package!r} fails ({type(error).__name__}: {error})"
+        ) from error
     finally:
         sys.path.remove("")
     found = getattr(module, attribute, None)
@@ -78,6 +84,19 @@ def _factory(name: str) -> Callable[..., nn.Module]:
     return found  # type: ignore[no-any-return]  # checked when it has been called
 
 
+def _weight_enum(name: str, weights: str) -> Any:
+    """The torchvision weight enum that `weights` names; None for `none`, a file, or a factory that is not torchvision's."""
+    if ":" in name or weights == "none" or Path(weights).is_file():
+        return None
+    known = torchvision.models.get_model_weights(name).__members__
+    if weights not in known:
+        raise WeightsError(
+            f"weights {weights!r}: there is no such weights file, and no torchvision weights of this name for {name}: "
+            f"{did_you_mean(weights, [*known, 'none'])}"
+        )
+    return known[weights]
+
+
 def _call(spec: str, factory: Callable[..., nn.Module], arguments: dict[str, Any]) -> nn.Module:
     try:
         inspect.signature(factory).bind(**arguments)
@@ -85,6 +104,11 @@ def _call(spec: str, factory: Callable[..., nn.Module], arguments: dict[str, Any
         raise ConfigError(f"backbone {spec!r}: {error}") from error
     try:
         module = factory(**arguments)
+    except URLError as error:
+        url = getattr(arguments.get("weights"), "url", "them")
+        raise WeightsError(
+            f"backbone {spec!r}: its weights cannot be downloaded ({error}); fetch {url} elsewhere and give the file"
+        ) from error
     except Exception as error:
         raise BackboneError(f"backbone {spec!r}: the factory failed ({type(error).__name__}: {error})") from error
     if not isinstance(module, nn.Module):
@@ -96,7 +120,7 @@ def _input(module: nn.Module, enum: Any, evaluate: str | None) -> InputSpec:
     spec = InputSpec()
     declared = getattr(module, "input_spec", None)
     if declared is not None:
-        spec = InputSpec(declared["evaluate"], tuple(declared["mean"]), tuple(declared["std"]))
+        spec = _declared(declared)
     elif enum is not None:
         preset = enum.transforms()
         transform = f"resize({preset.resize_size[0]})|centre_crop({preset.crop_size[0]})"
@@ -104,12 +128,32 @@ def _input(module: nn.Module, enum: Any, evaluate: str | None) -> InputSpec:
     return InputSpec(evaluate, spec.mean, spec.std) if evaluate else spec
 
 
-def _canonical(name: str, query: str) -> str:
-    return f"{name}?{'&'.join(sorted(query.split('&')))}" if query else name
+def _declared(declared: Any) -> InputSpec:
+    """The `input_spec` of a module, checked."""
+    try:
+        mean, std = (tuple(float(value) for value in declared[name]) for name in ("mean", "std"))
+        if len(mean) == len(std) == 3 and min(std) > 0:
+            return InputSpec(str(declared["evaluate"]), mean, std)
+    except (TypeError, KeyError, ValueError):
+        pass  # the error below says what it should be
+    raise BackboneError(
+        f"the backbone's input_spec is {declared!r}, but must be like {{'evaluate': 'resize(256)|centre_crop(224)', "
+        "'mean': (0.5, 0.5, 0.5), 'std': (0.25, 0.25, 0.25)}"
+    )
+
+
+def _canonical(name: str, arguments: Mapping[str, Any]) -> str:
+    """One spelling for one meaning: sorted keys, values as JSON."""
+    words = (
+        f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in sorted(arguments.items())
+    )
+    return "?".join(filter(None, (name, "&".join(words))))
 
 
 def _value(text: str) -> Any:
-    """`false`, `3`, `0.5` as JSON has them, anything else as text."""
+    """`false`, `3`, `0.5` as JSON has them, `False` and `None` as Python has (as text, False would be true), else text."""
+    if text in _PYTHON_WORDS:
+        return _PYTHON_WORDS[text]
     try:
         return json.loads(text)
     except ValueError:

@@ -20,10 +20,12 @@ def fold_batchnorm(module: nn.Module, keep: Collection[str] = ()) -> int:
     except Exception:  # fx raises anything a forward can raise, on whatever it cannot follow
         return 0
     pairs = [pair for pair in _pairs(graph, module) if not any(_ends_between(tap, *pair) for tap in keep)]
-    for conv, norm in pairs:
-        fused = fuse_conv_bn_eval(module.get_submodule(conv), module.get_submodule(norm))
-        module.set_submodule(conv, fused)
-        module.set_submodule(norm, nn.Identity())
+    for conv_name, norm_name in pairs:
+        conv, norm = module.get_submodule(conv_name), module.get_submodule(norm_name)
+        assert isinstance(conv, nn.Conv2d)  # that is what a pair is
+        assert isinstance(norm, nn.BatchNorm2d)
+        module.set_submodule(conv_name, fuse_conv_bn_eval(conv, norm))
+        module.set_submodule(norm_name, nn.Identity())
     return len(pairs)
 
 

@@ -55,7 +55,7 @@ class Reducer:
             if _side(shape) == 0:
                 return f"{self} is for maps, but its output has shape {list(shape)}"
             if _side(shape) < self.size:
-                return f"{self} is larger than its map, whose shorter side is {_side(shape)}"
+                return f"{self} is larger than its map, which is {_side(shape)} wide"
         if self.name == "avg" and len(shape) == 1:
             return f"avg is for maps and tokens, but its output is a vector of {shape[0]}; use none"
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from udta.backbones.backbone import Backbone
-from udta.backbones.reducers import Reducer
+from udta.backbones.reducers import Reducer, map_shape
 from udta.data import Transform
 from udta.errors import BackboneError, ConfigError, Problems, did_you_mean
 from udta.fingerprint import TapSpec
@@ -90,7 +91,10 @@ def list_taps(backbone: Backbone, dtype: str = "float16") -> list[TapInfo]:
     found = {
         name: output
         for name, output in _trace(backbone).items()
-        if output.tensor is not None and output.calls == 1 and output.tensor.ndim in (2, 3, 4)
+        if output.tensor is not None
+        and output.calls == 1
+        and output.tensor.ndim in (2, 3, 4)
+        and len(output.tensor) == 1
     }
     recommended = _recommended(
         {name: tuple(output.tensor.shape[1:]) for name, output in found.items() if output.tensor is not None},
@@ -100,7 +104,7 @@ def list_taps(backbone: Backbone, dtype: str = "float16") -> list[TapInfo]:
     for name, output in found.items():
         assert output.tensor is not None
         spec = _spec(name, None, output.tensor, dtype)
-        size = int(np.prod(spec.shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        size = math.prod(spec.shape) * np.dtype(dtype).itemsize
         shape = tuple(output.tensor.shape[1:])
         infos.append(TapInfo(name, output.kind, shape, spec.reducer, spec.shape, size, name in recommended))
     return infos
@@ -154,6 +158,11 @@ def _check_request(request: TapRequest, outputs: dict[str, _Output], modules: Se
         )
     if output.tensor is None:
         raise ConfigError(f"module {name!r} does not return one tensor, so it cannot be a tap; take a module inside it")
+    if output.tensor.ndim and len(output.tensor) != 1:
+        raise ConfigError(
+            f"module {name!r} gives {len(output.tensor)} rows for one image (windows, or tokens first), so it cannot be a tap; "
+            "take the module around it"
+        )
     shape = tuple(output.tensor.shape[1:])
     problem = (request.reducer or Reducer("none")).problem(shape)
     if problem:
@@ -179,6 +188,8 @@ def _recommended(shapes: Mapping[str, tuple[int, ...]], kinds: Mapping[str, str]
         stages = here if len(here) > len(stages) else stages
     if len(stages) > 1:
         return set(list(stages.values())[-_RECOMMENDED:])
+    if not shapes:
+        return set()
     siblings: dict[tuple[str, str], list[str]] = {}
     for name in shapes:
         siblings.setdefault((name.rpartition(".")[0], kinds[name]), []).append(name)
@@ -187,5 +198,4 @@ def _recommended(shapes: Mapping[str, tuple[int, ...]], kinds: Mapping[str, str]
 
 
 def _area(shape: tuple[int, ...]) -> int:
-    height, width = shape[:2] if shape[0] == shape[1] != shape[2] else shape[1:]
-    return height * width
+    return math.prod(map_shape(shape)[1:])

@@ -7,11 +7,9 @@ import pickletools
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
-import torchvision.models
 from torch import Tensor, nn
 
 from udta.errors import WeightsError
@@ -22,25 +20,14 @@ _WRAPPERS = ("state_dict", "model", "model_state_dict")
 _PREFIX = "module."
 
 
-def torchvision_weights(backbone: str, weights: str) -> Any:
-    """The torchvision weight enum of this name, None if `weights` names something else."""
-    if ":" in backbone or Path(weights).is_file():
-        return None
-    return torchvision.models.get_model_weights(backbone).__members__.get(weights)
-
-
-def load_weights(module: nn.Module, weights: str, enum: Any = None) -> None:
-    """Fill every parameter and buffer of `module`, strictly.
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Fill every parameter and buffer of `module` from a file, strictly.
 
     Raises:
-        WeightsError: no such file or enum, a file that holds something else or would run code, keys or shapes that differ.
+        WeightsError: no such file, one that holds something else or would run code, keys or shapes that differ.
     """
-    if enum is not None:
-        state, what = _download(enum), f"torchvision weights {weights}"
-    else:
-        state, what = _read(Path(weights)), weights
-    state = {name.removeprefix(_PREFIX): tensor for name, tensor in state.items()}
     expected = module.state_dict()
+    state = {name if name in expected else name.removeprefix(_PREFIX): tensor for name, tensor in _read(path).items()}
     problems = [
         *_listing("missing in the file", expected.keys() - state.keys() - _counters(expected)),
         *_listing("not in the backbone", state.keys() - expected.keys()),
@@ -55,16 +42,14 @@ def load_weights(module: nn.Module, weights: str, enum: Any = None) -> None:
     ]
     if problems:
         raise WeightsError(
-            "\n".join([f"{what} does not fit this backbone; is it the weights of another network?", *problems])
+            "\n".join([f"{path} does not fit this backbone; is it the weights of another network?", *problems])
         )
     module.load_state_dict(state, strict=False)
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:
     if not path.is_file():
-        raise WeightsError(
-            f"{path}: there is no such weights file, and no torchvision weights of this name for this backbone"
-        )
+        raise WeightsError(f"{path}: there is no such weights file")
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
@@ -78,8 +63,9 @@ def _read(path: Path) -> Mapping[str, Tensor]:
                 "torch.save(model.state_dict(), path)"
             ) from error
         raise WeightsError(f"{path}: not a weights file, or a damaged one") from error
-    except (safetensors.SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise WeightsError(f"{path}: not a weights file, or cut short ({error})") from error
+    except Exception as error:  # damaged files raise anything: IndexError, struct.error, AssertionError, ...
+        reason = f"{type(error).__name__}: {error}"
+        raise WeightsError(f"{path}: not a weights file, or cut short ({reason})") from error
     return _state_dict(document, path)
 
 
@@ -96,19 +82,9 @@ def _state_dict(document: object, path: Path) -> Mapping[str, Tensor]:
         for wrapper in _WRAPPERS:
             if isinstance(document.get(wrapper), Mapping):
                 return _state_dict(document[wrapper], path)
-        if document and all(isinstance(value, Tensor) for value in document.values()):
+        if document and all(isinstance(key, str) and isinstance(value, Tensor) for key, value in document.items()):
             return document
     raise WeightsError(f"{path}: holds {type(document).__name__}, not a state_dict of tensors")
-
-
-def _download(enum: Any) -> Mapping[str, Tensor]:
-    try:
-        state: Mapping[str, Tensor] = enum.get_state_dict(progress=False, check_hash=True)
-        return state
-    except OSError as error:
-        raise WeightsError(
-            f"torchvision weights {enum.name} cannot be downloaded ({error}); fetch {enum.url} elsewhere and give the file"
-        ) from error
 
 
 def _counters(state: Mapping[str, Tensor]) -> set[str]:

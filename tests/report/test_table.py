@@ -1,0 +1,40 @@
+"""The table of results."""
+
+import csv
+import json
+
+import pytest
+
+from udta.errors import DataError
+from udta.report import read_result, to_csv, to_markdown, to_text
+
+
+@pytest.fixture
+def row(tmp_path):
+    documents = {
+        "features": {"seconds": 12.5, "rows": 10, "computed_rows": 4, "bytes": 3_000_000},
+        "run": {"parameters": 1234, "train_seconds": 2.5},
+        "metrics": {"top1": 0.5, "mean_per_class": 0.4, "top1_views": 0.6, "n": 20},
+    }
+    paths = {name: tmp_path / f"{name}.json" for name in documents}
+    for name, document in documents.items():
+        paths[name].write_text(json.dumps(document))
+    return read_result(("b", "d", "a"), **paths)
+
+
+def test_text_and_markdown_show_percent_and_mark_resumed_extractions(row):
+    for table in (to_text([row]), to_markdown([row])):
+        for expected in ("50.0", "40.0", "60.0", "1,234", "12.5*", "3.0", "2.5", "after an interruption"):
+            assert expected in table
+    lines = to_text([row]).splitlines()
+    assert len({len(line) for line in lines[:3]}) == 1
+
+
+def test_csv_has_every_figure_as_it_was(row):
+    [found] = csv.DictReader(to_csv([row]).splitlines())
+    assert (float(found["top1"]), int(found["stored_bytes"]), found["resumed"]) == (0.5, 3_000_000, "True")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(DataError, match="dvc repro"):
+        read_result(("b", "d", "a"), features=tmp_path / "x", run=tmp_path / "y", metrics=tmp_path / "z")

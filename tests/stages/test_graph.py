@@ -1,0 +1,139 @@
+"""The stage graph in a copy of the repository: what re-runs, what does not, and what a kill leaves."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+import udta
+
+ROOT = Path(__file__).parent.parent.parent
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """The files of the graph, with a smaller `run`, in a repository of their own."""
+    pytest.importorskip("dvc", reason="needs the extra `repro`")
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    for name in ("stages", "data", "dvc.yaml", "params.yaml", ".dvcignore", ".gitignore"):
+        source = ROOT / name
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        copy(source, clone / name)
+    (clone / ".dvc").mkdir()
+    shutil.copy(ROOT / ".dvc" / "config", clone / ".dvc")
+    # Stages depend on the package's files by their path in the repository.
+    (clone / "pipeline").symlink_to(ROOT / "pipeline")
+    change(clone, lambda p: p["run"].update(generate=["digits-100"], datasets=["digits-100"], adapters=["linear"]))
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
+        identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+        subprocess.run(["git", *identity, *arguments], cwd=clone, check=True)
+    return clone
+
+
+def change(clone, edit):
+    params = yaml.safe_load((clone / "params.yaml").read_text())
+    edit(params)
+    (clone / "params.yaml").write_text(yaml.safe_dump(params))
+
+
+def environment():
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONWARNINGS": "ignore"}
+
+
+def dvc(clone, *arguments):
+    done = subprocess.run(
+        ["dvc", *arguments], cwd=clone, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def ran(output):
+    return [line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")]
+
+
+def test_only_what_depends_on_a_change_runs_again(clone):
+    assert [name.partition("@")[0] for name in ran(dvc(clone, "repro"))] == [
+        "generate", "prepare", "extract", "train", "evaluate", "report",
+    ]  # fmt: skip
+    assert ran(dvc(clone, "repro")) == []
+    assert "top1" in dvc(clone, "metrics", "show")
+
+    change(clone, lambda p: p["adapters"]["linear"].update(recipe={"epochs": 5}))
+    again = ran(dvc(clone, "repro"))
+    assert {"train@letters-digits-100-linear", "evaluate@letters-digits-100-linear"} <= set(again)
+    assert not any(name.startswith(("extract", "prepare")) for name in again)
+
+    change(clone, lambda p: p["run"].update(generate=["digits-100", "greek"], datasets=["digits-100", "greek"]))
+    again = ran(dvc(clone, "repro"))
+    assert again
+    assert all("greek" in name or name == "report" for name in again)
+    table = (clone / "out" / "report" / "results.txt").read_text()
+    assert "digits-100" in table
+    assert "greek" in table
+
+    change(clone, lambda p: p["backbones"]["letters"].update(views=2))
+    dvc(clone, "repro")  # a parameter that decides features: the store is replaced, not mixed
+    assert udta.open_store(clone / "stores" / "letters" / "greek").n_views == 2
+
+
+def test_an_experiment_runs_offline(clone):
+    dvc(clone, "repro")
+    subprocess.run(["git", "add", "dvc.lock"], cwd=clone, check=True)
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
+    subprocess.run(["git", *identity, "commit", "-qm", "results"], cwd=clone, check=True)
+    output = dvc(clone, "exp", "run", "-S", "+adapters.linear.recipe.epochs=3")
+    assert "train@letters-digits-100-linear" in output
+    assert "extract@letters-digits-100" not in ran(output)
+
+
+@pytest.mark.parametrize("victim", ["dvc", "stage"])
+def test_a_kill_is_continued_from_the_last_committed_block_without_a_second_writer(clone, victim):
+    change(clone, lambda p: p["backbones"]["letters"].update(views=16))  # long enough to be hit
+    store = clone / "stores" / "letters" / "digits-100"
+    process = subprocess.Popen(
+        ["dvc", "repro"], cwd=clone, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    while len(list(store.glob("ledger/*/zarr.json"))) < 2:
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.05)
+    [stage] = stage_processes(clone)
+    os.kill(process.pid if victim == "dvc" else stage, signal.SIGKILL)
+    process.wait()
+    deadline = time.monotonic() + 5
+    while stage_processes(clone):
+        assert time.monotonic() < deadline, "the stage outlived dvc"
+        time.sleep(0.05)
+    before = udta.open_store(store)
+    assert 0 < before.n_committed < len(before)
+    records = {path: path.stat().st_mtime_ns for path in store.glob("ledger/*/zarr.json")}
+    dvc(clone, "repro")
+    assert udta.open_store(store).complete
+    assert all(path.stat().st_mtime_ns == written for path, written in records.items())
+    report = json.loads((clone / "out" / "features" / "letters" / "digits-100.json").read_text())
+    assert report["computed_rows"] == len(before) - before.n_committed
+
+
+def stage_processes(clone):
+    """Processes that run stages/extract.py of this clone (not the shell that started them)."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            arguments = (entry / "cmdline").read_bytes().split(b"\0")
+            here = (entry / "cwd").resolve() == clone.resolve()
+        except OSError:
+            continue
+        if here and len(arguments) > 1 and arguments[1] == b"stages/extract.py":
+            found.append(int(entry.name))
+    return found
