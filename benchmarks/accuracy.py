@@ -123,7 +123,8 @@ def main() -> None:
     )
     versions = {"python": platform.python_version(), "torch": torch.__version__, "scikit-learn": sklearn.__version__}
     document = {
-        "versions": versions, "cores": os.cpu_count(), "seeds": arguments.seeds, "backbone": BACKBONE, "taps": TAPS, "views": VIEWS,
+        "versions": versions, "cores": os.cpu_count(), "seeds": arguments.seeds,
+        "backbone": BACKBONE, "taps": TAPS, "views": VIEWS,
         "error_reduction": reductions, "error_reduction_mean": mean,
         "error_reduction_of_sum": of_sum, "sets": results,
     }  # fmt: skip

@@ -14,7 +14,7 @@ from udta.cli.common import PATH, ProgressDisplay, device_option, emit, json_opt
     epilog="""\b
 Example:
   udta extract photos --backbone resnet50 --weights resnet50.pth \\
-      --taps layer2,layer3=grid(14),layer4=avg --views 5 --out photos.zarr"""
+      --taps 'layer2,layer3=grid(14),layer4=avg' --views 5 --out photos.zarr"""
 )
 @click.argument("images")
 @click.option("--backbone", required=True, help="A torchvision model name or package.module:factory?key=value.")

@@ -13,7 +13,7 @@ from udta.cli.common import emit, json_option
     epilog="""\b
 Example:
   udta taps resnet50 --weights none
-  udta taps torchvision.models.quantization:mobilenet_v2?quantize=false --weights mobilenet_v2.pth"""
+  udta taps 'torchvision.models.quantization:mobilenet_v2?quantize=false' --weights mobilenet_v2.pth"""
 )
 @click.argument("backbone")
 @click.option("--weights", default="none", show_default=True, help="A file, a torchvision weight enum, or none.")
