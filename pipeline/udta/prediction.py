@@ -75,8 +75,8 @@ def predict(
     taps = _common_taps(loaded)
     manifest = read_images(images)
     network = build_backbone(
-        backbone or str(first.source["backbone"]),
-        weights or str(first.source["weights"]),
+        backbone or _hint(first, "backbone"),
+        weights or _hint(first, "weights"),
         evaluate=str(first.fingerprint.fields["input"]["evaluate"]),
     )
     network.check_frozen()
@@ -124,6 +124,13 @@ def _common_taps(loaded: Mapping[str, tuple[Adapter, AdapterHeader]]) -> tuple[T
                     f"{taps[tap.name].reducer} {list(taps[tap.name].shape)} {taps[tap.name].dtype}; predict with them one by one"
                 )
     return tuple(taps.values())
+
+
+def _hint(header: AdapterHeader, what: str) -> str:
+    """How the backbone was named at extraction; there is no name when it was a module built by hand."""
+    if what not in header.source:
+        raise ConfigError(f"this adapter does not say where its backbone is: give --{what}")
+    return str(header.source[what])
 
 
 def _view_zero(backbone: Backbone) -> ViewSpec:

@@ -21,7 +21,7 @@ class ConcatLinear(Adapter):
     """
 
     name: ClassVar[str] = "concat_linear"
-    recipe: ClassVar[Recipe] = Recipe(epochs=40)
+    recipe: ClassVar[Recipe] = Recipe(epochs=40, weight_decay=30.0)
 
     def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
         super().__init__(taps, n_classes, **options)

@@ -40,7 +40,7 @@ class Linear(Adapter):
     """`linear`: the last tap's average -> standardisation -> linear. The reference that every adapter is compared with."""
 
     name: ClassVar[str] = "linear"
-    recipe: ClassVar[Recipe] = Recipe(epochs=40)
+    recipe: ClassVar[Recipe] = Recipe(epochs=40, weight_decay=30.0)
 
     def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
         super().__init__(taps, n_classes, **options)

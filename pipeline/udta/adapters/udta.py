@@ -38,7 +38,9 @@ class Udta(Adapter):
     """
 
     name: ClassVar[str] = "udta"
-    recipe: ClassVar[Recipe] = Recipe(epochs=40)
+    # Chosen by 3-fold cross-validation on the training splits of five photograph sets (mean top-1 of one view, 25 epochs unless
+    # said): weight decay 0.05 92.4, 2 92.9, 5 93.3, 10 93.6, 20 93.4; 10 with 40 epochs 93.9. Mixup 0.2 cost 0.6.
+    recipe: ClassVar[Recipe] = Recipe(epochs=40, weight_decay=10.0)
     options_type: ClassVar[type[AdapterOptions]] = UdtaOptions
     settings: UdtaOptions
 
