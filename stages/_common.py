@@ -2,40 +2,58 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
+import select
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 from udta.config import Params, load_params
 from udta.errors import UdtaError
 
-_PR_SET_PDEATHSIG = 1
-
 
 def run(stage: Callable[..., None]) -> None:
     """Call `stage(params, *arguments)`; a user's mistake ends in a message and an exit status."""
-    die_with_parent()
+    die_with_dvc()
     try:
         stage(load_params(Path("params.yaml")), *sys.argv[1:])
     except UdtaError as error:
         sys.exit(f"error: {error}")
 
 
-def die_with_parent() -> None:
+def die_with_dvc() -> None:
     """Killing `dvc` with -9 leaves a stage running, and the next `dvc repro` would start a second writer.
 
-    So the kernel is asked to kill this process when its parent dies (Linux; prctl(2)); elsewhere the store's lock alone
-    keeps the second writer out.
+    So a thread waits for the end of `dvc` (Linux; pidfd_open(2)) and ends this process. `dvc` runs a stage through $SHELL:
+    bash replaces itself by its only command, dash stays between the two, hence two processes to watch. Elsewhere the
+    store's lock alone keeps the second writer out.
     """
-    if sys.platform != "linux":
+    if "DVC_STAGE" not in os.environ or not hasattr(os, "pidfd_open"):
         return
     parent = os.getppid()
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before we asked
+    poll = select.poll()
+    try:
+        for pid in (parent, _parent_of(parent)) if _is_shell(parent) else (parent,):
+            poll.register(os.pidfd_open(pid), select.POLLIN)
+    except (FileNotFoundError, ProcessLookupError):
+        sys.exit("error: dvc ended before its stage began")
+
+    def wait() -> None:
+        poll.poll()
         os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def _is_shell(pid: int) -> bool:
+    return Path(f"/proc/{pid}/comm").read_text().strip().endswith("sh")
+
+
+def _parent_of(pid: int) -> int:
+    fields = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return int(fields["PPid"])
 
 
 def features_path(params: Params, backbone: str, dataset: str) -> Path:
