@@ -1,4 +1,4 @@
-"""The training loop: AdamW, one cycle, label smoothing, mixup of features, an average of the weights."""
+"""The training loop: AdamW, one cycle, label smoothing, mixup of features."""
 
 from __future__ import annotations
 
