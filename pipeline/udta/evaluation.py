@@ -69,7 +69,14 @@ def log_probabilities(
     """Of every cached view of every row, float32."""
     adapter = adapter.to(device).eval()
     loader = FeatureLoader(
-        store, rows=rows, taps=adapter.taps_used, batch_size=_BATCH, shuffle=False, views="all", device=device
+        store,
+        rows=rows,
+        taps=adapter.taps_used,
+        batch_size=_BATCH,
+        shuffle=False,
+        views="all",
+        device=device,
+        dtype=store.value_dtype,
     )
     parts: list[torch.Tensor] = []
     with torch.inference_mode():

@@ -16,10 +16,10 @@ from udta.adapters import Adapter, AdapterHeader, load_adapter
 from udta.backbones import Backbone, TapForward, build_backbone, resolve_compute, resolve_device
 from udta.data import Transform, ViewSpec, read_images
 from udta.errors import AdapterError, ConfigError
-from udta.extraction import Progress, decoded_batches, feature_fingerprint
-from udta.extraction.pipeline import OnError, batch_ranges
+from udta.extraction import OnError, Progress, decoded_batches, feature_fingerprint
 from udta.files import write_bytes, write_text
 from udta.fingerprint import TapSpec
+from udta.store import BATCH_ROWS
 
 COLUMNS = ("path", "adapter", "label", "probability")
 
@@ -90,7 +90,8 @@ def predict(
 
     table: list[tuple[str, str, str, float | None]] = []
     skipped: dict[str, str] = {}
-    for batch in decoded_batches(manifest, views, batch_ranges(0, len(manifest)), on_error):
+    batches = [range(len(manifest))[start : start + BATCH_ROWS] for start in range(0, len(manifest), BATCH_ROWS)]
+    for batch in decoded_batches(manifest, views, [0], batches, on_error):
         skipped |= {manifest.ids[row]: reason for row, reason in batch.skipped.items()}
         features = forward(torch.from_numpy(batch.images[:, 0]).permute(0, 3, 1, 2))
         for path, (adapter, header) in loaded.items():
@@ -99,7 +100,7 @@ def predict(
                 usable = row not in batch.skipped
                 table.append((manifest.ids[row], path, label if usable else "", probability if usable else None))
         if progress:
-            progress(batch.rows.stop, len(manifest))
+            progress(batch.rows[-1] + 1, len(manifest))
     _write_table(target, table)
     return PredictReport(str(target), len(manifest) - len(skipped), list(loaded), skipped)
 

@@ -86,7 +86,13 @@ def train(
     model = build(adapter, opened, options or {}, seed)
     run = _prepare(Path(out))
     loader = FeatureLoader(
-        opened, rows=rows, taps=model.taps_used, batch_size=settings.batch_size, seed=seed, device=device
+        opened,
+        rows=rows,
+        taps=model.taps_used,
+        batch_size=settings.batch_size,
+        seed=seed,
+        device=device,
+        dtype=opened.value_dtype,
     )
     started = time.perf_counter()
     with (run / "history.csv").open("w", newline="") as history:

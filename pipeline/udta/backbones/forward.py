@@ -35,7 +35,7 @@ class TapForward:
     def __init__(self, backbone: Backbone, taps: Sequence[TapSpec], compute: str, device: torch.device) -> None:
         backbone.check_frozen()
         self.compute, self.device, self._factory = COMPUTES[compute], device, backbone.factory
-        self._taps = {tap.name: (Reducer.parse(tap.reducer), COMPUTES[tap.dtype]) for tap in taps}
+        self._taps = {tap.name: (Reducer.parse(tap.reducer), COMPUTES.get(tap.dtype, torch.float32)) for tap in taps}
         self._module = copy.deepcopy(backbone.module)
         fold_batchnorm(self._module, keep=self._taps)
         self._module.to(device=device, dtype=self.compute, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -50,7 +50,7 @@ class TapForward:
             )
 
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> dict[str, Float[Tensor, "batch ..."]]:
-        """Features by tap on the device, in the stored dtype."""
+        """Features by tap on the device, in the stored dtype, or in float32 where that is a code."""
         with torch.inference_mode():
             pixels = images.to(self.device).float() * self._scale + self._shift
             self._kept = {}

@@ -27,14 +27,23 @@ Example:
     "--views", default=1, show_default=True, help="View 0 is the evaluation transform, the others are augmented."
 )
 @click.option(
-    "--format", "store_format", type=click.Choice(["zarr"]), default="zarr", show_default=True, help="Store engine."
+    "--format",
+    type=click.Choice(["zarr", "hdf5"]),
+    help="Store engine; zarr for a new store, else the one that is there.",
 )
 @click.option(
     "--dtype",
-    type=click.Choice(["float16", "float32"]),
+    type=click.Choice(["float16", "float32", "bfloat16", "uint8"]),
     default="float16",
     show_default=True,
-    help="How features are stored.",
+    help="How features are stored; uint8 has a scale and offset per channel.",
+)
+@click.option(
+    "--codec",
+    type=click.Choice(["none", "zstd", "gzip", "lzf"]),
+    default="none",
+    show_default=True,
+    help="Lossless compression: smaller by a little, slower to read by a lot.",
 )
 @click.option("--splits", type=PATH, help="CSV path,split; without it a seeded stratified 70/30 split.")
 @click.option(
@@ -54,15 +63,15 @@ Example:
     "--augment", help="The transform of the other views, such as 'random_resized_crop(224,scale=0.35..1)|flip'."
 )
 @json_option
-def extract(images: str, store_format: str, out: Path, as_json: bool, **options: Any) -> None:
+def extract(images: str, out: Path, as_json: bool, **options: Any) -> None:
     """Compute the features of IMAGES once and keep them in a store.
 
     IMAGES is a folder with a sub-folder per class, or a CSV/Parquet file with columns path,label[,split]. Running the same
-    command again continues an interrupted extraction; a store made from something else is refused with the difference.
+    command again continues an interrupted extraction. A store grows when more is asked than it has: other images, another
+    tap, more views; one that was made from something else is refused with the difference.
     """
     from udta.extraction import extract as run
 
-    assert store_format == "zarr"  # click admits nothing else
     with ProgressDisplay("rows") as progress:
         report = run(images, out=out, progress=progress, **options)
     emit(as_json, report.to_json(), str(report))

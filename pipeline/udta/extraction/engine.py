@@ -7,33 +7,27 @@ whatever the number of images.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from udta.backbones import (
-    Backbone,
-    TapForward,
-    build_backbone,
-    parse_taps,
-    resolve_compute,
-    resolve_device,
-    resolve_taps,
-)
-from udta.data import Manifest, Transform, ViewSpec, read_images
-from udta.errors import ConfigError, Problems, did_you_mean
-from udta.extraction.pipeline import OnError, ViewBatch, batch_ranges, decoded_batches
+from udta.backbones import Backbone, TapForward
+from udta.data import Manifest
+from udta.extraction.calibration import calibrate
 from udta.extraction.report import ExtractReport, stored_bytes
-from udta.fingerprint import FEATURE_VERSION, Fingerprint, TapSpec
-from udta.store import IfStale, Layout, StoreWriter, default_block_rows, open_store
+from udta.extraction.room import check_room
+from udta.extraction.setup import OnError, Setup, set_up
+from udta.extraction.stream import FeatureStream
+from udta.fingerprint import TapSpec
+from udta.store import IfStale, Layout, Part, StoreWriter, known_layout, open_store, stored_dtype
 
 # Called after every batch with the rows done and the rows there are to do.
 Progress = Callable[[int, int], None]
-
-DTYPES = ("float16", "float32")
 
 
 def extract(
@@ -45,6 +39,8 @@ def extract(
     weights: str = "none",
     views: int = 1,
     dtype: str = "float16",
+    codec: str = "none",
+    format: str | None = None,  # noqa: A002  # the word that users type
     splits: str | Path | None = None,
     compute: str = "auto",
     device: str = "auto",
@@ -57,14 +53,20 @@ def extract(
 ) -> ExtractReport:
     """Compute the features of every image and view that the store at `out` does not hold yet.
 
+    A store that is there is continued where it stopped. It grows where more is asked than it has: other images (by content),
+    another tap, more views; then exactly what is missing is computed, and the grown store takes the old one's place when it
+    is complete.
+
     Args:
         images: a folder with a sub-folder per class, a CSV/Parquet manifest, or a `Manifest`.
         backbone: a torchvision name, `package.module:factory`, or a `Backbone` that is built already.
         taps: such as `features.6,features.13=grid(14),features.18=avg`.
-        out: the store; made if it is not there, continued where it stopped if it is.
+        out: the store.
         weights: a file, a torchvision weight enum, or `none`.
         views: versions of each image: view 0 is the evaluation transform, the others are seeded augmentations.
-        dtype: how features are stored, `float16` or `float32`.
+        dtype: how features are stored: `float16`, `float32`, `bfloat16`, or `uint8` with a scale and offset per channel.
+        codec: lossless compression; `none` is read fastest. Zarr: `zstd`, `gzip`; HDF5: `gzip`, `lzf`.
+        format: `zarr` (for a new store by default) or `hdf5`.
         splits: a CSV `path,split`; without one a seeded stratified 70/30 rule.
         compute: arithmetic of the backbone; `auto` takes the fastest that the device does well.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -79,148 +81,129 @@ def extract(
         ConfigError: wrong options; every problem is listed.
         DataError: images, manifest or splits that cannot be used. ImageError: one image, with `on_error="fail"`.
         BackboneError: a backbone or weights that cannot be used.
-        StaleStoreError, NotAStoreError, StoreBusyError, StoreError: what is at `out`, see `StoreWriter`.
+        StaleStoreError, NotAStoreError, StoreBusyError, StoreError: what is at `out`, see `StoreWriter`; no room on the disk.
         FeatureError: the backbone produced NaN or infinite values.
     """
-    problems = Problems()
-    requests = problems.collect(parse_taps, taps)
-    place = problems.collect(resolve_device, device)
-    arithmetic = problems.collect(resolve_compute, compute, place) if place is not None else None
-    for string in (transform, augment):
-        problems.collect(Transform.parse, string) if string else None
-    for what, value, valid in (("dtype", dtype, DTYPES), ("on_error", on_error, ("fail", "skip"))):
-        if value not in valid:
-            problems.add(f"{what} is {value!r}: {did_you_mean(value, valid)}")
-    if views < 1:
-        problems.add(f"views is {views}, but view 0, the evaluation transform, is always stored: give 1 or more")
-    if transform and isinstance(backbone, Backbone):
-        problems.add("transform belongs to building a backbone, but this one is built already: set it there")
-    problems.raise_any()
-    assert requests is not None  # a problem otherwise
-    assert place is not None
-    assert arithmetic is not None
-
-    manifest = images if isinstance(images, Manifest) else read_images(images, splits=_path(splits), seed=seed)
-    network = backbone if isinstance(backbone, Backbone) else build_backbone(backbone, weights, evaluate=transform)
-    network.check_frozen()
-    spec = _view_spec(network, views, seed, augment)
-    specs = resolve_taps(network, requests, dtype)
-    layout = Layout(
-        ids=manifest.ids,
-        labels=manifest.labels,
-        splits=manifest.splits,
-        classes=manifest.classes,
-        taps={tap.name: tap for tap in specs},
-        n_views=views,
-        block_rows=default_block_rows(specs, views),
-        fingerprint=feature_fingerprint(network, specs, spec, arithmetic, dtype),
-        split_rule=manifest.split_rule,
-        source={"images": str(manifest.root.resolve()), **network.source},
+    setup = set_up(
+        images,
+        backbone=backbone,
+        taps=taps,
+        weights=weights,
+        views=views,
+        dtype=dtype,
+        codec=codec,
+        format=format,
+        splits=splits,
+        compute=compute,
+        device=device,
+        on_error=on_error,
+        seed=seed,
+        transform=transform,
+        augment=augment,
     )
-    forward = TapForward(network, specs, arithmetic, place)
     path = Path(out)
-    with StoreWriter(path, layout, manifest.hashes, if_stale) as writer:
-        started, done = time.perf_counter(), _run(writer, manifest, spec, forward, on_error, progress)
+    setup = calibrated(setup, path, on_error, if_stale)
+    with StoreWriter(path, setup.layout, setup.manifest.hashes, if_stale, format) as writer:
+        check_room(path, writer.layout, len(writer.missing))
+        started, done = time.perf_counter(), _run(writer, setup, on_error, progress)
         seconds = time.perf_counter() - started
     store = open_store(path)
     return ExtractReport(
         store=str(path),
+        format=store.format,
         rows=len(store),
-        computed_rows=done,
+        computed_rows=done.rows,
+        computed_images=done.images,
         n_views=views,
         seconds=seconds,
         bytes=stored_bytes(path),
-        skipped={manifest.ids[row]: reason for row, reason in store.skipped.items()},
+        skipped={setup.manifest.ids[row]: reason for row, reason in store.skipped.items()},
+        clipped=store.clipped,
+        storage_error=store.layout.storage_error,
         fingerprint=store.fingerprint.digest,
-        device=_device_name(place),
-        compute=arithmetic,
+        device=_device_name(setup.device),
+        compute=setup.compute,
         dtype=dtype,
     )
 
 
-def feature_fingerprint(
-    backbone: Backbone, taps: tuple[TapSpec, ...], views: ViewSpec, compute: str, dtype: str
-) -> Fingerprint:
-    """Everything that decides the feature values (DESIGN contract 3)."""
-    return Fingerprint(
-        {
-            "feature_version": FEATURE_VERSION,
-            "backbone": backbone.fingerprint_fields(),
-            "input": {
-                "evaluate": str(views.evaluate),
-                "mean": list(backbone.input.mean),
-                "std": list(backbone.input.std),
-            },
-            "taps": {tap.name: {"reducer": tap.reducer, "shape": list(tap.shape)} for tap in taps},
-            "views": views.to_json(),
-            "compute": compute,
-            "dtype": dtype,
-        }
-    )
+def calibrated(setup: Setup, path: Path, on_error: OnError, if_stale: IfStale = "refuse") -> Setup:
+    """The setup with ranges and errors of its storage type: those of the store at `path` where it goes on, else measured."""
+    known, usable = known_layout(path, setup.layout)
+    if known is not None and not usable and if_stale == "refuse":
+        return setup  # the writer is about to refuse it
+    found = calibrate(setup, on_error, known if usable else None)
+    return replace(setup, layout=found.into(setup.layout, known if usable else None))
 
 
-def _run(
-    writer: StoreWriter,
-    manifest: Manifest,
-    views: ViewSpec,
-    forward: TapForward,
-    on_error: OnError,
-    progress: Progress | None,
-) -> int:
-    """Compute and commit every missing block; returns the number of rows computed."""
-    ranges = {block: batch_ranges(*writer.layout.block_range(block)) for block in writer.missing}
-    batches = decoded_batches(manifest, views, (rows for block in ranges.values() for rows in block), on_error)
-    total, done = sum(len(rows) for block in ranges.values() for rows in block), 0
+class _Done:
+    """What a run computed: rows of which anything was computed, and images (views of rows) through the backbone."""
+
+    rows = images = 0
+
+
+def _run(writer: StoreWriter, setup: Setup, on_error: OnError, progress: Progress | None) -> _Done:
+    """Compute and commit every missing block."""
+    layout, done = writer.layout, _Done()
+    plan = {block: writer.parts(block) for block in writer.missing}
+    streams = _streams([part for parts in plan.values() for part in parts], setup, layout, on_error, progress)
     with ThreadPoolExecutor(1, thread_name_prefix="udta-write") as disk:
         pending: Future[None] | None = None
         try:
-            for block, block_ranges in ranges.items():
-                start, stop = writer.layout.block_range(block)
-                features = _block_buffers(writer.layout, stop - start)
+            for block, parts in plan.items():
+                start, stop = layout.block_range(block)
+                features = _block_buffers(layout, stop - start)
+                writer.recall(block, features)
                 skipped: dict[int, str] = {}
-                for _ in block_ranges:
-                    batch = next(batches)
-                    _forward_into(features, batch, start, forward)
-                    skipped |= batch.skipped
-                    done += len(batch.rows)
-                    if progress:
-                        progress(done, total)
+                clipped: dict[str, int] = {}
+                for part in parts:
+                    bad, outside = streams[part.views, part.taps].fill(part.rows, start, features)
+                    skipped |= bad
+                    clipped = {tap: clipped.get(tap, 0) + outside.get(tap, 0) for tap in {*clipped, *outside}}
+                    done.images += len(part.rows) * len(part.views)
+                done.rows += len(np.unique(np.concatenate([part.rows for part in parts]))) if parts else 0
                 if pending:
                     pending.result()  # one block at most waits for the disk, and its errors surface here
-                pending = disk.submit(writer.write, block, features, skipped)
+                pending = disk.submit(writer.write, block, features, skipped, clipped)
         finally:
-            batches.close()
+            for stream in streams.values():
+                stream.close()
             if pending:
                 pending.result()
     return done
 
 
+def _streams(
+    parts: list[Part], setup: Setup, layout: Layout, on_error: OnError, progress: Progress | None
+) -> dict[tuple[Any, Any], FeatureStream]:
+    """One stream for each combination of views and taps: one for a new store, up to three for one that grows."""
+    kinds: dict[tuple[Any, Any], list[Part]] = {}
+    for part in parts:
+        kinds.setdefault((part.views, part.taps), []).append(part)
+
+    total, handled = sum(len(part.rows) for part in parts), 0
+
+    def count(rows: int) -> None:
+        nonlocal handled
+        handled += rows
+        if progress:
+            progress(handled, total)
+
+    def forward(taps: tuple[TapSpec, ...]) -> TapForward:
+        return TapForward(setup.backbone, taps, setup.compute, setup.device)
+
+    return {
+        kind: FeatureStream(found, setup.manifest, setup.views, layout, forward, on_error, count)
+        for kind, found in kinds.items()
+    }
+
+
 def _block_buffers(layout: Layout, rows: int) -> dict[str, np.ndarray]:
-    return {name: np.empty((rows, layout.n_views, *tap.shape), dtype=tap.dtype) for name, tap in layout.taps.items()}
-
-
-def _forward_into(features: Mapping[str, np.ndarray], batch: ViewBatch, start: int, forward: TapForward) -> None:
-    """One view at a time, so that a batch has the same rows in it whatever the number of views."""
-    rows = slice(batch.rows.start - start, batch.rows.stop - start)
-    for view in range(batch.images.shape[1]):
-        pixels = torch.from_numpy(np.ascontiguousarray(batch.images[:, view])).permute(0, 3, 1, 2)
-        for tap, values in forward(pixels).items():
-            features[tap][rows, view] = values.cpu().numpy()
-
-
-def _view_spec(backbone: Backbone, count: int, seed: int, augment: str | None) -> ViewSpec:
-    evaluate = Transform.parse(backbone.input.evaluate)
-    if augment is None:
-        square = evaluate.size is not None and evaluate.size[0] == evaluate.size[1]
-        if count > 1 and not square:
-            raise ConfigError(f"the default augmentation is square, but {evaluate} is not; give --augment")
-        side = evaluate.size[0] if evaluate.size else 0
-        augment = f"random_resized_crop({side},scale=0.35..1)|flip|jitter(0.2)" if square else str(evaluate)
-    return ViewSpec(count, seed, evaluate, Transform.parse(augment))
-
-
-def _path(path: str | Path | None) -> Path | None:
-    return None if path is None else Path(path)
+    """`[rows, views, *tap.shape]` for every tap, one view after another in memory: a view is written without a copy."""
+    return {
+        name: np.empty((layout.n_views, rows, *tap.shape), stored_dtype(tap.dtype)).swapaxes(0, 1)
+        for name, tap in layout.taps.items()
+    }
 
 
 def _device_name(device: torch.device) -> str:

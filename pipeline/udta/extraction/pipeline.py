@@ -8,53 +8,43 @@ from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
 
 from udta.data import Manifest, ViewSpec, decode_image
 from udta.errors import DataError, ImageError
+from udta.extraction.setup import OnError
 
-OnError = Literal["fail", "skip"]
-
-# Rows that go through the backbone together. It is a constant, not an option: how rows are grouped can change the last bit of
-# a result (kernels are chosen by shape), and a store must not depend on the machine's memory or on where a run was resumed.
-BATCH_ROWS = 32
 # Batches decoded ahead: two keep the backbone busy, four absorb a slow file; each holds 24 MB at five views of 224 px.
 AHEAD = 4
 
 
 @dataclass(frozen=True)
 class ViewBatch:
-    """Consecutive rows of one block: all views of each, NHWC; a row in `skipped` holds zeros."""
+    """Some rows: the views asked for of each, NHWC; a row in `skipped` holds zeros."""
 
-    rows: range
+    rows: Sequence[int]
     images: UInt8[np.ndarray, "rows views height width 3"]
     skipped: dict[int, str]
 
 
-def batch_ranges(start: int, stop: int) -> list[range]:
-    """The batches of one block: always the same for the same block, so that resuming computes the same bits."""
-    return [range(first, min(first + BATCH_ROWS, stop)) for first in range(start, stop, BATCH_ROWS)]
-
-
 def decoded_batches(
-    manifest: Manifest, views: ViewSpec, batches: Iterable[range], on_error: OnError
+    manifest: Manifest, views: ViewSpec, which: Sequence[int], batches: Iterable[Sequence[int]], on_error: OnError
 ) -> Generator[ViewBatch, None, None]:
-    """Every batch in order, decoded in threads while the caller works on an earlier one.
+    """Every batch of rows in order, in the views `which`, decoded in threads while the caller works on an earlier one.
 
     Raises:
         ImageError: an image cannot be used, and `on_error` is `fail`.
         DataError: a file is not the one that the manifest describes.
     """
     height, width = views.size
-    pending: deque[tuple[range, Sequence[Future[np.ndarray]]]] = deque()
+    pending: deque[tuple[Sequence[int], Sequence[Future[np.ndarray]]]] = deque()
     with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="udta-decode") as pool:
 
         def collect() -> ViewBatch:
             rows, futures = pending.popleft()
-            images = np.zeros((len(rows), views.count, height, width, 3), dtype=np.uint8)
+            images = np.zeros((len(rows), len(which), height, width, 3), dtype=np.uint8)
             skipped = {}
             for position, future in enumerate(futures):
                 try:
@@ -67,7 +57,7 @@ def decoded_batches(
 
         try:
             for rows in batches:
-                pending.append((rows, [pool.submit(make_views, manifest, row, views) for row in rows]))
+                pending.append((rows, [pool.submit(make_views, manifest, row, views, which) for row in rows]))
                 if len(pending) > AHEAD:
                     yield collect()
             while pending:
@@ -76,8 +66,10 @@ def decoded_batches(
             pool.shutdown(cancel_futures=True)
 
 
-def make_views(manifest: Manifest, row: int, views: ViewSpec) -> UInt8[np.ndarray, "views height width 3"]:
-    """All views of one sample, from a file that is read and decoded once.
+def make_views(
+    manifest: Manifest, row: int, views: ViewSpec, which: Sequence[int]
+) -> UInt8[np.ndarray, "views height width 3"]:
+    """Some views of one sample, from a file that is read and decoded once.
 
     Raises:
         ImageError: the file cannot be read or is no usable image.
@@ -93,4 +85,4 @@ def make_views(manifest: Manifest, row: int, views: ViewSpec) -> UInt8[np.ndarra
             f"{sample.path} changed after the manifest was made; run the same command again to use its new content"
         )
     image = decode_image(content, sample.id)
-    return np.stack([views.view(image, sample.sha256, view) for view in range(views.count)])
+    return np.stack([views.view(image, sample.sha256, view) for view in which])

@@ -12,17 +12,22 @@ from typing import Any
 class ExtractReport:
     """Figures of one call of `extract`.
 
-    `rows` are in the store now, `computed_rows` were computed by this call (the others were there already); `seconds` is the
-    wall time of the forward loop with decoding and writing, without start-up; `bytes` is what the store takes on disk.
+    `rows` are in the store now; of `computed_rows` this call computed anything (the others were there already), and it sent
+    `computed_images` views of them through the backbone; `seconds` is the wall time of decoding, forward and writing, without
+    start-up; `bytes` is what the store takes on disk; `clipped` counts values of uint8 taps that lay outside their range.
     """
 
     store: str
+    format: str
     rows: int
     computed_rows: int
+    computed_images: int
     n_views: int
     seconds: float
     bytes: int
     skipped: Mapping[str, str]
+    clipped: Mapping[str, int]
+    storage_error: Mapping[str, Any]
     fingerprint: str
     device: str
     compute: str
@@ -31,7 +36,7 @@ class ExtractReport:
     @property
     def images_per_second(self) -> float:
         """Views of images through the backbone per second; 0 when nothing had to be computed."""
-        return self.computed_rows * self.n_views / self.seconds if self.computed_rows else 0.0
+        return self.computed_images / self.seconds if self.computed_images else 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Every figure."""

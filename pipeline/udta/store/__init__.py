@@ -1,8 +1,35 @@
-"""Feature stores: ordinary Zarr v3 groups with a ledger of the blocks that count."""
+"""Feature stores: ordinary Zarr v3 groups or HDF5 files with a ledger of the blocks that count."""
 
-from udta.store.layout import Layout, default_block_rows, row_bytes
+from udta.store.dtypes import STORAGE_TYPES, as_tensor, stored_dtype, value_dtype
+from udta.store.engines import ENGINES, engine_at
+from udta.store.growth import Part, only_more
+from udta.store.layout import BATCH_ROWS, Layout, default_block_rows, row_bytes
 from udta.store.ledger import Record
+from udta.store.quantise import Quantiser
 from udta.store.reader import Store, open_store
+from udta.store.standing import Standing, known_layout, standing
 from udta.store.writer import IfStale, StoreWriter
 
-__all__ = ["IfStale", "Layout", "Record", "Store", "StoreWriter", "default_block_rows", "open_store", "row_bytes"]
+__all__ = [
+    "BATCH_ROWS",
+    "ENGINES",
+    "STORAGE_TYPES",
+    "IfStale",
+    "Layout",
+    "Part",
+    "Quantiser",
+    "Record",
+    "Standing",
+    "Store",
+    "StoreWriter",
+    "as_tensor",
+    "default_block_rows",
+    "engine_at",
+    "known_layout",
+    "only_more",
+    "open_store",
+    "row_bytes",
+    "standing",
+    "stored_dtype",
+    "value_dtype",
+]

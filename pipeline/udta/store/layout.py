@@ -9,19 +9,26 @@ from typing import Any
 import numpy as np
 
 from udta.fingerprint import Fingerprint, TapSpec
+from udta.store.dtypes import stored_dtype
+from udta.store.ledger import FORMAT
+from udta.store.quantise import Quantiser
 
-FORMAT = "udta-store"
 FORMAT_VERSION = 1
 
 # A block is what a crash can cost and what has to be held in memory, so it is bounded in rows and in bytes.
 BLOCK_ROWS = 256
 BLOCK_BYTES = 256 * 2**20
+# Blocks are a whole number of batches, so that a block has the same batches in it whenever it is computed.
+BATCH_ROWS = 32
+SMALLEST_BLOCK = 16
 
 
 @dataclass(frozen=True)
 class Layout:
     """The rows (id, label, split), the taps in execution order, the number of views and the block size of a store.
 
+    `quantisers` has an entry for every uint8 tap; `codec` is the lossless compression of its chunks, `none` by default.
+    `storage_error` is the measured error of the storage type, see `extraction.calibration`.
     `source` is a hint for finding the images and the backbone again; it decides nothing.
     """
 
@@ -34,6 +41,9 @@ class Layout:
     block_rows: int
     fingerprint: Fingerprint
     split_rule: str = ""
+    quantisers: Mapping[str, Quantiser] = field(default_factory=dict)
+    codec: str = "none"
+    storage_error: Mapping[str, Any] = field(default_factory=dict)
     source: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -56,9 +66,13 @@ class Layout:
             "format_version": FORMAT_VERSION,
             "classes": list(self.classes),
             "taps": [tap.to_json() for tap in self.taps.values()],
+            "rows": len(self),
             "views": self.n_views,
             "block_rows": self.block_rows,
             "split_rule": self.split_rule,
+            "codec": self.codec,
+            "quantisation": {tap: quantiser.to_json() for tap, quantiser in self.quantisers.items()},
+            "storage_error": dict(self.storage_error),
             "fingerprint": dict(self.fingerprint.fields),
             "source": dict(self.source),
         }
@@ -79,16 +93,31 @@ class Layout:
             block_rows=attributes["block_rows"],
             fingerprint=Fingerprint(attributes["fingerprint"]),
             split_rule=attributes["split_rule"],
+            codec=attributes["codec"],
+            quantisers={
+                tap.name: Quantiser.from_json(attributes["quantisation"][tap.name], tap.shape)
+                for tap in taps
+                if tap.name in attributes["quantisation"]
+            },
+            storage_error=attributes["storage_error"],
             source=attributes["source"],
         )
 
 
 def row_bytes(tap: TapSpec) -> int:
     """Bytes of one view of one sample as stored."""
-    return int(np.prod(tap.shape, dtype=np.int64)) * np.dtype(tap.dtype).itemsize
+    return int(np.prod(tap.shape, dtype=np.int64)) * stored_dtype(tap.dtype).itemsize
 
 
-def default_block_rows(taps: Sequence[TapSpec], n_views: int) -> int:
-    """`BLOCK_ROWS`, or fewer when that many samples would exceed `BLOCK_BYTES`; at least one batch of 16."""
+def default_block_rows(taps: Sequence[TapSpec], n_views: int, n_rows: int) -> int:
+    """`BLOCK_ROWS`, or fewer when that many samples would exceed `BLOCK_BYTES`; at least `SMALLEST_BLOCK`.
+
+    The rows are shared out evenly among the blocks, because the last chunk of a Zarr array is stored in full: 593 rows in blocks
+    of 256 would take the room of 768, in blocks of 224 that of 672.
+    """
     sample = n_views * sum(row_bytes(tap) for tap in taps)
-    return max(16, min(BLOCK_ROWS, BLOCK_BYTES // max(sample, 1)))
+    most = max(SMALLEST_BLOCK, min(BLOCK_ROWS, BLOCK_BYTES // max(sample, 1)))
+    most -= most % BATCH_ROWS if most > BATCH_ROWS else 0
+    n_blocks = max(1, -(-n_rows // most))
+    even = -(-n_rows // n_blocks)
+    return min(most, max(SMALLEST_BLOCK, BATCH_ROWS * -(-even // BATCH_ROWS)))

@@ -3,6 +3,9 @@
 Neither Zarr nor HDF5 can say that a chunk was never written: both read it as the fill value. So every committed block has one
 small JSON object that names its rows, the identity of every sample in it and a CRC-32C for each tap and view. The object is
 written to a temporary name, flushed and renamed, which on an object store is one put. What no record covers does not exist.
+
+The ledger's root holds the *seal*: a CRC-32C of every other file of the store (columns, attributes, array metadata), so that a
+flipped bit in a label is found as one in a feature is. Records and seal carry a checksum of themselves.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import numpy as np
 from udta.errors import CorruptStoreError
 from udta.files import write_bytes
 
+FORMAT = "udta-store"
 PARTIAL = ".partial"
 
 
@@ -28,7 +32,8 @@ class Record:
     """One committed block: rows `start` to `stop` (excluded).
 
     `samples` is (id, SHA-256 of the file's bytes) row by row; `checksums` has for each tap one CRC-32C per view over the
-    C-order bytes of the block's rows; `skipped` maps rows whose image could not be used to the reason.
+    C-order bytes of the block's rows; `skipped` maps rows whose image could not be used to the reason; `clipped` counts for each
+    uint8 tap the values that lay outside its range; `note` is what the engine wants to know about the block's file.
     """
 
     block: int
@@ -37,6 +42,8 @@ class Record:
     samples: tuple[tuple[str, str], ...]
     checksums: Mapping[str, tuple[str, ...]]
     skipped: Mapping[int, str] = field(default_factory=dict)
+    clipped: Mapping[str, int] = field(default_factory=dict)
+    note: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready; the inverse of `from_json`."""
@@ -46,6 +53,8 @@ class Record:
             "samples": [list(sample) for sample in self.samples],
             "checksums": {tap: list(values) for tap, values in self.checksums.items()},
             "skipped": {str(row): reason for row, reason in self.skipped.items()},
+            "clipped": dict(self.clipped),
+            "note": dict(self.note),
         }
 
     @classmethod
@@ -59,32 +68,30 @@ class Record:
             samples=tuple((str(name), str(content)) for name, content in document["samples"]),
             checksums={str(tap): tuple(values) for tap, values in document["checksums"].items()},
             skipped={int(row): str(reason) for row, reason in document["skipped"].items()},
+            clipped={str(tap): int(count) for tap, count in document["clipped"].items()},
+            note=dict(document["note"]),
         )
 
 
 class Ledger:
-    """The records under one directory, one object a block, each `<block>/zarr.json`: a Zarr group whose attributes are it.
+    """The records under one directory, one object a block, and the seal in its root.
 
-    Being Zarr groups they travel with any tool that copies a Zarr hierarchy, and listing the store warns of no foreign file.
+    In a Zarr store every object is `<block>/zarr.json`, a group whose attributes are the record: so they travel with any tool
+    that copies a Zarr hierarchy, and listing the store warns of no foreign file. Elsewhere it is `<block>/record.json`, the same.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path, name: str) -> None:
+        self.directory, self.name = directory, name
 
     def path(self, block: int) -> Path:
         """Where the record of a block lies."""
-        return self.directory / f"{block:06d}" / "zarr.json"
-
-    def create(self) -> None:
-        """An empty ledger; the directory must not exist."""
-        self.directory.mkdir()
-        write_bytes(self.directory / "zarr.json", _group_document({}))
+        return self.directory / f"{block:06d}" / self.name
 
     def put(self, record: Record) -> None:
         """Commit a block: from here on its rows exist."""
         path = self.path(record.block)
         path.parent.mkdir(exist_ok=True)
-        write_bytes(path, _group_document(record.to_json()))
+        write_bytes(path, _document(record.to_json()))
 
     def drop(self, block: int) -> None:
         """Take a block's rows back; they read as uncommitted at once."""
@@ -92,29 +99,84 @@ class Ledger:
 
     def records(self) -> Iterator[Record]:
         """Every record, by block. Raises `CorruptStoreError` for one that cannot be understood."""
-        for path in sorted(self.directory.glob("*/zarr.json")):
-            yield self._read(path)
+        for block in self.blocks():
+            yield self.record(block)
+
+    def blocks(self) -> list[int]:
+        """The blocks that have a record, readable or not."""
+        return sorted(
+            int(path.parent.name) for path in self.directory.glob(f"*/{self.name}") if path.parent.name.isdecimal()
+        )
+
+    def record(self, block: int) -> Record:
+        """One record. Raises `CorruptStoreError` when it cannot be understood."""
+        path = self.path(block)
+        try:
+            record = Record.from_json(_attributes(path))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CorruptStoreError(
+                f"{path}: this ledger record cannot be read ({error}); `udta verify --repair` drops it and the next "
+                "`udta extract` computes its block again"
+            ) from error
+        if record.block != block:
+            raise CorruptStoreError(
+                f"{path}: this ledger record is that of block {record.block}; `udta verify --repair` drops it"
+            )
+        return record
+
+    def seal(self, files: Mapping[str, str], attributes: Mapping[str, Any]) -> None:
+        """Say that the store's other files are as they shall be; `files` maps relative paths to checksums.
+
+        The store's attributes are kept here as well, so that a damaged store can be told from a strange one and mended.
+        """
+        self.directory.mkdir(exist_ok=True)
+        write_bytes(self.directory / self.name, _document({"seal": dict(files), "layout": dict(attributes)}))
+
+    def break_seal(self, attributes: Mapping[str, Any]) -> None:
+        """Before these files are changed: a store that is left so reads as damaged until a writer has finished the change."""
+        write_bytes(self.directory / self.name, _document({"seal": None, "layout": dict(attributes)}))
+
+    def sealed_files(self) -> list[str]:
+        """Relative paths of the files that the seal covers."""
+        return sorted(_attributes(self.directory / self.name)["seal"])
+
+    def sealed_attributes(self) -> dict[str, Any]:
+        """The store's attributes as they shall be. Raises `CorruptStoreError` when the seal is damaged."""
+        try:
+            return dict(_attributes(self.directory / self.name)["layout"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CorruptStoreError(
+                f"{self.directory / self.name}: the seal cannot be read ({error}); remove the store and extract again"
+            ) from error
+
+    def is_ours(self) -> bool:
+        """Whether there is a seal that can be read and names a store."""
+        try:
+            return bool(self.sealed_attributes()["format"] == FORMAT)
+        except (CorruptStoreError, KeyError):
+            return False
+
+    def check_seal(self, root: Path) -> list[str]:
+        """What is wrong with the sealed files below `root`, one sentence each."""
+        try:
+            sealed = _attributes(self.directory / self.name)["seal"]
+            if sealed is None:
+                return ["a change of its metadata was interrupted"]
+            return [
+                f"{name} is missing or changed"
+                for name, expected in sealed.items()
+                if file_checksum(root / name) != expected
+            ]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            return [f"the seal in {self.directory.name}/{self.name} cannot be read ({error})"]
 
     def sweep(self) -> None:
         """Remove what an interrupted commit left: temporaries, and directories without a record."""
         for path in self.directory.glob("*/"):
-            if not (path / "zarr.json").exists():
+            if not (path / self.name).exists():
                 shutil.rmtree(path)
         for leftover in self.directory.rglob(f"*{PARTIAL}"):
             leftover.unlink()
-
-    def _read(self, path: Path) -> Record:
-        try:
-            record = Record.from_json(json.loads(path.read_bytes())["attributes"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise CorruptStoreError(
-                f"{path}: this ledger record cannot be read ({error}); delete the file and extract again to recompute its block"
-            ) from error
-        if self.path(record.block) != path:
-            raise CorruptStoreError(
-                f"{path}: this ledger record is that of block {record.block}; delete it and extract again"
-            )
-        return record
 
 
 def checksum(values: np.ndarray) -> str:
@@ -123,7 +185,26 @@ def checksum(values: np.ndarray) -> str:
     return f"{google_crc32c.value(np.ascontiguousarray(values).reshape(-1).view(np.uint8)):08x}"
 
 
-def _group_document(attributes: Mapping[str, Any]) -> bytes:
-    return json.dumps(
-        {"zarr_format": 3, "node_type": "group", "attributes": attributes}, separators=(",", ":")
-    ).encode()
+def file_checksum(path: Path) -> str:
+    """CRC-32C of a file; empty when there is none."""
+    try:
+        return f"{google_crc32c.value(path.read_bytes()):08x}"
+    except FileNotFoundError:
+        return ""
+
+
+def _document(attributes: Mapping[str, Any]) -> bytes:
+    signed = {**attributes, "crc": _own_checksum(attributes)}
+    return json.dumps({"zarr_format": 3, "node_type": "group", "attributes": signed}, separators=(",", ":")).encode()
+
+
+def _attributes(path: Path) -> dict[str, Any]:
+    document = dict(json.loads(path.read_bytes())["attributes"])
+    if document.pop("crc") != _own_checksum(document):
+        raise ValueError("its checksum does not fit")
+    return document
+
+
+def _own_checksum(attributes: Mapping[str, Any]) -> str:
+    canonical = json.dumps(attributes, separators=(",", ":"), sort_keys=True)
+    return f"{google_crc32c.value(canonical.encode()):08x}"

@@ -11,9 +11,12 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from udta.errors import ConfigError, CorruptStoreError, NotAStoreError, UncommittedRowError, did_you_mean
 from udta.fingerprint import Fingerprint, TapSpec
+from udta.store.dtypes import as_tensor, value_dtype
+from udta.store.engine import Engine
+from udta.store.engines import check_version, engine_at
 from udta.store.layout import Layout
 from udta.store.ledger import Record
-from udta.store.zarr_engine import ZarrEngine
+from udta.store.rows import TapRows
 
 
 class Store:
@@ -21,6 +24,7 @@ class Store:
 
     Attributes:
         path: its directory.
+        format: `zarr` or `hdf5`.
         taps: what is stored, by tap name in execution order.
         ids: relative path of every sample, in row order.
         labels: class index of every row, int64, -1 where unknown.
@@ -29,26 +33,34 @@ class Store:
         fingerprint: what decided the feature values.
         n_views: stored versions of every sample; view 0 is the evaluation transform.
         skipped: reason by row, for images that could not be used.
+        clipped: how many values of each uint8 tap lay outside its range.
         source: where the images and the backbone were when it was made; a hint.
     """
 
     def __init__(self, path: Path) -> None:
-        if not path.exists():
-            raise NotAStoreError(f"there is no store at {path}; make one with `udta extract IMAGES ... --out {path}`")
-        if not ZarrEngine.owns(path):
-            raise NotAStoreError(f"{path} is not a udta store")
         self.path = path
-        self._engine = ZarrEngine(path)
+        self._engine = _engine(path)
+        self.format = self._engine.format
         self.layout: Layout = self._engine.load()
-        records = list(self._engine.ledger.records())
+        self._records = {record.block: record for record in self._engine.ledger.records()}
+        records = list(self._records.values())
         self._committed = _committed_rows(self.layout, records, path)
         self.hashes: Mapping[str, str] = {name: content for record in records for name, content in record.samples}
         self.skipped = {row: reason for record in records for row, reason in record.skipped.items()}
+        self.clipped: dict[str, int] = {
+            tap: sum(record.clipped.get(tap, 0) for record in records) for tap in self.layout.quantisers
+        }
         self.taps: Mapping[str, TapSpec] = self.layout.taps
         self.ids, self.splits = np.array(self.layout.ids), np.array(self.layout.splits)
         self.labels, self.classes = self.layout.labels, self.layout.classes
         self.fingerprint: Fingerprint = self.layout.fingerprint
         self.n_views, self.source = self.layout.n_views, self.layout.source
+        self._rows = {
+            name: TapRows(self._engine, self.layout, self._records, tap) for name, tap in self.layout.taps.items()
+        }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Store, (self.path,)  # a worker process maps the files itself
 
     def __len__(self) -> int:
         return len(self.layout)
@@ -65,6 +77,11 @@ class Store:
     def n_committed(self) -> int:
         """How many rows the ledger covers, skipped ones included."""
         return int(self._committed.sum())
+
+    @property
+    def value_dtype(self) -> str | None:
+        """The dtype to ask of a loader so that features are values: None, the stored one, unless that is a code."""
+        return "float16" if self.layout.quantisers else None
 
     def rows(self, split: str | None = None) -> np.ndarray:
         """The readable rows of a split (of all for None), int64 in ascending order; skipped images are left out.
@@ -91,6 +108,8 @@ class Store:
     ) -> dict[str, np.ndarray]:
         """Features by tap, `[rows, views, *tap.shape]`, in the order asked and in the stored dtype unless `dtype` is given.
 
+        bfloat16 comes as the NumPy type of `ml_dtypes`; uint8 comes as codes, any other `dtype` gives the values they stand for.
+
         Raises:
             ConfigError: unknown taps or views.
             IndexError: a row outside the store.
@@ -99,24 +118,35 @@ class Store:
         index = self.check_rows(rows)
         chosen = list(range(self.n_views)) if views is None else list(views)
         self.check_views(chosen)
+        every, each = np.repeat(index, len(chosen)), np.tile(np.array(chosen, dtype=np.int64), len(index))
         result = {}
         for tap in self.check_taps(taps):
             spec = self.taps[tap]
-            values = np.empty((len(index), len(chosen), *spec.shape), dtype=spec.dtype if dtype is None else dtype)
-            for position, view in enumerate(chosen):
-                self.gather(tap, index, np.full(len(index), view), values[:, position])
-            result[tap] = values
+            stored = np.empty((len(every), *spec.shape), dtype=self._rows[tap].dtype)
+            self.take(tap, every, each, stored)
+            result[tap] = self.decode(tap, stored, dtype).reshape(len(index), len(chosen), *spec.shape)
         return result
 
-    def gather(self, tap: str, rows: np.ndarray, views: np.ndarray, out: np.ndarray) -> None:
-        """Copy row `rows[i]` in view `views[i]` of one tap to `out[i]`. The caller has checked tap, rows and views."""
-        blocks, local = np.divmod(rows, self.layout.block_rows)
-        keys = blocks * self.n_views + views
-        order = np.argsort(keys, kind="stable")
-        for group in np.split(order, np.flatnonzero(np.diff(keys[order])) + 1):
-            if len(group):
-                chunk = self._engine.chunk(self.layout, tap, int(blocks[group[0]]), int(views[group[0]]))
-                out[group] = chunk[local[group]]
+    def take(self, tap: str, rows: np.ndarray, views: np.ndarray, out: np.ndarray) -> None:
+        """Copy row `rows[i]` in view `views[i]` of one tap to `out[i]` as stored. The caller has checked tap, rows and views."""
+        self._rows[tap].take(rows, views, out)
+
+    def rows_of(self, tap: str) -> TapRows:
+        """What `take` uses: where the bytes of a tap lie."""
+        return self._rows[tap]
+
+    def decode(self, tap: str, stored: np.ndarray, dtype: DTypeLike | None = None) -> np.ndarray:
+        """Stored bits of one tap as the type that `read` promises; without a copy where there is nothing to convert."""
+        spec = self.taps[tap]
+        values = stored.view(value_dtype(spec.dtype))
+        target = values.dtype if dtype is None else np.dtype(dtype)
+        if target == values.dtype:
+            return values
+        if tap not in self.layout.quantisers:
+            return values.astype(target)
+        decoded = np.empty(values.shape, dtype=np.float32)
+        self.layout.quantisers[tap].decode(values, as_tensor(decoded))
+        return decoded.astype(target, copy=False)
 
     def check_rows(self, rows: ArrayLike) -> np.ndarray:
         """The row numbers as int64, all of them readable; raises as `read` does."""
@@ -170,9 +200,24 @@ def open_store(path: str | Path) -> Store:
 
     Raises:
         NotAStoreError: there is no store at this path.
-        CorruptStoreError: its metadata or a ledger record cannot be understood.
+        CorruptStoreError: its metadata or a ledger record cannot be understood or is damaged.
     """
     return Store(Path(path))
+
+
+def _engine(path: Path) -> Engine:
+    if not path.exists():
+        raise NotAStoreError(f"there is no store at {path}; make one with `udta extract IMAGES ... --out {path}`")
+    engine = engine_at(path)
+    if engine is None:
+        raise NotAStoreError(f"{path} is not a udta store")
+    check_version(engine)
+    damage = engine.ledger.check_seal(path)
+    if damage:
+        raise CorruptStoreError(
+            f"{path}: {'; '.join(damage)}; the same `udta extract` again mends it, and computes nothing that is there"
+        )
+    return engine
 
 
 def _committed_rows(layout: Layout, records: Sequence[Record], path: Path) -> np.ndarray[Any, np.dtype[np.bool_]]:

@@ -1,28 +1,38 @@
 """Writing a store block by block, so that being killed at any moment costs at most the block in flight.
 
 The order is: chunks of every tap, flushed; then the ledger record, flushed and renamed. A store appears under its name only as
-a complete skeleton: it is built in a temporary directory beside it and renamed, so a half-made store never has the name.
+a complete skeleton: it is built in a temporary directory beside it and renamed, so a half-made store never has the name. A store
+that grows is built beside the old one in the same way and exchanged with it when it is complete.
 """
 
 from __future__ import annotations
 
-import os
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
 import numpy as np
 
-from udta.errors import FeatureError, NotAStoreError, StaleStoreError, StoreError
+from udta.errors import (
+    ConfigError,
+    CorruptStoreError,
+    FeatureError,
+    NotAStoreError,
+    StaleStoreError,
+    StoreError,
+    did_you_mean,
+)
+from udta.store.dtypes import finite_rows
 from udta.store.engine import Engine
+from udta.store.engines import engine_at, find_engine
+from udta.store.growth import Part, Predecessor
 from udta.store.layout import Layout
 from udta.store.ledger import Record, checksum
 from udta.store.lock import DirectoryLock
-from udta.store.zarr_engine import ZarrEngine
+from udta.store.place import create_beside, exchange, growing_path, is_vacant, move_aside
+from udta.store.standing import columns_differ, standing
 
 IfStale = Literal["refuse", "replace"]
 _SHOWN = 5
@@ -33,25 +43,41 @@ class StoreWriter:
 
     Args:
         path: where the store is or shall be; its parent directory is made when it does not exist.
-        layout: what the store shall hold.
+        layout: what the store shall hold. Where there is a store already, its block size is kept.
         hashes: SHA-256 of every sample's file, in row order.
         if_stale: what to do with a store that was made from something else: `refuse` it, or `replace` it by an empty one.
+        format: `zarr` or `hdf5`; None keeps that of the store that is there, and makes a new one in Zarr.
 
     Raises:
-        StaleStoreError: another fingerprint or other samples are stored there (only with `refuse`).
+        StaleStoreError: another fingerprint, another format or wholly other samples are stored there (only with `refuse`).
         NotAStoreError: the path holds something that is not a udta store; it is left as it is.
         StoreBusyError: another process is writing the store.
         StoreError: the path cannot be written.
+        ConfigError: unknown format, or a codec that the format does not have.
     """
 
-    def __init__(self, path: Path, layout: Layout, hashes: Sequence[str], if_stale: IfStale = "refuse") -> None:
-        self.path = path
-        self._engine: Engine = ZarrEngine(path)
+    def __init__(
+        self,
+        path: Path,
+        layout: Layout,
+        hashes: Sequence[str],
+        if_stale: IfStale = "refuse",
+        format: str | None = None,  # noqa: A002  # the word that users type
+    ) -> None:
+        self.path, self.layout = path, layout
         self._samples = tuple(zip(layout.ids, hashes, strict=True))
+        self._committed: set[int] = set()
+        self._old: Predecessor | None = None
         try:
-            self._lock, self._created = self._acquire(layout)
-            self._committed: set[int] = set()
-            self.layout = layout if self._created else self._reopen(layout, if_stale)
+            self._finish_exchange()
+            self._format = format
+            self._engine, self._lock, self._created = self._acquire()
+            if not self._created:
+                try:
+                    self._reopen(if_stale)
+                except BaseException:
+                    self._lock.release()
+                    raise
         except OSError as error:
             raise StoreError(
                 f"{path} cannot be written ({error.strerror or error}); choose another place or free this one"
@@ -70,13 +96,33 @@ class StoreWriter:
         """The blocks that no ledger record covers, in order."""
         return [block for block in range(self.layout.n_blocks) if block not in self._committed]
 
-    def write(self, block: int, features: Mapping[str, np.ndarray], skipped: Mapping[int, str] | None = None) -> None:
+    def parts(self, block: int) -> list[Part]:
+        """What of a missing block has to be computed; the rest of it is in the store already, see `recall`."""
+        if self._old is not None:
+            return self._old.missing(block)
+        return [
+            Part(np.arange(*self.layout.block_range(block)), tuple(range(self.layout.n_views)), tuple(self.layout.taps))
+        ]
+
+    def recall(self, block: int, features: Mapping[str, np.ndarray]) -> None:
+        """Fill in what the store that grows has of a missing block."""
+        if self._old is not None:
+            self._old.recall(block, features)
+
+    def write(
+        self,
+        block: int,
+        features: Mapping[str, np.ndarray],
+        skipped: Mapping[int, str] | None = None,
+        clipped: Mapping[str, int] | None = None,
+    ) -> None:
         """Store and commit one block.
 
         Args:
             block: one of `missing`.
-            features: for every tap `[rows, views, *tap.shape]` in the stored dtype.
+            features: for every tap `[rows, views, *tap.shape]` as stored (bfloat16 as its bits, uint16).
             skipped: reason by row (of the store) for samples whose image could not be used; their features become NaN.
+            clipped: how many values of a uint8 tap lay outside its range.
 
         Raises:
             FeatureError: a feature of a sample that is not skipped is NaN or infinite; nothing of the block is committed.
@@ -86,130 +132,126 @@ class StoreWriter:
         keep = np.array([row not in bad for row in range(start, stop)])
         for tap, values in features.items():
             self._check(tap, values, start, keep)
-            values[~keep] = np.nan
-        self._engine.write_block(self.layout, block, features)
+            values[~keep] = np.nan if values.dtype.kind == "f" else 0
+        try:
+            note = self._engine.write_block(self.layout, block, features)
+        except OSError as error:
+            raise StoreError(
+                f"{self.path}: block {block} cannot be written ({error.strerror or error}); {len(self._committed)} of "
+                f"{self.layout.n_blocks} blocks are committed, the same command continues once there is room"
+            ) from error
         checksums = {
             tap: tuple(checksum(values[:, view]) for view in range(self.layout.n_views))
             for tap, values in features.items()
         }
-        self._engine.ledger.put(Record(block, start, stop, self._samples[start:stop], checksums, bad))
+        samples = self._samples[start:stop]
+        self._engine.ledger.put(Record(block, start, stop, samples, checksums, bad, dict(clipped or {}), note))
         self._committed.add(block)
+        self._install_when_complete()
 
     def close(self) -> None:
         """Let go of the store. One that this writer created and put nothing into is removed again."""
-        if self._created and not self._committed:
-            shutil.rmtree(self.path, ignore_errors=True)
+        if (self._created or self._old is not None) and not self._committed:
+            shutil.rmtree(self._engine.path, ignore_errors=True)
         self._lock.release()
 
-    def _acquire(self, layout: Layout) -> tuple[DirectoryLock, bool]:
-        """The lock on the store at `path`, and whether it was created just now."""
-        if not _is_vacant(self.path):
-            if not self._engine.owns(self.path):
-                raise NotAStoreError(
-                    f"{self.path} exists and is not a udta store; it was left as it is, choose another --out"
-                )
-            return DirectoryLock(self.path), False
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep_skeletons(self.path)
-        skeleton = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", suffix=".new", dir=self.path.parent))
-        lock = DirectoryLock(skeleton)
-        try:
-            skeleton.chmod(0o777 & ~_umask())  # mkdtemp makes it private
-            ZarrEngine(skeleton).create(layout)
-            skeleton.rename(self.path)
-        except BaseException:
-            shutil.rmtree(skeleton, ignore_errors=True)
-            lock.release()
-            if not _is_vacant(self.path) and self._engine.owns(self.path):  # somebody else's skeleton came first
-                return DirectoryLock(self.path), False
-            raise
-        lock.directory = self.path
-        return lock, True
+    def _acquire(self) -> tuple[Engine, DirectoryLock, bool]:
+        """The engine of the store at `path`, the lock on it, and whether it was created just now."""
+        if is_vacant(self.path):
+            wanted = find_engine(self._format or "zarr")
+            _check_codec(wanted, self.layout.codec)
+            lock = create_beside(self.path, lambda place: wanted(place).create(self.layout))
+            if lock is not None:
+                return wanted(self.path), lock, True
+        engine = engine_at(self.path)
+        if engine is None:
+            raise NotAStoreError(
+                f"{self.path} exists and is not a udta store; it was left as it is, choose another --out"
+            )
+        return engine, DirectoryLock(self.path), False
 
-    def _reopen(self, layout: Layout, if_stale: IfStale) -> Layout:
-        try:
-            self._engine.sweep()
-            stored = self._engine.load()
-            records = list(self._engine.ledger.records())
-            differences = stored.fingerprint.diff(layout.fingerprint) or self._sample_differences(stored, records)
-            if not differences:
-                self._committed = {record.block for record in records}
-                return self._update_rows(stored, layout)
+    def _reopen(self, if_stale: IfStale) -> None:
+        """Continue what is there: as it is, grown, or (with `replace`) anew."""
+        self._engine.sweep()
+        found = standing(self._engine, self.layout, self._samples, self._format)
+        if found.differences:
             if if_stale == "refuse":
                 raise StaleStoreError(
-                    f"{self.path} was made from something else; write to another place or remove it first:", differences
+                    f"{self.path} was made from something else; write to another place or remove it first:",
+                    found.differences,
                 )
-        except BaseException:
-            self._lock.release()
-            raise
-        return self._replace(layout)
+            self._replace()
+        elif found.old is not None:
+            self._grow(found.old, found.asked)
+        else:
+            if found.outdated:
+                self._engine.save_metadata(found.asked)
+            shutil.rmtree(growing_path(self.path), ignore_errors=True)  # of a growth that is not wanted any more
+            self.layout, self._committed = found.asked, set(found.records)
 
-    def _replace(self, layout: Layout) -> Layout:
+    def _grow(self, old: Predecessor, asked: Layout) -> None:
+        """Build the grown store beside the old one, or go on building it."""
+        place = growing_path(self.path)
+        grown = type(self._engine)(place)
+        records = _resumable(grown, asked, self._samples)
+        if records is None:
+            shutil.rmtree(place, ignore_errors=True)
+            create_beside(place, lambda skeleton: type(grown)(skeleton).create(asked)).release()  # type: ignore[union-attr]
+            records = []
+        grown.sweep()
+        self.layout, self._old, self._engine, self._committed = asked, old, grown, set(records)
+        for block in self.missing:
+            record = old.unchanged_block(block)
+            if record is not None:
+                old.take_over(record, block, grown)
+                self._committed.add(block)
+        self._install_when_complete()
+
+    def _install_when_complete(self) -> None:
+        """The grown store takes the place of the old one in one step, once it has everything."""
+        if self._old is None or self.missing:
+            return
+        exchange(growing_path(self.path), self.path)
+        shutil.rmtree(growing_path(self.path), ignore_errors=True)
+        self._old, self._engine = None, type(self._engine)(self.path)
+
+    def _finish_exchange(self) -> None:
+        """A kill between the two renames of an exchange (where the kernel has no single one) leaves a complete store beside."""
+        place = growing_path(self.path)
+        if not self.path.exists() and engine_at(place) is not None:
+            place.rename(self.path)
+
+    def _replace(self) -> None:
         """Swap a stale store for an empty one: moved aside first, so that the name never stands for a half-removed store."""
-        aside = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", suffix=".new", dir=self.path.parent))
-        self.path.rename(aside / "stale")
+        shutil.rmtree(growing_path(self.path), ignore_errors=True)
+        remove = move_aside(self.path)
         self._lock.release()
-        shutil.rmtree(aside)
-        self._lock, self._created = self._acquire(layout)
-        return layout
-
-    def _update_rows(self, stored: Layout, layout: Layout) -> Layout:
-        """The same features under other labels, splits or class names: those columns are rewritten, nothing is computed."""
-        updated = replace(layout, block_rows=stored.block_rows)
-        same_columns = np.array_equal(stored.labels, updated.labels) and stored.splits == updated.splits
-        if not same_columns or stored.attributes() != updated.attributes():
-            self._engine.save_rows(updated)
-        return updated
-
-    def _sample_differences(self, stored: Layout, records: Sequence[Record]) -> list[str]:
-        """How the samples differ: by id against the columns, by content against the committed blocks."""
-        asked = dict(self._samples)
-        lines = [
-            *_listing("samples not asked for any more", [name for name in stored.ids if name not in asked]),
-            *_listing("samples not stored", sorted(asked.keys() - set(stored.ids))),
-        ]
-        recorded = [sample for record in records for sample in record.samples]
-        lines += _listing(
-            "samples with other content", [name for name, content in recorded if asked.get(name, content) != content]
-        )
-        if not lines and stored.ids != tuple(asked):
-            lines.append("the same samples in another order")
-        return lines
+        remove()
+        self._engine, self._lock, self._created = self._acquire()
 
     def _check(self, tap: str, values: np.ndarray, start: int, keep: np.ndarray) -> None:
-        # One reduction over the block: NaN and infinities survive a sum of float32 partial sums, finite fp16 cannot overflow it.
-        if np.isfinite(values[keep].sum(dtype=np.float64)):
+        kind = self.layout.taps[tap].dtype
+        finite = finite_rows(values, kind) | ~keep
+        if finite.all():
             return
-        finite = np.isfinite(values.reshape(len(values), -1)).all(axis=1) | ~keep
         name, _ = self._samples[start + int(np.argmin(finite))]
-        hint = "; --dtype float32 holds larger values than float16" if values.dtype == np.float16 else ""
+        hint = "; --dtype float32 or bfloat16 hold larger values than float16" if kind == "float16" else ""
         raise FeatureError(f"tap {tap!r} of sample {name!r} holds NaN or infinite values, which are never stored{hint}")
 
 
-def _is_vacant(path: Path) -> bool:
-    """Nothing there, or an empty directory."""
-    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
+def _check_codec(engine: type[Engine], codec: str) -> None:
+    if codec not in engine.codecs:
+        raise ConfigError(f"codec is {codec!r}, for format {engine.format}: {did_you_mean(codec, engine.codecs)}")
 
 
-def _sweep_skeletons(path: Path) -> None:
-    """Remove skeletons of this store that killed writers left; a living writer holds the lock of its own."""
-    for leftover in path.parent.glob(f".{path.name}.*.new"):
-        try:
-            lock = DirectoryLock(leftover, patience_s=0)
-        except StoreError:
-            continue
-        shutil.rmtree(leftover, ignore_errors=True)
-        lock.release()
-
-
-def _listing(what: str, names: Sequence[str]) -> list[str]:
-    if not names:
-        return []
-    more = ", ..." if len(names) > _SHOWN else ""
-    return [f"{len(names)} {what}: {', '.join(names[:_SHOWN])}{more}"]
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _resumable(grown: Engine, asked: Layout, samples: tuple[tuple[str, str], ...]) -> list[int] | None:
+    """The blocks of an interrupted growth towards the same layout; None when there is none that can be continued."""
+    try:
+        if not type(grown).owns(grown.path) or grown.ledger.check_seal(grown.path):
+            return None
+        there, records = grown.load(), list(grown.ledger.records())
+    except CorruptStoreError:
+        return None
+    same = there.ids == asked.ids and there.attributes() == asked.attributes() and not columns_differ(there, asked)
+    agrees = all(samples[record.start : record.stop] == record.samples for record in records)
+    return [record.block for record in records] if same and agrees else None

@@ -1,0 +1,134 @@
+"""From the options of an extraction to everything that it needs, with all mistakes reported at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from udta.backbones import Backbone, build_backbone, parse_taps, resolve_compute, resolve_device, resolve_taps
+from udta.data import Manifest, Transform, ViewSpec, read_images
+from udta.errors import ConfigError, Problems, did_you_mean
+from udta.fingerprint import FEATURE_VERSION, Fingerprint, TapSpec
+from udta.store import ENGINES, STORAGE_TYPES, Layout, default_block_rows
+
+OnError = Literal["fail", "skip"]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What is extracted, with what, and how it will lie in the store."""
+
+    manifest: Manifest
+    backbone: Backbone
+    views: ViewSpec
+    layout: Layout
+    compute: str
+    device: torch.device
+
+    @property
+    def taps(self) -> tuple[TapSpec, ...]:
+        """What is stored of an image, in execution order."""
+        return tuple(self.layout.taps.values())
+
+
+def set_up(
+    images: str | Path | Manifest,
+    *,
+    backbone: str | Backbone,
+    taps: str,
+    weights: str = "none",
+    views: int = 1,
+    dtype: str = "float16",
+    codec: str = "none",
+    splits: str | Path | None = None,
+    compute: str = "auto",
+    device: str = "auto",
+    on_error: OnError = "fail",
+    seed: int = 0,
+    transform: str | None = None,
+    augment: str | None = None,
+    format: str | None = None,  # noqa: A002  # the word that users type
+) -> Setup:
+    """Read the images, build the backbone and lay out the store; see `extract` for the arguments and errors."""
+    problems = Problems()
+    requests = problems.collect(parse_taps, taps)
+    place = problems.collect(resolve_device, device)
+    arithmetic = problems.collect(resolve_compute, compute, place) if place is not None else None
+    for string in (transform, augment):
+        problems.collect(Transform.parse, string) if string else None
+    codecs = ENGINES[format or "zarr"].codecs if (format or "zarr") in ENGINES else ("none",)
+    for what, value, valid in (
+        ("dtype", dtype, STORAGE_TYPES),
+        ("on_error", on_error, ("fail", "skip")),
+        ("format", format or "zarr", ENGINES),
+        (f"codec for {format or 'zarr'}", codec, codecs),
+    ):
+        if value not in valid:
+            problems.add(f"{what} is {value!r}: {did_you_mean(value, valid)}")
+    if views < 1:
+        problems.add(f"views is {views}, but view 0, the evaluation transform, is always stored: give 1 or more")
+    if transform and isinstance(backbone, Backbone):
+        problems.add("transform belongs to building a backbone, but this one is built already: set it there")
+    problems.raise_any()
+    assert requests is not None  # a problem otherwise
+    assert place is not None
+    assert arithmetic is not None
+
+    manifest = images if isinstance(images, Manifest) else read_images(images, splits=_path(splits), seed=seed)
+    network = backbone if isinstance(backbone, Backbone) else build_backbone(backbone, weights, evaluate=transform)
+    network.check_frozen()
+    spec = _view_spec(network, views, seed, augment)
+    specs = resolve_taps(network, requests, dtype)
+    layout = Layout(
+        ids=manifest.ids,
+        labels=manifest.labels,
+        splits=manifest.splits,
+        classes=manifest.classes,
+        taps={tap.name: tap for tap in specs},
+        n_views=views,
+        block_rows=default_block_rows(specs, views, len(manifest)),
+        fingerprint=feature_fingerprint(network, specs, spec, arithmetic, dtype),
+        split_rule=manifest.split_rule,
+        codec=codec,
+        source={"images": str(manifest.root.resolve()), **network.source},
+    )
+    return Setup(manifest, network, spec, layout, arithmetic, place)
+
+
+def feature_fingerprint(
+    backbone: Backbone, taps: tuple[TapSpec, ...], views: ViewSpec, compute: str, dtype: str
+) -> Fingerprint:
+    """Everything that decides the feature values (DESIGN contract 3)."""
+    return Fingerprint(
+        {
+            "feature_version": FEATURE_VERSION,
+            "backbone": backbone.fingerprint_fields(),
+            "input": {
+                "evaluate": str(views.evaluate),
+                "mean": list(backbone.input.mean),
+                "std": list(backbone.input.std),
+            },
+            "taps": {tap.name: {"reducer": tap.reducer, "shape": list(tap.shape)} for tap in taps},
+            "views": views.to_json(),
+            "compute": compute,
+            "dtype": dtype,
+        }
+    )
+
+
+def _view_spec(backbone: Backbone, count: int, seed: int, augment: str | None) -> ViewSpec:
+    evaluate = Transform.parse(backbone.input.evaluate)
+    if augment is None:
+        square = evaluate.size is not None and evaluate.size[0] == evaluate.size[1]
+        if count > 1 and not square:
+            raise ConfigError(f"the default augmentation is square, but {evaluate} is not; give --augment")
+        side = evaluate.size[0] if evaluate.size else 0
+        augment = f"random_resized_crop({side},scale=0.35..1)|flip|jitter(0.2)" if square else str(evaluate)
+    return ViewSpec(count, seed, evaluate, Transform.parse(augment))
+
+
+def _path(path: str | Path | None) -> Path | None:
+    return None if path is None else Path(path)

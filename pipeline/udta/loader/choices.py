@@ -1,0 +1,50 @@
+"""What the arguments of a loader mean for a store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+
+from udta.errors import ConfigError, did_you_mean
+from udta.store import Store
+
+DTYPES = ("float16", "float32", "bfloat16")
+
+
+def view_choice(store: Store, views: str | int | Sequence[int]) -> Literal["random"] | int | list[int]:
+    """What `views` means for a store; raises `ConfigError`."""
+    if isinstance(views, str):
+        if views == "random":
+            return "random"
+        if views == "all":
+            return list(range(store.n_views))
+        raise ConfigError(
+            f"views is {views!r}: {did_you_mean(views, ['random', 'all'])} A number or a list of numbers is fine too"
+        )
+    chosen = [int(views)] if isinstance(views, int | np.integer) else [int(view) for view in views]
+    store.check_views(chosen)
+    return chosen[0] if isinstance(views, int | np.integer) else chosen
+
+
+def class_mask(store: Store, classes: Sequence[str] | None) -> np.ndarray | None:
+    """Which rows of a store are of these classes; raises `ConfigError`."""
+    if classes is None:
+        return None
+    unknown = [name for name in classes if name not in store.classes]
+    if unknown:
+        raise ConfigError(
+            [f"{store.path} has no class {name!r}: {did_you_mean(name, store.classes)}" for name in unknown]
+        )
+    mask: np.ndarray = np.isin(store.labels, [store.classes.index(name) for name in classes])
+    return mask
+
+
+def dtype_name(dtype: str | torch.dtype | None) -> str | None:
+    """The name of a type that features can be delivered in; raises `ConfigError`."""
+    name = None if dtype is None else str(dtype).removeprefix("torch.")
+    if name is not None and name not in DTYPES:
+        raise ConfigError(f"dtype is {name!r}: {did_you_mean(name, DTYPES)}")
+    return name

@@ -1,0 +1,45 @@
+"""The order of an epoch: which rows in which views, and which of them are in memory together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Int64
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """`rows[i]` in `views[i]` is sample i of the epoch; `windows` are the positions where one window ends and the next begins."""
+
+    rows: Int64[np.ndarray, " samples"]
+    views: Int64[np.ndarray, "samples views"]
+    windows: tuple[int, ...]
+
+
+def order_rows(
+    rows: Int64[np.ndarray, " samples"], *, block_rows: int, window_rows: int | None, rng: np.random.Generator | None
+) -> tuple[Int64[np.ndarray, " samples"], tuple[int, ...]]:
+    """The order of an epoch and its windows.
+
+    Args:
+        rows: the rows to deliver.
+        block_rows: rows of a block of the store.
+        window_rows: how many rows are in memory at a time; None when all of them may be.
+        rng: of the shuffle; None keeps the order.
+
+    Returns:
+        Without windows an exact permutation. With windows the blocks are shuffled, cut into windows, and every window's rows are
+        shuffled exactly: a row can meet the rows of the blocks that share its window, others in every epoch.
+    """
+    if window_rows is None:
+        return (rows if rng is None else rng.permutation(rows)), (0, len(rows))
+    bounds = (*range(0, len(rows), max(window_rows, 1)), len(rows))
+    if rng is None:
+        return rows, bounds
+    blocks = rows // block_rows
+    rank = rng.permutation(int(blocks.max()) + 1 if len(rows) else 0)
+    by_block = rows[np.argsort(rank[blocks], kind="stable")]
+    parts = [rng.permutation(by_block[start:stop]) for start, stop in pairwise(bounds)]
+    return np.concatenate(parts) if parts else by_block, bounds

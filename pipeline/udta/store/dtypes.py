@@ -1,0 +1,67 @@
+"""Storage types: what lies on the disk, and what the bytes mean.
+
+NumPy, Zarr and HDF5 know no bfloat16, so its bits are stored as uint16, which anybody can open and view as bfloat16. uint8 is a
+code that a scale and an offset per channel turn into a value, see `quantise`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import ml_dtypes
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class StorageType:
+    """`stored`: of the arrays on disk; `value`: of what `Store.read` gives; `fill`: marks what was never written."""
+
+    stored: np.dtype
+    value: np.dtype
+    fill: float | int
+
+
+STORAGE_TYPES = {
+    "float32": StorageType(np.dtype("<f4"), np.dtype("<f4"), float("nan")),
+    "float16": StorageType(np.dtype("<f2"), np.dtype("<f2"), float("nan")),
+    "bfloat16": StorageType(np.dtype("<u2"), np.dtype(ml_dtypes.bfloat16), 0x7FC0),  # the bits of a NaN
+    "uint8": StorageType(np.dtype("u1"), np.dtype("u1"), 0),  # no code is free for "absent": the ledger alone can tell
+}
+
+
+def stored_dtype(name: str) -> np.dtype:
+    """NumPy type of the array on disk for a storage type."""
+    return STORAGE_TYPES[name].stored
+
+
+def value_dtype(name: str) -> np.dtype:
+    """NumPy type that `Store.read` returns for a storage type."""
+    return STORAGE_TYPES[name].value
+
+
+# Exponent bits all ones mean infinity or NaN: a comparison of integers, three times as fast as `isfinite` on halves.
+_EXPONENTS: dict[str, tuple[np.dtype, int, int]] = {
+    "float32": (np.dtype("<u4"), 0x7FFFFFFF, 0x7F800000),
+    "float16": (np.dtype("<u2"), 0x7FFF, 0x7C00),
+    "bfloat16": (np.dtype("<u2"), 0x7FFF, 0x7F80),
+}
+
+
+def finite_rows(values: np.ndarray, name: str) -> np.ndarray:
+    """Which rows (first axis) of stored values hold no NaN and no infinity; every code of uint8 is finite."""
+    if name not in _EXPONENTS:
+        return np.ones(len(values), dtype=bool)
+    kind, magnitude, infinity = _EXPONENTS[name]
+    finite = np.empty(len(values), dtype=bool)
+    for row, value in enumerate(values):  # a row at a time stays in the cache
+        finite[row] = not value.size or (np.ascontiguousarray(value).view(kind) & kind.type(magnitude)).max() < infinity
+    return finite
+
+
+def as_tensor(values: np.ndarray) -> Tensor:
+    """A tensor on the array's memory; torch does not know NumPy's extension type bfloat16."""
+    if values.dtype.name == "bfloat16":
+        return torch.from_numpy(values.view(np.uint16)).view(torch.bfloat16)
+    return torch.from_numpy(values)

@@ -1,0 +1,37 @@
+"""The store engines by name, and which one a directory belongs to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from udta.errors import ConfigError, CorruptStoreError, NotAStoreError, did_you_mean
+from udta.store.engine import Engine
+from udta.store.hdf5_engine import Hdf5Engine
+from udta.store.layout import FORMAT_VERSION
+from udta.store.zarr_engine import ZarrEngine
+
+ENGINES: dict[str, type[Engine]] = {engine.format: engine for engine in (ZarrEngine, Hdf5Engine)}
+
+
+def find_engine(name: str) -> type[Engine]:
+    """The engine of a format. Raises `ConfigError` for an unknown one."""
+    if name not in ENGINES:
+        raise ConfigError(f"format is {name!r}: {did_you_mean(name, ENGINES)}")
+    return ENGINES[name]
+
+
+def engine_at(path: Path) -> Engine | None:
+    """The engine of the store at `path`, or None when there is none."""
+    return next((engine(path) for engine in ENGINES.values() if engine.owns(path)), None)
+
+
+def check_version(engine: Engine) -> None:
+    """Raises `NotAStoreError` when the store was written by a newer udta."""
+    try:
+        version = engine.ledger.sealed_attributes()["format_version"]
+    except (CorruptStoreError, KeyError):
+        return  # damaged rather than new; the seal says so
+    if version > FORMAT_VERSION:
+        raise NotAStoreError(
+            f"{engine.path} has store format {version}, newer than this udta reads ({FORMAT_VERSION}); upgrade udta"
+        )

@@ -1,0 +1,126 @@
+"""Growing a store: what of an old store a new one can take over, and what is left to compute.
+
+A store whose fingerprint differs only by *more* (another tap, more views), or that shall hold other images, is not computed
+anew. The grown store is built beside the old one, which stays readable: blocks that did not change are linked, the other rows
+are copied from the old store where it has them, and only what it does not have is computed. So a grown store is laid out
+exactly as one that was extracted at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from udta.fingerprint import Fingerprint
+from udta.store.engine import Engine
+from udta.store.layout import Layout
+from udta.store.ledger import Record
+from udta.store.rows import TapRows
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of one block that have to be computed in the same views for the same taps."""
+
+    rows: np.ndarray
+    views: tuple[int, ...]
+    taps: tuple[str, ...]
+
+
+def only_more(stored: Fingerprint, asked: Fingerprint) -> bool:
+    """Whether `asked` needs all features that `stored` describes, unchanged, and perhaps more taps or more views."""
+    if set(stored.fields) != set(asked.fields):
+        return False
+    for name, field in stored.fields.items():
+        wanted = asked.fields[name]
+        if name == "taps":
+            if any(wanted.get(tap) != spec for tap, spec in field.items()):
+                return False
+        elif name == "views":
+            augmented_alike = {**field, "count": 0} == {**wanted, "count": 0}
+            if wanted["count"] < field["count"] or not (augmented_alike or field["count"] == 1):
+                return False
+        elif field != wanted:
+            return False
+    return True
+
+
+class Predecessor:
+    """The old store of a growing one.
+
+    Args:
+        engine, layout, records: what is there.
+        target: the layout that is being built.
+        samples: (id, content hash) of every row of the target.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        layout: Layout,
+        records: Mapping[int, Record],
+        target: Layout,
+        samples: tuple[tuple[str, str], ...],
+    ) -> None:
+        self.engine, self.layout, self.records, self.target = engine, layout, records, target
+        # By content alone: views are drawn from it, so a renamed image has the same features.
+        places = {
+            content: record.start + position
+            for record in records.values()
+            for position, (_, content) in enumerate(record.samples)
+            if record.start + position not in record.skipped
+        }
+        self._samples = samples
+        self.old_rows = np.array([places.get(content, -1) for _, content in samples], dtype=np.int64)
+        self.new_taps = tuple(tap for tap in target.taps if tap not in layout.taps)
+        self.new_views = tuple(range(layout.n_views, target.n_views))
+        self._rows = {name: TapRows(engine, layout, records, tap) for name, tap in layout.taps.items()}
+
+    @property
+    def shares_nothing(self) -> bool:
+        """Whether no sample of the target is in the old store."""
+        return bool((self.old_rows < 0).all())
+
+    def unchanged_block(self, block: int) -> Record | None:
+        """The record of the old block that holds exactly these rows with everything the target wants."""
+        start, stop = self.target.block_range(block)
+        old = self.old_rows[start:stop]
+        if self.new_taps or self.new_views or self.layout.block_rows != self.target.block_rows or old[0] < 0:
+            return None
+        record = self.records[int(old[0]) // self.layout.block_rows]
+        same = record.stop - record.start == stop - start and (old == np.arange(record.start, record.stop)).all()
+        return record if same and not record.skipped else None
+
+    def take_over(self, record: Record, block: int, engine: Engine) -> None:
+        """Link an unchanged block into the new store and commit it there."""
+        engine.link_block(self.target, block, self.engine, record)
+        start, stop = self.target.block_range(block)
+        engine.ledger.put(replace(record, block=block, start=start, stop=stop, samples=self._samples[start:stop]))
+
+    def missing(self, block: int) -> list[Part]:
+        """What of a block has to be computed."""
+        start, stop = self.target.block_range(block)
+        known = self.old_rows[start:stop] >= 0
+        new, old = start + np.flatnonzero(~known), start + np.flatnonzero(known)
+        every = tuple(range(self.target.n_views))
+        parts = [
+            Part(new, every, tuple(self.target.taps)),
+            Part(old, every[: self.layout.n_views], self.new_taps),
+            Part(old, self.new_views, tuple(self.target.taps)),
+        ]
+        return [part for part in parts if len(part.rows) and part.views and part.taps]
+
+    def recall(self, block: int, features: Mapping[str, np.ndarray]) -> None:
+        """Fill in what the old store has of a block: `[rows, views, *tap.shape]` for every tap."""
+        start, stop = self.target.block_range(block)
+        positions = np.flatnonzero(self.old_rows[start:stop] >= 0)
+        rows = self.old_rows[start:stop][positions]
+        if not len(rows):
+            return
+        for tap, source in self._rows.items():
+            values = np.empty((len(rows), *self.layout.taps[tap].shape), dtype=source.dtype)
+            for view in range(self.layout.n_views):
+                source.take(rows, np.full(len(rows), view), values)
+                features[tap][positions, view] = values

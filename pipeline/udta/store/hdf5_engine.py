@@ -1,0 +1,225 @@
+"""HDF5: one file a block, renamed into place, and an index file that shows the blocks as one array by virtual datasets.
+
+One growing HDF5 file does not survive `kill -9` (without flush: unreadable every time; with SWMR: refuses to open until repaired;
+contiguous without early allocation: opens and reads zeros), a finished file under its final name always does. In a block file
+every tap is `taps/<name>` of shape `[rows, V, ...]` with one chunk a view, each at an offset that can be mapped.
+
+The HDF5 library may crash on damaged metadata, so bytes outside the chunks are checked against a CRC-32C before it sees them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import google_crc32c
+import h5py
+import numpy as np
+
+from udta.errors import CorruptStoreError
+from udta.store.dtypes import STORAGE_TYPES, stored_dtype
+from udta.store.engine import Engine
+from udta.store.files import flush_all, link_or_copy
+from udta.store.layout import Layout
+from udta.store.ledger import PARTIAL, Ledger, Record, file_checksum
+from udta.store.mapping import Extent
+
+INDEX = "index.h5"
+# Readable by every HDF5 since 1.8, and every object on a page of its own, so that chunks can be mapped.
+_CREATE: dict[str, Any] = {"libver": "earliest", "alignment_threshold": 1, "alignment_interval": 4096}
+_FILTERS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "gzip": {"compression": "gzip", "compression_opts": 1, "shuffle": True},
+    "lzf": {"compression": "lzf", "shuffle": True},
+}
+
+
+class Hdf5Engine(Engine):
+    """A directory with `index.h5`, `blocks/<number>.h5` and the ledger."""
+
+    format: ClassVar[str] = "hdf5"
+    codecs: ClassVar[tuple[str, ...]] = tuple(_FILTERS)
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.ledger = Ledger(path / "ledger", "record.json")
+        self._sound = lru_cache(maxsize=None)(self._check_block)
+
+    @classmethod
+    def owns(cls, path: Path) -> bool:
+        """A directory with our index or our seal."""
+        ledger = Ledger(path / "ledger", "record.json")
+        return ledger.is_ours() or ((path / INDEX).is_file() and ledger.directory.is_dir())
+
+    def create(self, layout: Layout) -> None:
+        """See `Engine.create`. The virtual datasets name the block files before they exist; until then they read as NaN."""
+        (self.path / "blocks").mkdir()
+        temporary = self.path / f"{INDEX}.{os.getpid()}{PARTIAL}"
+        with h5py.File(temporary, "w", libver=("v110", "v110")) as file:  # virtual datasets, attributes over 64 KB
+            for name, value in layout.attributes().items():
+                file.attrs[name] = value if isinstance(value, str | int) else json.dumps(value)
+            text = h5py.string_dtype()
+            file.create_dataset("id", data=np.array(layout.ids, dtype=object), dtype=text)
+            file.create_dataset("label", data=layout.labels)
+            file.create_dataset("split", data=np.array(layout.splits, dtype=object), dtype=text)
+            for tap in layout.taps.values():
+                dtype = stored_dtype(tap.dtype)
+                virtual = _Virtual((len(layout), layout.n_views, *tap.shape), dtype)
+                for block in range(layout.n_blocks):
+                    start, stop = layout.block_range(block)
+                    shape = (stop - start, layout.n_views, *tap.shape)
+                    virtual[start:stop] = h5py.VirtualSource(_block_name(block), f"taps/{tap.name}", shape, dtype)
+                dataset = file.create_virtual_dataset(
+                    f"taps/{tap.name}", virtual, fillvalue=STORAGE_TYPES[tap.dtype].fill
+                )
+                dataset.attrs.update({"reducer": tap.reducer, "dtype": tap.dtype})
+        flush_all([temporary])
+        temporary.replace(self.path / INDEX)
+        self.ledger.seal({INDEX: file_checksum(self.path / INDEX)}, layout.attributes())
+
+    def load(self) -> Layout:
+        """See `Engine.load`."""
+        try:
+            with h5py.File(self.path / INDEX) as file:
+                attributes = {name: _plain(value) for name, value in file.attrs.items()}
+                columns = [file["id"].asstr()[:].tolist(), file["label"][:], file["split"].asstr()[:].tolist()]
+            return Layout.from_attributes(attributes, columns[0], columns[1], columns[2])
+        except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+            raise CorruptStoreError(
+                f"{self.path}: the store's index cannot be read ({error}); remove it and extract again"
+            ) from error
+
+    def write_block(self, layout: Layout, block: int, features: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """See `Engine.write_block`."""
+        path = self.path / _block_name(block)
+        temporary = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
+        try:
+            with h5py.File(temporary, "w", **_CREATE) as file:
+                for tap, values in features.items():
+                    _write_dataset(file, f"taps/{tap}", values, layout.codec)
+            note = _note(temporary, layout)
+            flush_all([temporary])
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        flush_all([path.parent])
+        self._sound.cache_clear()
+        return note
+
+    def link_block(self, layout: Layout, block: int, source: Engine, record: Record) -> None:
+        """See `Engine.link_block`."""
+        link_or_copy(source.path / _block_name(record.block), self.path / _block_name(block))
+
+    def extents(self, layout: Layout, record: Record) -> dict[tuple[str, int], Extent] | None:
+        """See `Engine.extents`: the offsets are those that the HDF5 library named when the block was written."""
+        if layout.codec != "none":
+            return None
+        path = self._sound(record.block, _Note.of(record))
+        return {
+            (tap, view): Extent(path, offset, record.stop - record.start)
+            for tap, chunks in record.note["chunks"].items()
+            for view, (offset, _) in enumerate(chunks)
+        }
+
+    def chunk(self, layout: Layout, record: Record, tap: str, view: int) -> np.ndarray:
+        """See `Engine.chunk`."""
+        path = self._sound(record.block, _Note.of(record))
+        try:
+            with h5py.File(path) as file:
+                return np.asarray(file[f"taps/{tap}"][:, view])
+        except (OSError, KeyError, ValueError, RuntimeError) as error:
+            raise CorruptStoreError(_damage(path, f"cannot be read ({error})")) from error
+
+    def _check_block(self, block: int, note: _Note) -> Path:
+        path = self.path / _block_name(block)
+        try:
+            if path.stat().st_size != note.size or _crc_outside(path, note.chunks) != note.crc:
+                raise CorruptStoreError(_damage(path, "has damaged metadata"))
+        except FileNotFoundError:
+            raise CorruptStoreError(_damage(path, "is missing")) from None
+        return path
+
+
+class _Virtual(h5py.VirtualLayout):  # type: ignore[misc]
+    """A layout whose dataset has no time of creation, as h5py's other datasets: equal stores have equal bytes."""
+
+    def make_dcpl(self, maxshape: tuple[int, ...]) -> h5py.h5p.PropDCID:
+        dcpl = super().make_dcpl(maxshape)
+        dcpl.set_obj_track_times(False)
+        return dcpl
+
+
+class _Note(tuple[int, str, tuple[tuple[int, int], ...]]):
+    """The part of a record that guards a block file: its size, the CRC-32C outside its chunks, and where these are."""
+
+    __slots__ = ()
+
+    @property
+    def size(self) -> int:
+        return self[0]
+
+    @property
+    def crc(self) -> str:
+        return self[1]
+
+    @property
+    def chunks(self) -> tuple[tuple[int, int], ...]:
+        return self[2]
+
+    @classmethod
+    def of(cls, record: Record) -> _Note:
+        places = [(offset, size) for chunks in record.note["chunks"].values() for offset, size in chunks]
+        return cls((record.note["size"], record.note["crc"], tuple(sorted(places))))
+
+
+def _write_dataset(file: h5py.File, name: str, values: np.ndarray, codec: str) -> None:
+    chunks = (len(values), 1, *values.shape[2:])
+    dataset = file.create_dataset(name, values.shape, values.dtype, chunks=chunks, **_FILTERS[codec])
+    for view in range(values.shape[1]):
+        if codec == "none":  # 1.4-2.5 GB/s where ordinary writing reaches 1.0-1.4
+            part = np.ascontiguousarray(values[:, view])
+            dataset.id.write_direct_chunk((0, view, *(0 for _ in values.shape[2:])), part.reshape(-1).view(np.uint8))
+        else:
+            dataset[:, view] = values[:, view]
+
+
+def _note(path: Path, layout: Layout) -> dict[str, Any]:
+    """Asks the HDF5 library where every chunk lies."""
+    chunks = {}
+    with h5py.File(path) as file:
+        for tap, spec in layout.taps.items():
+            identifier, zeros = file[f"taps/{tap}"].id, (0,) * len(spec.shape)
+            infos = [identifier.get_chunk_info_by_coord((0, view, *zeros)) for view in range(layout.n_views)]
+            chunks[tap] = [[int(info.byte_offset), int(info.size)] for info in infos]
+    places = tuple(sorted((offset, size) for found in chunks.values() for offset, size in found))
+    return {"size": path.stat().st_size, "crc": _crc_outside(path, places), "chunks": chunks}
+
+
+def _crc_outside(path: Path, places: tuple[tuple[int, int], ...]) -> str:
+    """CRC-32C of everything in a file but these (offset, length)."""
+    crc, position = 0, 0
+    with path.open("rb") as file:
+        for offset, length in (*places, (path.stat().st_size, 0)):
+            file.seek(position)
+            crc = google_crc32c.extend(crc, file.read(max(offset - position, 0)))
+            position = offset + length
+    return f"{crc:08x}"
+
+
+def _block_name(block: int) -> str:
+    return f"blocks/{block:06d}.h5"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return json.loads(value) if value[:1] in "[{" else value
+    return int(value) if isinstance(value, np.integer) else value
+
+
+def _damage(path: Path, what: str) -> str:
+    return f"{path}: the file of a committed block {what}; `udta verify --repair` drops such blocks"

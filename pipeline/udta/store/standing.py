@@ -1,0 +1,105 @@
+"""How what is stored stands to what is asked: the same, less of it, or something else. Nothing is written here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from udta.store.engine import Engine
+from udta.store.engines import check_version, engine_at, find_engine
+from udta.store.growth import Predecessor, only_more
+from udta.store.layout import Layout
+from udta.store.ledger import Record
+
+Samples = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a writer does with a store that is there.
+
+    `asked` is the layout asked for with the block size of the store; `differences` says why the store cannot be used (empty when
+    it can); `old` is there when it has to grow; `outdated` when columns or attributes have to be written anew.
+    """
+
+    asked: Layout
+    records: Mapping[int, Record]
+    differences: list[str]
+    old: Predecessor | None
+    outdated: bool
+
+
+def standing(engine: Engine, layout: Layout, samples: Samples, format: str | None) -> Standing:  # noqa: A002
+    """Compare the store of `engine` with what is asked of it.
+
+    Args:
+        engine: of a store that is there.
+        layout: what is asked.
+        samples: (id, content hash) of every row that is asked.
+        format: name of an engine, or None for any.
+
+    Raises:
+        NotAStoreError: the store was written by a newer udta.
+        CorruptStoreError: its metadata and its seal are damaged, or a record is.
+    """
+    check_version(engine)
+    sound = not engine.ledger.check_seal(engine.path)
+    records = {record.block: record for record in engine.ledger.records()}
+    stored = engine.load() if sound else _recovered(engine, records)
+    asked = replace(layout, block_rows=stored.block_rows)
+    differences = _format_differences(engine, asked, stored, format)
+    if not differences and stored.fingerprint == asked.fingerprint and _same_samples(samples, stored, records):
+        asked = replace(asked, storage_error=stored.storage_error)
+        return Standing(asked, records, [], None, not sound or columns_differ(stored, asked))
+    if not differences and only_more(stored.fingerprint, asked.fingerprint):
+        old = Predecessor(engine, stored, records, asked, samples)
+        if not records or not old.shares_nothing:
+            return Standing(asked, records, [], old, False)
+        differences = ["images: none of those asked for is among those stored"]
+    differences += stored.fingerprint.diff(asked.fingerprint)
+    return Standing(asked, records, differences, None, False)
+
+
+def columns_differ(stored: Layout, asked: Layout) -> bool:
+    """Whether labels, splits or attributes are others, features being the same."""
+    return (
+        not np.array_equal(stored.labels, asked.labels)
+        or stored.splits != asked.splits
+        or stored.attributes() != asked.attributes()
+    )
+
+
+def _format_differences(engine: Engine, asked: Layout, stored: Layout, format: str | None) -> list[str]:  # noqa: A002
+    lines = []
+    if format is not None and find_engine(format) is not type(engine):
+        lines.append(f"format: stored {engine.format!r}, asked {format!r} (`udta export --to {format}` converts)")
+    if asked.codec != stored.codec:
+        lines.append(f"codec: stored {stored.codec!r}, asked {asked.codec!r}")
+    return lines
+
+
+def _same_samples(samples: Samples, stored: Layout, records: Mapping[int, Record]) -> bool:
+    committed = all(samples[record.start : record.stop] == record.samples for record in records.values())
+    return committed and stored.ids == tuple(name for name, _ in samples)
+
+
+def _recovered(engine: Engine, records: Mapping[int, Record]) -> Layout:
+    """The layout of a store whose columns are damaged: attributes from the seal, identities from the records."""
+    attributes = engine.ledger.sealed_attributes()
+    n = attributes["rows"]
+    ids = [""] * n
+    for record in records.values():
+        ids[record.start : record.stop] = [name for name, _ in record.samples]
+    return Layout.from_attributes(attributes, ids, np.full(n, -1), [""] * n)
+
+
+def known_layout(path: Path, asked: Layout) -> tuple[Layout | None, bool]:
+    """The layout of the sound store at `path`, if there is one, and whether a store with it can continue or grow to `asked`."""
+    engine = engine_at(path)
+    if engine is None or engine.ledger.check_seal(path):
+        return None, False
+    stored = engine.load()
+    return stored, only_more(stored.fingerprint, asked.fingerprint)
