@@ -14,9 +14,13 @@ if TYPE_CHECKING:
     from udta.errors import UdtaError
     from udta.evaluation import evaluate
     from udta.extraction import extract
+    from udta.extraction.plan import plan
+    from udta.extraction.recompute import recompute
     from udta.loader import Batch, FeatureLoader
     from udta.prediction import predict
     from udta.store import Store, open_store
+    from udta.store.diff import diff_stores
+    from udta.store.verify import verify
     from udta.training import train
 
 __all__ = [
@@ -26,12 +30,16 @@ __all__ = [
     "Store",
     "UdtaError",
     "build_backbone",
+    "diff_stores",
     "evaluate",
     "extract",
     "list_taps",
     "open_store",
+    "plan",
     "predict",
+    "recompute",
     "train",
+    "verify",
 ]
 
 _HOME = {
@@ -41,12 +49,16 @@ _HOME = {
     "Store": "store",
     "UdtaError": "errors",
     "build_backbone": "backbones",
+    "diff_stores": "store.diff",
     "evaluate": "evaluation",
     "extract": "extraction",
     "list_taps": "backbones",
     "open_store": "store",
+    "plan": "extraction.plan",
     "predict": "prediction",
+    "recompute": "extraction.recompute",
     "train": "training",
+    "verify": "store.verify",
 }
 
 

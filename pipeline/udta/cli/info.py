@@ -26,6 +26,8 @@ def info(store: Path, as_json: bool) -> None:
     opened = open_store(store)
     document: dict[str, Any] = {
         "store": str(store),
+        "format": opened.format,
+        "codec": opened.layout.codec,
         "rows": len(opened),
         "committed": opened.n_committed,
         "complete": opened.complete,
@@ -37,6 +39,8 @@ def info(store: Path, as_json: bool) -> None:
         "split_rule": opened.layout.split_rule,
         "taps": [tap.to_json() for tap in opened.taps.values()],
         "bytes": stored_bytes(store),
+        "storage_error": dict(opened.layout.storage_error),
+        "clipped": opened.clipped,
         "fingerprint": {"sha256": opened.fingerprint.digest, **opened.fingerprint.fields},
         "source": dict(opened.source),
     }
@@ -49,6 +53,7 @@ def _text(document: dict[str, Any]) -> str:
     fingerprint = document["fingerprint"]
     lines = [
         f"{document['store']}: {document['rows']} rows x {document['views']} view(s), {document['bytes'] / 1e6:.1f} MB, {state}",
+        f"format    {document['format']}, codec {document['codec']}, blocks of {document['block_rows']} rows",
         f"classes   {len(document['classes'])}: {', '.join(document['classes'][:8])}{', ...' * (len(document['classes']) > 8)}",
         f"splits    {splits} ({document['split_rule']})",
         *(
@@ -61,5 +66,17 @@ def _text(document: dict[str, Any]) -> str:
         f"compute   {fingerprint['compute']}",
         f"sha256    {fingerprint['sha256']}",
     ]
+    lines += _storage_error(document)
     lines += [f"skipped   {name}: {reason}" for name, reason in document["skipped"].items()]
     return "\n".join(lines)
+
+
+def _storage_error(document: dict[str, Any]) -> list[str]:
+    error = document["storage_error"]
+    if not error:
+        return []
+    taps = ", ".join(f"{tap} {value:.2g}" for tap, value in error["relative_rmse"].items())
+    difference = error["probe_top1_difference"]
+    probe = "" if difference is None else f"; top-1 of a linear probe {100 * difference:+.1f} points"
+    clipped = f"; clipped {sum(document['clipped'].values())} values" if document["clipped"] else ""
+    return [f"storage   relative error {taps}{probe} (measured on {error['images']} images){clipped}"]

@@ -8,12 +8,15 @@ from typing import NoReturn
 
 import click
 
+from udta.cli.diff import diff
 from udta.cli.evaluate import evaluate
 from udta.cli.extract import extract
 from udta.cli.info import info
+from udta.cli.plan import plan
 from udta.cli.predict import predict
 from udta.cli.taps import taps
 from udta.cli.train import train
+from udta.cli.verify import verify
 from udta.errors import UdtaError
 
 
@@ -24,7 +27,7 @@ def command() -> None:
 
 
 # In the order of use.
-for verb in (taps, extract, info, train, evaluate, predict):
+for verb in (taps, plan, extract, info, verify, diff, train, evaluate, predict):
     command.add_command(verb)
 
 

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int64
 from udta.backbones import TapForward
 from udta.extraction.pipeline import decoded_batches
 from udta.extraction.setup import OnError, Setup
-from udta.store import BATCH_ROWS, Layout, Quantiser, as_tensor, value_dtype
+from udta.store import BATCH_ROWS, Layout, Quantiser, value_dtype
 
 # Ranges need many images; the rounding error of a float is known to be small and needs few.
 _IMAGES = {"uint8": 512, "float16": 64, "bfloat16": 64}
@@ -93,10 +93,7 @@ def _round_trip(exact: Float[np.ndarray, "images views ..."], dtype: str, quanti
     """What a reader gets back, as float32."""
     if quantiser is None:
         return exact.astype(value_dtype(dtype)).astype(np.float32)
-    codes = quantiser.encode(torch.from_numpy(exact.reshape(-1, *exact.shape[2:])))[0].numpy()
-    values = np.empty(codes.shape, dtype=np.float32)
-    quantiser.decode(codes, as_tensor(values))
-    return values.reshape(exact.shape)
+    return quantiser.round_trip(torch.from_numpy(exact.reshape(-1, *exact.shape[2:]))).numpy().reshape(exact.shape)
 
 
 def _relative_rmse(exact: np.ndarray, stored: np.ndarray) -> float:

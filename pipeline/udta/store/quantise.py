@@ -52,6 +52,12 @@ class Quantiser:
             torch.addcmul(self._full(values, "offset"), values, self._full(values, "scale"), out=values)
             out[start:stop] = values
 
+    def round_trip(self, values: Float[Tensor, "rows ..."]) -> Float[Tensor, "rows ..."]:
+        """What a reader gets back of float32 values."""
+        result = torch.empty(values.shape)
+        self.decode(self.encode(values)[0].cpu().numpy(), result)
+        return result
+
     def to_json(self) -> dict[str, Any]:
         """Float32 values survive the decimal numbers of JSON exactly."""
         return {"scale": [float(v) for v in self.scale], "offset": [float(v) for v in self.offset]}

@@ -1,0 +1,33 @@
+"""`udta diff`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from udta.cli.common import PATH, emit, json_option
+
+
+@click.command(
+    epilog="""\b
+Example:
+  udta diff photos.zarr photos-uint8.zarr"""
+)
+@click.argument("a", type=PATH)
+@click.argument("b", type=PATH)
+@click.option(
+    "--values/--no-values", default=True, show_default=True, help="Compare the features of shared samples too."
+)
+@json_option
+def diff(a: Path, b: Path, values: bool, as_json: bool) -> None:
+    """Say how two stores differ: what they were made from, which samples they hold, and in which values.
+
+    Exit status 0 when they hold the same features for the same samples, 1 when not.
+    """
+    from udta.store.diff import diff_stores
+
+    report = diff_stores(a, b, values=values)
+    emit(as_json, report.to_json(), str(report))
+    if not report.equal:
+        raise click.exceptions.Exit(1)

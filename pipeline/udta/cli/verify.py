@@ -1,0 +1,47 @@
+"""`udta verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from udta.cli.common import PATH, ProgressDisplay, device_option, emit, json_option
+
+
+@click.command(
+    epilog="""\b
+Example:
+  udta verify photos.zarr --recompute 16"""
+)
+@click.argument("store", type=PATH)
+@click.option("--repair", is_flag=True, help="Drop bad blocks; the same `udta extract` again computes them.")
+@click.option(
+    "--recompute", type=click.IntRange(min=1), metavar="N", help="Extract N random samples again and compare."
+)
+@click.option("--images", type=PATH, help="The images, if they are not where they were at extraction.")
+@click.option("--backbone", help="The backbone, if it is not named as at extraction.")
+@click.option("--weights", help="Its weights, if they are not where they were.")
+@click.option("--seed", default=0, show_default=True, help="Of the choice of samples.")
+@device_option
+@json_option
+def verify(store: Path, repair: bool, recompute: int | None, as_json: bool, **options: Any) -> None:
+    """Compare every block and all metadata of STORE with their checksums.
+
+    Exit status 0 when everything is as it was committed, 1 when something is not.
+    """
+    from udta.store.verify import verify as run
+
+    with ProgressDisplay("blocks") as progress:
+        report = run(store, repair=repair, progress=progress)
+    document, text, sound = report.to_json(), str(report), report.sound
+    if recompute and sound:
+        from udta.extraction.recompute import recompute as compare
+
+        compared = compare(store, samples=recompute, **options)
+        document["recompute"], text = compared.to_json(), f"{text}\n{compared}"
+        sound = not compared.differing
+    emit(as_json, document, text)
+    if not sound:
+        raise click.exceptions.Exit(1)

@@ -1,0 +1,137 @@
+"""Re-extracting some samples of a store, to see that what it holds is still what the backbone gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from udta.backbones import Backbone, TapForward, build_backbone, resolve_device
+from udta.data import Manifest, Transform, ViewSpec
+from udta.errors import ConfigError, StaleStoreError
+from udta.extraction.pipeline import decoded_batches
+from udta.extraction.setup import feature_fingerprint
+from udta.store import BATCH_ROWS, Store, open_store
+
+# Relative root mean square difference that other hardware or another batch may make in bf16; a wrong feature is above 0.5.
+TOLERANCE = 0.05
+
+
+@dataclass(frozen=True)
+class RecomputeReport:
+    """`samples` were computed again; `deviation` is the largest relative RMS difference by tap, `exact` the part of equal bits.
+
+    `differing` names the samples of which a tap deviates by more than `TOLERANCE`.
+    """
+
+    samples: int
+    exact: float
+    deviation: Mapping[str, float] = field(default_factory=dict)
+    differing: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Every figure."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        worst = ", ".join(f"{tap} {value:.2g}" for tap, value in self.deviation.items())
+        lines = [f"recomputed {self.samples} samples: {self.exact:.1%} of values bit-equal; largest deviation {worst}"]
+        lines += [f"DIFFERENT: {name}" for name in self.differing]
+        return "\n".join(lines)
+
+
+def recompute(
+    store: str | Path | Store,
+    *,
+    samples: int = 16,
+    images: str | Path | None = None,
+    backbone: str | Backbone | None = None,
+    weights: str | None = None,
+    device: str = "auto",
+    seed: int = 0,
+) -> RecomputeReport:
+    """Extract randomly chosen samples again and compare.
+
+    Args:
+        store: which store.
+        samples: how many of its rows.
+        images: the folder that its ids are relative to; where it was at extraction by default.
+        backbone: how the backbone is named; as at extraction by default.
+        weights: the same for its weights.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        seed: of the choice.
+
+    Raises:
+        ConfigError: the store does not say where images or backbone are, and neither do the arguments.
+        StaleStoreError: the backbone is not the one that the store was made with.
+        ImageError, DataError: an image is gone or has changed.
+    """
+    opened = store if isinstance(store, Store) else open_store(store)
+    fields = opened.fingerprint.fields
+    network = backbone if isinstance(backbone, Backbone) else _backbone(opened, backbone, weights)
+    spec = ViewSpec(
+        fields["views"]["count"],
+        fields["views"]["seed"],
+        Transform.parse(fields["input"]["evaluate"]),
+        Transform.parse(fields["views"]["augment"]),
+    )
+    taps = tuple(opened.taps.values())
+    differences = opened.fingerprint.diff(feature_fingerprint(network, taps, spec, fields["compute"], fields["dtype"]))
+    if differences:
+        raise StaleStoreError(f"{opened.path} was made with another backbone than this one:", differences)
+    manifest = _manifest(opened, images)
+    readable = np.array(
+        [row for row in range(len(opened)) if opened.ids[row] in opened.hashes and row not in opened.skipped]
+    )
+    rows = np.sort(np.random.default_rng(seed).choice(readable, min(samples, len(readable)), replace=False))
+    forward = TapForward(network, taps, fields["compute"], resolve_device(device))
+    errors = {tap: np.zeros((len(rows), spec.count)) for tap in opened.taps}
+    equal = total = done = 0
+    batches = [rows[start : start + BATCH_ROWS].tolist() for start in range(0, len(rows), BATCH_ROWS)]
+    for batch in decoded_batches(manifest, spec, range(spec.count), batches, "fail"):
+        for view in range(spec.count):
+            pixels = torch.from_numpy(np.ascontiguousarray(batch.images[:, view])).permute(0, 3, 1, 2)
+            for tap, values in forward(pixels).items():
+                stored = opened.read(batch.rows, [tap], [view], dtype="float32")[tap][:, 0]
+                quantiser = opened.layout.quantisers.get(tap)
+                fresh = (quantiser.round_trip(values) if quantiser else values.float()).cpu().numpy()
+                equal, total = equal + int((stored == fresh).sum()), total + stored.size
+                errors[tap][done : done + len(fresh), view] = _relative(stored, fresh)
+        done += len(batch.rows)
+    bad = np.any([error.max(axis=1) > TOLERANCE for error in errors.values()], axis=0)
+    worst = {tap: float(error.max(initial=0)) for tap, error in errors.items()}
+    return RecomputeReport(len(rows), equal / max(total, 1), worst, tuple(opened.ids[rows[bad]].tolist()))
+
+
+def _relative(stored: np.ndarray, fresh: np.ndarray) -> np.ndarray:
+    axes = tuple(range(1, fresh.ndim))
+    result: np.ndarray = np.sqrt(
+        np.square(stored - fresh).sum(axis=axes) / np.maximum(np.square(fresh).sum(axis=axes), 1e-12)
+    )
+    return result
+
+
+def _backbone(store: Store, backbone: str | None, weights: str | None) -> Backbone:
+    evaluate = str(store.fingerprint.fields["input"]["evaluate"])
+    names = {"backbone": backbone or store.source.get("backbone"), "weights": weights or store.source.get("weights")}
+    for what, name in names.items():
+        if name is None:
+            raise ConfigError(f"{store.path} does not say where its {what} is: give --{what}")
+    return build_backbone(str(names["backbone"]), str(names["weights"]), evaluate=evaluate)
+
+
+def _manifest(store: Store, images: str | Path | None) -> Manifest:
+    root = Path(images or store.source.get("images", "."))
+    return Manifest(
+        root=root,
+        classes=store.classes,
+        ids=tuple(store.ids.tolist()),
+        labels=store.labels,
+        splits=tuple(store.splits.tolist()),
+        hashes=tuple(store.hashes.get(name, "") for name in store.ids.tolist()),
+        split_rule=store.layout.split_rule,
+    )
