@@ -113,9 +113,10 @@ def main() -> None:
         }
         print_row(name, results[name])
     reduction = error_reduction(results)
+    mean, summed, worst = (100 * reduction[name] for name in ("mean", "of_mean_error", "worst_difference"))
     print(
-        f"udta's error is lower than the regression's by {100 * reduction['mean']:.1f} % on average over the sets where the regression "
-        f"errs, {100 * reduction['of_mean_error']:.1f} % in mean error; worst difference {100 * reduction['worst_difference']:+.2f} points"
+        f"udta's error is lower than the regression's by {mean:.1f} % on average over the sets where the regression errs, "
+        f"{summed:.1f} % in mean error; worst difference {worst:+.2f} points"
     )
     versions = {"python": platform.python_version(), "torch": torch.__version__, "scikit-learn": sklearn.__version__}
     document = {

@@ -22,7 +22,7 @@ from udta.loader.batch import Batch, BufferPool
 from udta.loader.choices import class_mask, dtype_name, view_choice
 from udta.loader.memory import default_budget
 from udta.loader.order import Epoch, order_rows
-from udta.loader.reading import MappedSource, Resident, WindowedSource
+from udta.loader.reading import MappedSource, Resident, Source, WindowedSource
 from udta.loader.threads import one_thread_each
 from udta.store import Store, as_tensor, row_bytes
 
@@ -155,7 +155,7 @@ class FeatureLoader(IterableDataset[Batch]):
     def _read_batches(self, epoch: Epoch, starts: range) -> Iterator[Batch]:
         if not len(starts):
             return
-        source: MappedSource | WindowedSource = (
+        source: Source = (
             WindowedSource(self.store, self.taps, epoch, starts[0])
             if len(epoch.windows) > 2
             else MappedSource(self.store, epoch)
@@ -175,33 +175,34 @@ class FeatureLoader(IterableDataset[Batch]):
             finally:
                 for future in ahead:
                     future.cancel()
-                if isinstance(source, WindowedSource):
-                    source.close()
+                source.close()
 
     def _read(
         self,
-        source: MappedSource | WindowedSource,
+        source: Source,
         epoch: Epoch,
         start: int,
         stop: int,
         pool: BufferPool,
         scratch: BufferPool,
     ) -> Batch:
-        taps = {}
+        n_rows, n_views = stop - start, epoch.views.shape[1]
+        stored = {}
         for tap in self.taps:
-            spec, stored = self.store.taps[tap], self.store.rows_of(tap).dtype
-            wanted = self._dtype or spec.dtype
-            shape = ((stop - start) * epoch.views.shape[1], *spec.shape)
-            values = (pool if wanted == spec.dtype else scratch).get(shape, stored)
-            source.take(tap, start, stop, values)
-            tensor = self._convert(tap, values, wanted, pool)
-            tensor = tensor if self._single else tensor.view(stop - start, -1, *spec.shape)
+            spec = self.store.taps[tap]
+            memory = scratch if self._dtype not in (None, spec.dtype) else pool
+            stored[tap] = memory.get((n_rows * n_views, *spec.shape), self.store.rows_of(tap).dtype)
+        source.take(start, stop, stored)
+        taps = {}
+        for tap, values in stored.items():
+            tensor = self._convert(tap, values, pool)
+            tensor = tensor if self._single else tensor.view(n_rows, n_views, *tensor.shape[1:])
             taps[tap] = tensor.to(self.device)
         return self._batch(taps, epoch.rows[start:stop])
 
-    def _convert(self, tap: str, values: np.ndarray, wanted: str, pool: BufferPool) -> Tensor:
-        spec, quantiser = self.store.taps[tap], self.store.layout.quantisers.get(tap)
-        if wanted == spec.dtype:
+    def _convert(self, tap: str, values: np.ndarray, pool: BufferPool) -> Tensor:
+        quantiser, wanted = self.store.layout.quantisers.get(tap), self._dtype
+        if wanted in (None, self.store.taps[tap].dtype):
             return as_tensor(self.store.decode(tap, values))
         out = pool.get(values.shape, np.dtype("<f4") if wanted == "float32" else np.dtype("<u2"))
         tensor = torch.from_numpy(out).view(getattr(torch, wanted))

@@ -17,6 +17,10 @@ class Epoch:
     views: Int64[np.ndarray, "samples views"]
     windows: tuple[int, ...]
 
+    def pairs(self, part: slice) -> tuple[Int64[np.ndarray, " pairs"], Int64[np.ndarray, " pairs"]]:
+        """Rows and views of a part of the samples, one view after another of each."""
+        return np.repeat(self.rows[part], self.views.shape[1]), self.views[part].reshape(-1)
+
 
 def order_rows(
     rows: Int64[np.ndarray, " samples"], *, block_rows: int, window_rows: int | None, rng: np.random.Generator | None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from udta.loader.batch import Batch
 from udta.loader.order import Epoch
-from udta.loader.window import Window
+from udta.loader.window import Windows
 from udta.store import Store, as_tensor
 
 
@@ -23,8 +22,11 @@ class Source(Protocol):
     def prepare(self, start: int, stop: int, readers: Sequence[Future[Batch]]) -> None:
         """Called in order before a batch is read; `readers` are the batches that may still be being read."""
 
-    def take(self, tap: str, start: int, stop: int, out: np.ndarray) -> None:
-        """Called from threads."""
+    def take(self, start: int, stop: int, out: Mapping[str, np.ndarray]) -> None:
+        """Called from threads; `out` is by tap."""
+
+    def close(self) -> None:
+        """No more batches are asked for."""
 
 
 class MappedSource:
@@ -32,30 +34,26 @@ class MappedSource:
 
     def __init__(self, store: Store, epoch: Epoch) -> None:
         self._store, self._epoch = store, epoch
-        self._n_views = epoch.views.shape[1]
 
     def prepare(self, start: int, stop: int, readers: Sequence[Future[Batch]]) -> None:
         """Nothing to do."""
 
-    def take(self, tap: str, start: int, stop: int, out: np.ndarray) -> None:
+    def take(self, start: int, stop: int, out: Mapping[str, np.ndarray]) -> None:
         """See `Source`."""
-        rows = np.repeat(self._epoch.rows[start:stop], self._n_views)
-        self._store.take(tap, rows, self._epoch.views[start:stop].reshape(-1), out)
+        places = self._store.layout.places(*self._epoch.pairs(slice(start, stop)))
+        for tap, values in out.items():
+            self._store.rows_of(tap).take(*places, values)
+
+    def close(self) -> None:
+        """Nothing to do."""
 
 
 class WindowedSource:
     """Two windows in memory: one that batches are taken from, and the next one, which is being read."""
 
     def __init__(self, store: Store, taps: Sequence[str], epoch: Epoch, first: int) -> None:
-        self._epoch, self._bounds = epoch, epoch.windows
-        self._n_views = epoch.views.shape[1]
-        most = max(stop - start for start, stop in pairwise(self._bounds)) * self._n_views
-        self._windows = [
-            Window(
-                store, taps, {tap: np.empty((most, *store.taps[tap].shape), store.rows_of(tap).dtype) for tap in taps}
-            )
-            for _ in range(2)
-        ]
+        self._store, self._epoch, self._bounds = store, epoch, epoch.windows
+        self._windows = Windows(store, taps)
         self._loads: dict[int, Future[None]] = {}
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="udta-window")
         self._files: Executor = ThreadPoolExecutor(4, thread_name_prefix="udta-files")
@@ -74,33 +72,32 @@ class WindowedSource:
         if current == self._window_of(stop - 1):
             self._ask(current + 1, readers)
 
-    def take(self, tap: str, start: int, stop: int, out: np.ndarray) -> None:
+    def take(self, start: int, stop: int, out: Mapping[str, np.ndarray]) -> None:
         """See `Source`; a batch may lie in two windows."""
-        position = start
-        while position < stop:
-            window = self._window_of(position)
-            end = min(stop, self._bounds[window + 1])
+        for window in range(self._window_of(start), self._window_of(stop - 1) + 1):
             self._loads[window].result()
-            pairs = np.arange(position - self._bounds[window], end - self._bounds[window]) * self._n_views
-            pairs = (pairs[:, None] + np.arange(self._n_views)).reshape(-1)
-            first, last = (position - start) * self._n_views, (end - start) * self._n_views
-            self._windows[window % 2].take(tap, pairs, out[first:last])
-            position = end
+        places = self._store.layout.places(*self._epoch.pairs(slice(start, stop)))
+        for tap, values in out.items():
+            self._windows.take(tap, *places, values)
 
     def _window_of(self, position: int) -> int:
         return int(np.searchsorted(self._bounds, position, side="right")) - 1
 
+    def _window(self, window: int) -> slice:
+        return slice(self._bounds[window], self._bounds[window + 1])
+
     def _ask(self, window: int, readers: Sequence[Future[Batch]]) -> None:
+        """Read a window, after the batches being read are done and the last window but one is given back."""
         if window in self._loads or window >= len(self._bounds) - 1:
             return
-        busy = list(readers)  # any of them may read the memory that this window takes
+        busy = list(readers)
 
         def load() -> None:
             for reader in busy:
                 reader.exception()
-            part = slice(self._bounds[window], self._bounds[window + 1])
-            rows = np.repeat(self._epoch.rows[part], self._n_views)
-            self._windows[window % 2].load(rows, self._epoch.views[part].reshape(-1), self._files)
+            if window - 2 in self._loads:
+                self._windows.release(*self._epoch.pairs(self._window(window - 2)))
+            self._windows.load(*self._epoch.pairs(self._window(window)), self._files)
 
         self._loads[window] = self._loader.submit(load)
 

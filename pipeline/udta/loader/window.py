@@ -1,96 +1,76 @@
-"""Windows of a store that does not fit into memory: some blocks are read in the order of the disk, then used in any order."""
+"""Windows of a store that does not fit into memory: some blocks are read in the order of the disk, then used in any order.
+
+The rows of a window are mapped and read in one go; batches are gathered straight from there, and when they are done the mapping
+is taken away, so that what is in memory is two windows however large the store is. Copying a window into memory of our own first
+would halve the speed (0.37 instead of 0.8 of the memory limit).
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import Executor
+from itertools import pairwise
 
 import numpy as np
 
-from udta.errors import CorruptStoreError
 from udta.store import Store
-from udta.store.mapping import Extent
+from udta.store.mapping import MappedRows
 
-_THREADS = 4
+_PARTS = 4
 
 
-class Window:
-    """The features of some (row, view) pairs in memory, in the order of the disk.
+class Windows:
+    """The mapped part of a store: `load` adds the (row, view) pairs of a window, `release` takes them away."""
 
-    Buffers are given from outside, because the next window but one is read into the same memory.
-    """
-
-    def __init__(self, store: Store, taps: Sequence[str], buffers: Mapping[str, np.ndarray]) -> None:
-        self._store, self._taps, self._buffers = store, taps, buffers
-        self._place = np.empty(0, dtype=np.int64)
+    def __init__(self, store: Store, taps: Sequence[str]) -> None:
+        self._store, self._taps = store, taps
+        self._mapped = {tap: store.rows_of(tap).reserve() for tap in taps}
+        self._used: Counter[int] = Counter()  # a block may lie in two windows
 
     def load(self, rows: np.ndarray, views: np.ndarray, pool: Executor) -> None:
-        """Read pair i = (`rows[i]`, `views[i]`) of every tap; runs of neighbouring rows are one read each.
+        """Map the chunks of these pairs and read their rows in the order of the disk.
 
         Raises:
             CorruptStoreError: a file is missing or too short.
         """
-        layout = self._store.layout
-        slots = (rows // layout.block_rows) * layout.n_views + views
-        order = np.lexsort((rows, slots))
-        self._place = np.empty(len(order), dtype=np.int64)
-        self._place[order] = np.arange(len(order))
-        slots, local = slots[order], rows[order] % layout.block_rows
+        slots, local = self._store.layout.places(rows, views)
+        order = np.lexsort((local, slots))
+        slots, local = slots[order], local[order]
         breaks = np.flatnonzero((np.diff(slots) != 0) | (np.diff(local) != 1)) + 1
-        starts = np.concatenate([[0], breaks]).astype(np.int64) if len(order) else breaks
-        stops = np.append(breaks, len(order)) if len(order) else breaks
+        starts, stops = np.concatenate([[0], breaks]), np.append(breaks, len(slots))
+        fresh = [slot for slot in np.unique(slots).tolist() if not self._used[slot]]
+        self._used.update(np.unique(slots).tolist())
         tasks = []
-        for tap in self._taps:
-            extents = self._store.rows_of(tap).extents()
-            if extents is None:
-                self._store.take(tap, rows[order], views[order], self._buffers[tap][: len(order)])
-                continue
-            tasks += [
-                pool.submit(_read_runs, extents, self._buffers[tap], slots, local, starts[part], stops[part])
-                for part in np.array_split(np.arange(len(starts)), _THREADS)
-            ]
+        for mapped in self._mapped.values():
+            if mapped is not None:
+                for slot in fresh:
+                    mapped.map(slot)
+                runs = [
+                    (int(slots[start]), int(local[start]), int(local[stop - 1]) + 1)
+                    for start, stop in zip(starts, stops, strict=True)
+                ]
+                cuts = [part * len(runs) // _PARTS for part in range(_PARTS + 1)]
+                tasks += [pool.submit(_populate, mapped, runs[cut:stop]) for cut, stop in pairwise(cuts)]
         for task in tasks:
             task.result()
 
-    def take(self, tap: str, pairs: np.ndarray, out: np.ndarray) -> None:
-        """Copy pairs by their number in the last `load`."""
-        np.take(self._buffers[tap], self._place[pairs], axis=0, out=out, mode="clip")
+    def release(self, rows: np.ndarray, views: np.ndarray) -> None:
+        """Forget the pairs of an earlier `load`."""
+        slots, _ = self._store.layout.places(rows, views)
+        for slot in np.unique(slots).tolist():
+            self._used[slot] -= 1
+            if not self._used[slot]:
+                for mapped in self._mapped.values():
+                    if mapped is not None:
+                        mapped.unmap(slot)
+
+    def take(self, tap: str, slots: np.ndarray, local: np.ndarray, out: np.ndarray) -> None:
+        """Copy loaded pairs to `out`."""
+        source = self._mapped[tap] or self._store.rows_of(tap)
+        source.take(slots, local, out)
 
 
-def _read_runs(
-    extents: Mapping[int, Extent],
-    buffer: np.ndarray,
-    slots: np.ndarray,
-    local: np.ndarray,
-    starts: np.ndarray,
-    stops: np.ndarray,
-) -> None:
-    """Runs `starts[i]:stops[i]` of sorted pairs, each contiguous in its file, straight to their place in the buffer."""
-    memory = buffer.view(np.uint8).reshape(-1).data
-    row_bytes = buffer[:1].nbytes
-    opened, descriptor = None, -1
-    try:
-        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-            extent = extents[int(slots[start])]
-            if extent.path != opened:
-                if descriptor >= 0:
-                    os.close(descriptor)
-                    descriptor = -1
-                opened, descriptor = extent.path, os.open(extent.path, os.O_RDONLY)
-            position = extent.offset + int(local[start]) * row_bytes
-            target = memory[start * row_bytes : stop * row_bytes]
-            while target:
-                count = os.preadv(descriptor, [target], position)
-                if count <= 0:
-                    raise CorruptStoreError(
-                        f"{extent.path}: the chunk of a committed block is too short; `udta verify --repair` drops such blocks"
-                    )
-                target, position = target[count:], position + count
-    except FileNotFoundError as error:
-        raise CorruptStoreError(
-            f"{error.filename}: the chunk of a committed block is missing; `udta verify --repair` drops such blocks"
-        ) from None
-    finally:
-        if descriptor >= 0:
-            os.close(descriptor)
+def _populate(mapped: MappedRows, runs: Sequence[tuple[int, int, int]]) -> None:
+    for slot, start, stop in runs:
+        mapped.populate(slot, start, stop)

@@ -122,5 +122,5 @@ class Predecessor:
         for tap, source in self._rows.items():
             values = np.empty((len(rows), *self.layout.taps[tap].shape), dtype=source.dtype)
             for view in range(self.layout.n_views):
-                source.take(rows, np.full(len(rows), view), values)
+                source.take(*self.layout.places(rows, np.array(view)), values)
                 features[tap][positions, view] = values

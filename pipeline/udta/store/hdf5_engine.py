@@ -31,6 +31,8 @@ from udta.store.mapping import Extent
 INDEX = "index.h5"
 # Readable by every HDF5 since 1.8, and every object on a page of its own, so that chunks can be mapped.
 _CREATE: dict[str, Any] = {"libver": "earliest", "alignment_threshold": 1, "alignment_interval": 4096}
+# Attributes that are text; the others are whole numbers or JSON.
+_TEXTS = ("format", "split_rule", "codec")
 _FILTERS: dict[str, dict[str, Any]] = {
     "none": {},
     "gzip": {"compression": "gzip", "compression_opts": 1, "shuffle": True},
@@ -61,7 +63,7 @@ class Hdf5Engine(Engine):
         temporary = self.path / f"{INDEX}.{os.getpid()}{PARTIAL}"
         with h5py.File(temporary, "w", libver=("v110", "v110")) as file:  # virtual datasets, attributes over 64 KB
             for name, value in layout.attributes().items():
-                file.attrs[name] = value if isinstance(value, str | int) else json.dumps(value)
+                file.attrs[name] = value if name in _TEXTS or isinstance(value, int) else json.dumps(value)
             text = h5py.string_dtype()
             file.create_dataset("id", data=np.array(layout.ids, dtype=object), dtype=text)
             file.create_dataset("label", data=layout.labels)
@@ -85,7 +87,7 @@ class Hdf5Engine(Engine):
         """See `Engine.load`."""
         try:
             with h5py.File(self.path / INDEX) as file:
-                attributes = {name: _plain(value) for name, value in file.attrs.items()}
+                attributes = {name: _plain(name, value) for name, value in file.attrs.items()}
                 columns = [file["id"].asstr()[:].tolist(), file["label"][:], file["split"].asstr()[:].tolist()]
             return Layout.from_attributes(attributes, columns[0], columns[1], columns[2])
         except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
@@ -215,10 +217,10 @@ def _block_name(block: int) -> str:
     return f"blocks/{block:06d}.h5"
 
 
-def _plain(value: Any) -> Any:
+def _plain(name: str, value: Any) -> Any:
     if isinstance(value, str):
-        return json.loads(value) if value[:1] in "[{" else value
-    return int(value) if isinstance(value, np.integer) else value
+        return value if name in _TEXTS else json.loads(value)
+    return int(value)
 
 
 def _damage(path: Path, what: str) -> str:

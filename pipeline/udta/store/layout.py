@@ -59,6 +59,11 @@ class Layout:
         start = block * self.block_rows
         return start, min(start + self.block_rows, len(self))
 
+    def places(self, rows: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where view `views[i]` of row `rows[i]` is: its slot, one view of one block, and its position in there."""
+        blocks, local = np.divmod(rows, self.block_rows)
+        return blocks * self.n_views + views, local
+
     def attributes(self) -> dict[str, Any]:
         """The group attributes that a stranger sees."""
         return {

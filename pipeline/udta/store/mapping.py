@@ -14,7 +14,7 @@ import mmap
 import os
 import sys
 import weakref
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,15 @@ _PROT_NONE, _PROT_READ = 0, 1
 _MAP_SHARED, _MAP_PRIVATE, _MAP_FIXED = 0x01, 0x02, 0x10
 _MAP_ANONYMOUS = 0x1000 if sys.platform == "darwin" else 0x20
 _MAP_NORESERVE = 0x40 if sys.platform == "darwin" else 0x4000
+_NOTHING = _MAP_PRIVATE | _MAP_ANONYMOUS | _MAP_NORESERVE
+_MADV_WILLNEED, _MADV_POPULATE_READ = 3, 22
 _FAILED = ctypes.c_void_p(-1).value
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
 _libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_int64]
 _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 
 
 @dataclass(frozen=True)
@@ -48,57 +51,74 @@ class MappedRows:
     """Rows of one tap from many files, as one array.
 
     Args:
-        extents: the chunks by slot number; a slot without an extent must not be read.
+        extents: the chunks by slot number.
         n_slots: how many slots there are.
         shape: of one row.
         dtype: as stored.
 
-    Raises:
-        CorruptStoreError: a file is missing or too short. Reading mapped memory behind the end of a file would kill the process,
-            so the size is checked before anything is mapped.
+    A slot is readable between `map` and `unmap`; reading another one kills the process.
     """
 
-    def __init__(
-        self, extents: Iterable[tuple[int, Extent]], n_slots: int, shape: tuple[int, ...], dtype: np.dtype
-    ) -> None:
-        found = list(extents)
-        row_bytes = math.prod(shape) * dtype.itemsize
-        most = max((extent.rows for _, extent in found), default=1)
-        unit = math.lcm(mmap.ALLOCATIONGRANULARITY, row_bytes)
-        slot_bytes = unit * -(-most * row_bytes // unit)
-        self.stride = slot_bytes // row_bytes
-        size = max(n_slots, 1) * slot_bytes
-        base = _map(None, size, _PROT_NONE, _MAP_PRIVATE | _MAP_ANONYMOUS | _MAP_NORESERVE, -1, 0)
+    def __init__(self, extents: Mapping[int, Extent], n_slots: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self._extents = extents
+        self._row_bytes = math.prod(shape) * dtype.itemsize
+        most = max((extent.rows for extent in extents.values()), default=1)
+        unit = math.lcm(mmap.ALLOCATIONGRANULARITY, self._row_bytes)
+        self._slot_bytes = unit * -(-most * self._row_bytes // unit)
+        self._stride = self._slot_bytes // self._row_bytes
+        size = max(n_slots, 1) * self._slot_bytes
+        self._base = _map(None, size, _PROT_NONE, _NOTHING, -1, 0)
         # Not at interpreter exit: a reading thread may still be in there, and the kernel unmaps everything anyway.
-        weakref.finalize(self, _libc.munmap, base, size).atexit = False
-        for slot, extent in found:
-            _map_extent(base + slot * slot_bytes, extent, row_bytes)
-        memory: Any = (ctypes.c_char * size).from_address(base)
+        weakref.finalize(self, _libc.munmap, self._base, size).atexit = False
+        memory: Any = (ctypes.c_char * size).from_address(self._base)
         self._rows = np.frombuffer(memory, dtype=dtype).reshape(-1, *shape)
+
+    def map(self, slot: int) -> None:
+        """Make a slot readable.
+
+        Raises:
+            CorruptStoreError: its file is missing or too short. Reading mapped memory behind the end of a file would kill the
+                process, so the size is checked before.
+        """
+        extent = self._extents[slot]
+        length = extent.rows * self._row_bytes
+        try:
+            descriptor = os.open(extent.path, os.O_RDONLY)
+        except FileNotFoundError:
+            raise CorruptStoreError(_damage(extent, "is missing")) from None
+        try:
+            if os.fstat(descriptor).st_size < extent.offset + length:
+                raise CorruptStoreError(_damage(extent, "is too short"))
+            _map(self._address(slot), length, _PROT_READ, _MAP_SHARED | _MAP_FIXED, descriptor, extent.offset)
+        finally:
+            os.close(descriptor)
+
+    def unmap(self, slot: int) -> None:
+        """Give the slot's memory back; its file stays in the kernel's cache."""
+        _map(self._address(slot), self._slot_bytes, _PROT_NONE, _NOTHING | _MAP_FIXED, -1, 0)
+
+    def populate(self, slot: int, start: int, stop: int) -> None:
+        """Have rows `start` to `stop` of a mapped slot read from the disk now, in one go; the GIL is free meanwhile."""
+        page = mmap.ALLOCATIONGRANULARITY
+        first = (self._address(slot) + start * self._row_bytes) // page * page
+        length = self._address(slot) + stop * self._row_bytes - first
+        if _libc.madvise(
+            first, length, _MADV_POPULATE_READ
+        ):  # before Linux 5.14: ask for it, and wait at the first touch
+            _libc.madvise(first, length, _MADV_WILLNEED)
 
     def take(self, slots: np.ndarray, rows: np.ndarray, out: np.ndarray) -> None:
         """Copy row `rows[i]` of slot `slots[i]` to `out[i]`; the GIL is free meanwhile."""
         # With the default mode NumPy would gather into a temporary first, for the case of an index error.
-        np.take(self._rows, slots * self.stride + rows, axis=0, out=out, mode="clip")
+        np.take(self._rows, slots * self._stride + rows, axis=0, out=out, mode="clip")
+
+    def _address(self, slot: int) -> int:
+        return self._base + slot * self._slot_bytes
 
     @staticmethod
     def can_map(extent: Extent) -> bool:
         """Whether the kernel can map a file from this offset."""
         return extent.offset % mmap.ALLOCATIONGRANULARITY == 0
-
-
-def _map_extent(address: int, extent: Extent, row_bytes: int) -> None:
-    length = extent.rows * row_bytes
-    try:
-        descriptor = os.open(extent.path, os.O_RDONLY)
-    except FileNotFoundError:
-        raise CorruptStoreError(_damage(extent, "is missing")) from None
-    try:
-        if os.fstat(descriptor).st_size < extent.offset + length:
-            raise CorruptStoreError(_damage(extent, "is too short"))
-        _map(address, length, _PROT_READ, _MAP_SHARED | _MAP_FIXED, descriptor, extent.offset)
-    finally:
-        os.close(descriptor)
 
 
 def _map(address: int | None, length: int, protection: int, flags: int, descriptor: int, offset: int) -> int:

@@ -119,20 +119,17 @@ class Store:
         chosen = list(range(self.n_views)) if views is None else list(views)
         self.check_views(chosen)
         every, each = np.repeat(index, len(chosen)), np.tile(np.array(chosen, dtype=np.int64), len(index))
+        places = self.layout.places(every, each)
         result = {}
         for tap in self.check_taps(taps):
             spec = self.taps[tap]
             stored = np.empty((len(every), *spec.shape), dtype=self._rows[tap].dtype)
-            self.take(tap, every, each, stored)
+            self._rows[tap].take(*places, stored)
             result[tap] = self.decode(tap, stored, dtype).reshape(len(index), len(chosen), *spec.shape)
         return result
 
-    def take(self, tap: str, rows: np.ndarray, views: np.ndarray, out: np.ndarray) -> None:
-        """Copy row `rows[i]` in view `views[i]` of one tap to `out[i]` as stored. The caller has checked tap, rows and views."""
-        self._rows[tap].take(rows, views, out)
-
     def rows_of(self, tap: str) -> TapRows:
-        """What `take` uses: where the bytes of a tap lie."""
+        """The rows of one tap by their places, as stored, for readers that have checked what they ask for."""
         return self._rows[tap]
 
     def decode(self, tap: str, stored: np.ndarray, dtype: DTypeLike | None = None) -> np.ndarray:
@@ -144,7 +141,7 @@ class Store:
             return values
         if tap not in self.layout.quantisers:
             return values.astype(target)
-        decoded = np.empty(values.shape, dtype=np.float32)
+        decoded = np.empty(values.shape, dtype=np.float16 if target == np.float16 else np.float32)
         self.layout.quantisers[tap].decode(values, as_tensor(decoded))
         return decoded.astype(target, copy=False)
 

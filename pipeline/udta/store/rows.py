@@ -41,14 +41,12 @@ class TapRows:
         """As stored."""
         return stored_dtype(self._tap.dtype)
 
-    def take(self, rows: np.ndarray, views: np.ndarray, out: np.ndarray) -> None:
-        """Copy row `rows[i]` in view `views[i]` to `out[i]`, in the stored dtype; the caller has checked that they exist.
+    def take(self, slots: np.ndarray, local: np.ndarray, out: np.ndarray) -> None:
+        """Copy row `local[i]` of slot `slots[i]` to `out[i]`, in the stored dtype; the caller has checked that they exist.
 
         Raises:
             CorruptStoreError: a chunk is missing, too short or cannot be decoded.
         """
-        blocks, local = np.divmod(rows, self._layout.block_rows)
-        slots = blocks * self._layout.n_views + views
         mapped = self._open()
         if mapped is not None:
             mapped.take(slots, local, out)
@@ -76,17 +74,28 @@ class TapRows:
                 found[block * self._layout.n_views + view] = extents[self._tap.name, view]
         return found
 
+    def reserve(self) -> MappedRows | None:
+        """A mapping of all slots of which none is mapped yet; None where the bytes are not plain rows that can be mapped."""
+        extents = self.extents()
+        if extents is None or not all(MappedRows.can_map(extent) for extent in extents.values()):
+            return None
+        return MappedRows(extents, self._n_slots, self._tap.shape, self.dtype)
+
+    @property
+    def _n_slots(self) -> int:
+        return self._layout.n_blocks * self._layout.n_views
+
     def _open(self) -> MappedRows | None:
         if self._opened:
             return self._mapped
         with self._lock:
             if not self._opened:
-                n_slots = self._layout.n_blocks * self._layout.n_views
-                few = n_slots * len(self._layout.taps) <= MOST_MAPPINGS
-                extents = self.extents() if few else None
-                if extents is not None and all(MappedRows.can_map(extent) for extent in extents.values()):
-                    self._mapped = MappedRows(extents.items(), n_slots, self._tap.shape, self.dtype)
-                self._opened = True
+                few = self._n_slots * len(self._layout.taps) <= MOST_MAPPINGS
+                mapped = self.reserve() if few else None
+                if mapped is not None:
+                    for slot in self.extents() or ():
+                        mapped.map(slot)
+                self._mapped, self._opened = mapped, True
         return self._mapped
 
     def _chunk(self, slot: int) -> np.ndarray:
