@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from udta.backbones import Backbone, build_backbone, list_taps
     from udta.errors import UdtaError
     from udta.evaluation import evaluate
+    from udta.exporting import export
     from udta.extraction import extract
     from udta.extraction.plan import plan
     from udta.extraction.recompute import recompute
@@ -32,6 +33,7 @@ __all__ = [
     "build_backbone",
     "diff_stores",
     "evaluate",
+    "export",
     "extract",
     "list_taps",
     "open_store",
@@ -51,6 +53,7 @@ _HOME = {
     "build_backbone": "backbones",
     "diff_stores": "store.diff",
     "evaluate": "evaluation",
+    "export": "exporting",
     "extract": "extraction",
     "list_taps": "backbones",
     "open_store": "store",

@@ -10,6 +10,7 @@ import click
 
 from udta.cli.diff import diff
 from udta.cli.evaluate import evaluate
+from udta.cli.export import export
 from udta.cli.extract import extract
 from udta.cli.info import info
 from udta.cli.plan import plan
@@ -27,7 +28,7 @@ def command() -> None:
 
 
 # In the order of use.
-for verb in (taps, plan, extract, info, verify, diff, train, evaluate, predict):
+for verb in (taps, plan, extract, info, verify, diff, export, train, evaluate, predict):
     command.add_command(verb)
 
 

@@ -27,7 +27,7 @@ from udta.loader.threads import one_thread_each
 from udta.store import Store, as_tensor, row_bytes
 
 _READERS = 2
-_AHEAD = 4
+_AHEAD = 6
 # Two windows and the batches around them stay within the budget.
 _WINDOW_SHARE = 0.4
 

@@ -23,10 +23,12 @@ class StorageType:
     fill: float | int
 
 
+BFLOAT16: np.dtype = np.dtype(ml_dtypes.bfloat16)
+
 STORAGE_TYPES = {
     "float32": StorageType(np.dtype("<f4"), np.dtype("<f4"), float("nan")),
     "float16": StorageType(np.dtype("<f2"), np.dtype("<f2"), float("nan")),
-    "bfloat16": StorageType(np.dtype("<u2"), np.dtype(ml_dtypes.bfloat16), 0x7FC0),  # the bits of a NaN
+    "bfloat16": StorageType(np.dtype("<u2"), BFLOAT16, 0x7FC0),  # the bits of a NaN
     "uint8": StorageType(np.dtype("u1"), np.dtype("u1"), 0),  # no code is free for "absent": the ledger alone can tell
 }
 
@@ -62,6 +64,6 @@ def finite_rows(values: np.ndarray, name: str) -> np.ndarray:
 
 def as_tensor(values: np.ndarray) -> Tensor:
     """A tensor on the array's memory; torch does not know NumPy's extension type bfloat16."""
-    if values.dtype.name == "bfloat16":
+    if values.dtype == BFLOAT16:
         return torch.from_numpy(values.view(np.uint16)).view(torch.bfloat16)
     return torch.from_numpy(values)

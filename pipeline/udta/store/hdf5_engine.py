@@ -21,6 +21,7 @@ import h5py
 import numpy as np
 
 from udta.errors import CorruptStoreError
+from udta.fingerprint import TapSpec
 from udta.store.dtypes import STORAGE_TYPES, stored_dtype
 from udta.store.engine import Engine
 from udta.store.files import flush_all, link_or_copy
@@ -69,15 +70,7 @@ class Hdf5Engine(Engine):
             file.create_dataset("label", data=layout.labels)
             file.create_dataset("split", data=np.array(layout.splits, dtype=object), dtype=text)
             for tap in layout.taps.values():
-                dtype = stored_dtype(tap.dtype)
-                virtual = _Virtual((len(layout), layout.n_views, *tap.shape), dtype)
-                for block in range(layout.n_blocks):
-                    start, stop = layout.block_range(block)
-                    shape = (stop - start, layout.n_views, *tap.shape)
-                    virtual[start:stop] = h5py.VirtualSource(_block_name(block), f"taps/{tap.name}", shape, dtype)
-                dataset = file.create_virtual_dataset(
-                    f"taps/{tap.name}", virtual, fillvalue=STORAGE_TYPES[tap.dtype].fill
-                )
+                dataset = _create_virtual(file, layout, tap)
                 dataset.attrs.update({"reducer": tap.reducer, "dtype": tap.dtype})
         flush_all([temporary])
         temporary.replace(self.path / INDEX)
@@ -147,15 +140,6 @@ class Hdf5Engine(Engine):
         return path
 
 
-class _Virtual(h5py.VirtualLayout):  # type: ignore[misc]
-    """A layout whose dataset has no time of creation, as h5py's other datasets: equal stores have equal bytes."""
-
-    def make_dcpl(self, maxshape: tuple[int, ...]) -> h5py.h5p.PropDCID:
-        dcpl = super().make_dcpl(maxshape)
-        dcpl.set_obj_track_times(False)
-        return dcpl
-
-
 class _Note(tuple[int, str, tuple[tuple[int, int], ...]]):
     """The part of a record that guards a block file: its size, the CRC-32C outside its chunks, and where these are."""
 
@@ -177,6 +161,23 @@ class _Note(tuple[int, str, tuple[tuple[int, int], ...]]):
     def of(cls, record: Record) -> _Note:
         places = [(offset, size) for chunks in record.note["chunks"].values() for offset, size in chunks]
         return cls((record.note["size"], record.note["crc"], tuple(sorted(places))))
+
+
+def _create_virtual(file: h5py.File, layout: Layout, tap: TapSpec) -> h5py.Dataset:
+    """`taps/<name>` over all block files. By the low-level interface, where the time of creation can be left out."""
+    shape = (len(layout), layout.n_views, *tap.shape)
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_obj_track_times(False)  # equal stores have equal bytes
+    properties.set_fill_value(np.array(STORAGE_TYPES[tap.dtype].fill, dtype=stored_dtype(tap.dtype)))
+    for block in range(layout.n_blocks):
+        start, stop = layout.block_range(block)
+        place, source = h5py.h5s.create_simple(shape), h5py.h5s.create_simple((stop - start, *shape[1:]))
+        place.select_hyperslab((start, *(0 for _ in shape[1:])), (stop - start, *shape[1:]))
+        properties.set_virtual(place, _block_name(block).encode(), f"taps/{tap.name}".encode(), source)
+    kind = h5py.h5t.py_create(stored_dtype(tap.dtype), logical=True)
+    group = file.require_group("taps")
+    h5py.h5d.create(group.id, tap.name.encode(), kind, h5py.h5s.create_simple(shape), dcpl=properties)
+    return group[tap.name]
 
 
 def _write_dataset(file: h5py.File, name: str, values: np.ndarray, codec: str) -> None:

@@ -33,6 +33,7 @@ class Store:
         fingerprint: what decided the feature values.
         n_views: stored versions of every sample; view 0 is the evaluation transform.
         skipped: reason by row, for images that could not be used.
+        records: the ledger's record of every committed block.
         clipped: how many values of each uint8 tap lay outside its range.
         source: where the images and the backbone were when it was made; a hint.
     """
@@ -42,8 +43,8 @@ class Store:
         self._engine = _engine(path)
         self.format = self._engine.format
         self.layout: Layout = self._engine.load()
-        self._records = {record.block: record for record in self._engine.ledger.records()}
-        records = list(self._records.values())
+        self.records = {record.block: record for record in self._engine.ledger.records()}
+        records = list(self.records.values())
         self._committed = _committed_rows(self.layout, records, path)
         self.hashes: Mapping[str, str] = {name: content for record in records for name, content in record.samples}
         self.skipped = {row: reason for record in records for row, reason in record.skipped.items()}
@@ -56,7 +57,7 @@ class Store:
         self.fingerprint: Fingerprint = self.layout.fingerprint
         self.n_views, self.source = self.layout.n_views, self.layout.source
         self._rows = {
-            name: TapRows(self._engine, self.layout, self._records, tap) for name, tap in self.layout.taps.items()
+            name: TapRows(self._engine, self.layout, self.records, tap) for name, tap in self.layout.taps.items()
         }
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,0 +1,80 @@
+"""`udta export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from udta.cli.common import PATH, ProgressDisplay, emit, json_option
+
+
+@click.command(
+    epilog="""\b
+Example:
+  udta export photos.zarr --to parquet --taps layer4 --pool avg --out features
+  udta export photos.zarr --to hdf5 --out photos.h5"""
+)
+@click.argument("store", type=PATH)
+@click.option(
+    "--to",
+    required=True,
+    type=click.Choice(["parquet", "npy", "safetensors", "hdf5", "zarr"]),
+    help="The format; hdf5 and zarr make a store with the same bits.",
+)
+@click.option("--out", required=True, type=PATH, help="A new folder; it appears when everything is in it.")
+@click.option("--taps", help="Names, separated by commas; all by default.")
+@click.option("--views", help="Numbers or all; 0 by default, all for a store.")
+@click.option("--split", help="Rows of this split only.")
+@click.option("--rows", help="These rows only, such as 0,5,7-20.")
+@click.option(
+    "--pool", type=click.Choice(["none", "avg", "max"]), default="none", show_default=True, help="Over positions."
+)
+@click.option(
+    "--dtype", type=click.Choice(["float16", "float32"]), help="The stored one by default, float32 in Parquet."
+)
+@json_option
+def export(
+    store: Path,
+    to: str,
+    out: Path,
+    taps: str | None,
+    views: str | None,
+    split: str | None,
+    rows: str | None,
+    pool: str,
+    dtype: str | None,
+    as_json: bool,
+) -> None:
+    """Write features of STORE for other tools, beside a manifest with what they were made from."""
+    from udta.exporting import export as run
+
+    with ProgressDisplay("rows") as progress:
+        report = run(
+            store,
+            to=to,
+            out=out,
+            taps=[name.strip() for name in taps.split(",")] if taps else None,
+            views="all" if views == "all" else _numbers(views, "--views"),
+            split=split,
+            rows=_numbers(rows, "--rows"),
+            pool=pool,
+            dtype=dtype,
+            progress=progress,
+        )
+    emit(as_json, report.to_json(), str(report))
+
+
+def _numbers(text: str | None, option: str) -> list[int] | None:
+    """`0,5,7-9` as 0, 5, 7, 8, 9."""
+    if text is None:
+        return None
+    numbers: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise click.BadParameter(
+                f"{part.strip()!r} is neither a number nor a range such as 7-20", param_hint=option
+            )
+        numbers += range(int(first), int(last or first) + 1)
+    return numbers

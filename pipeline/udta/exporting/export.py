@@ -1,0 +1,165 @@
+"""`export`: what every format has in common - a folder that appears whole, a manifest beside the data."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from numpy.typing import ArrayLike
+
+from udta.errors import ConfigError, StoreError, did_you_mean
+from udta.exporting.npy import write_npy
+from udta.exporting.parquet import write_parquet
+from udta.exporting.safetensors import write_safetensors
+from udta.exporting.selection import Selection, exported_bytes, select
+from udta.exporting.stores import convert
+from udta.files import write_json
+from udta.store import ENGINES, Store, open_store
+
+Progress = Callable[[int, int], None]
+_WRITERS: dict[str, Callable[[Path, Selection, Progress], None]] = {
+    "parquet": write_parquet,
+    "npy": write_npy,
+    "safetensors": write_safetensors,
+}
+FORMATS = (*_WRITERS, *ENGINES)
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """`rows` samples in `views` views were written to `out`; `bytes` is what all files of it take."""
+
+    out: str
+    format: str
+    rows: int
+    views: tuple[int, ...]
+    taps: tuple[str, ...]
+    bytes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Every figure."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        views = ", ".join(map(str, self.views))
+        return f"{self.out}: {self.rows} rows, view {views} of {', '.join(self.taps)} as {self.format}, {self.bytes / 1e6:.1f} MB"
+
+
+def export(
+    store: str | Path | Store,
+    *,
+    to: str,
+    out: str | Path,
+    taps: Sequence[str] | None = None,
+    views: Literal["all"] | int | Sequence[int] | None = None,
+    split: str | None = None,
+    rows: ArrayLike | None = None,
+    pool: str = "none",
+    dtype: str | None = None,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Write features of a store in another format, with memory that does not depend on its size.
+
+    Args:
+        store: a store.
+        to: `parquet` (one row a sample, a fixed-size list for each tap and view), `npy` (an array for each tap), `safetensors`,
+            or `zarr` / `hdf5`: a store again, with the very same bits.
+        out: a new folder; it appears when everything is in it.
+        taps: names; all by default.
+        views: numbers or `"all"`; view 0 by default, all of them for a store.
+        split: rows of this split; all rows by default. Images that were skipped are left out.
+        rows: exactly these rows, written in ascending order.
+        pool: `avg` or `max` over the positions of maps and tokens, in float32.
+        dtype: `float16` or `float32`; by default the stored one, with values for the codes of uint8 (float16) and float32
+            for bfloat16; Parquet is float32 by default, since many of its readers do not know float16.
+        progress: called with the rows done and all rows.
+
+    Raises:
+        ConfigError: unknown format, taps, views, split, pool or dtype, or what a format cannot hold.
+        StoreError: `out` is not empty or cannot be written.
+        UncommittedRowError: a chosen row was never committed.
+    """
+    if to not in FORMATS:
+        raise ConfigError(f"format is {to!r}: {did_you_mean(to, FORMATS)}")
+    opened = store if isinstance(store, Store) else open_store(store)
+    is_store = to in ENGINES
+    chosen = views if views is not None else ("all" if is_store else 0)
+    wanted = "float32" if to == "parquet" and dtype is None else dtype
+    selection = select(
+        opened, taps=taps, views=chosen, split=split, rows=rows, pool=pool, dtype=wanted, keep_stored_type=is_store
+    )
+    target = Path(out)
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise StoreError(f"{target} exists and is not empty; it was left as it is, choose another --out")
+    report = progress or (lambda _done, _total: None)
+    try:
+        if is_store:
+            convert(target, selection, to, report)
+        else:
+            _write_folder(target, selection, to, report)
+    except OSError as error:
+        raise StoreError(f"{target} cannot be written ({error.strerror or error})") from error
+    size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
+    return ExportReport(
+        str(target), to, len(selection), selection.views, tuple(tap.name for tap in selection.taps), size
+    )
+
+
+def _write_folder(target: Path, selection: Selection, to: str, progress: Progress) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(target.parent).free
+    if exported_bytes(selection) > free:
+        raise StoreError(
+            f"{target} needs {exported_bytes(selection) / 1e9:.2f} GB, but its disk has {free / 1e9:.2f} GB free"
+        )
+    building = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
+    try:
+        building.chmod(0o755)
+        _WRITERS[to](building, selection, progress)
+        if to != "parquet":  # which holds these columns itself
+            _write_index(building / "index.csv", selection)
+        files = {file.name: _file_entry(file) for file in sorted(building.iterdir())}
+        write_json(building / "manifest.json", _manifest(selection, to, files))
+        building.rename(target)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+
+
+def _write_index(path: Path, selection: Selection) -> None:
+    """One line for each position of the arrays."""
+    store = selection.store
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["row", "id", "label", "class", "split"])
+        for row in selection.rows.tolist():
+            label = int(store.labels[row])
+            writer.writerow([row, store.ids[row], label, store.classes[label] if label >= 0 else "", store.splits[row]])
+
+
+def _file_entry(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def _manifest(selection: Selection, to: str, files: Mapping[str, Any]) -> dict[str, Any]:
+    store = selection.store
+    return {
+        "format": to,
+        "rows": len(selection),
+        "views": list(selection.views),
+        "pool": selection.pool,
+        "taps": [tap.to_json() for tap in selection.taps],
+        "classes": list(store.classes),
+        "split_rule": store.layout.split_rule,
+        "fingerprint": {"sha256": store.fingerprint.digest, **store.fingerprint.fields},
+        "files": dict(files),
+        "udta": version("udta"),
+    }
