@@ -489,13 +489,19 @@ def typed_layout(dtype):
     return replace(make_layout(), taps=taps)
 
 
-def growing_layout(taps, views):
+def growing_layout(taps, views, ids=None):
     """A layout whose fingerprint says taps and views as an extraction's does."""
     fields = {
         "taps": {tap.name: {"reducer": tap.reducer, "shape": list(tap.shape)} for tap in taps},
         "views": {"count": views, "seed": 0},
     }
-    return replace(make_layout(views=views), taps={tap.name: tap for tap in taps}, fingerprint=Fingerprint(fields))
+    layout = make_layout(len(ids) if ids else 10, views)
+    return replace(
+        layout,
+        ids=ids or layout.ids,
+        taps={tap.name: tap for tap in taps},
+        fingerprint=Fingerprint(fields),
+    )
 
 
 def feature(tap, content, view):

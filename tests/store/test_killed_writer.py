@@ -11,17 +11,17 @@ from store_contract import all_features, block_features, make_hashes, make_layou
 
 from udta.store import StoreWriter, open_store
 
-KILLS = 200
+KILLS = 300
 SEED = 20_220_310
 
 
-def _write_in_child(path, layout):
+def _write_in_child(path, layout, engine):
     """Fork a writer that needs no new import; it exits 0 when everything is committed."""
     child = os.fork()
     if child:
         return child
     try:
-        with StoreWriter(path, layout, make_hashes(layout)) as writer:
+        with StoreWriter(path, layout, make_hashes(layout), format=engine) as writer:
             for block in writer.missing:
                 writer.write(block, block_features(layout, block))
         os._exit(0)
@@ -29,24 +29,22 @@ def _write_in_child(path, layout):
         os._exit(1)
 
 
-@pytest.mark.filterwarnings(
-    "ignore:.*fork.*:DeprecationWarning"
-)  # Python 3.12 warns of threads; the child uses none of them
-def test_200_kills_cost_no_committed_row_and_end_in_the_uninterrupted_store(tmp_path):
+@pytest.mark.parametrize("engine", ["zarr", "hdf5"])
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # Python 3.12 warns of threads; the child uses none
+def test_300_kills_cost_no_committed_row_and_end_in_the_uninterrupted_store(tmp_path, engine):
     """Fast: forked children. A store is begun anew when one is complete, so that every moment of its life is hit."""
     layout, rng = make_layout(48, block_rows=4), random.Random(SEED)
     expected = all_features(layout)
     whole = tmp_path / "whole"
     started = time.monotonic()
-    write_store(whole, layout)
+    write_store(whole, layout, format=engine)
     life, reference = time.monotonic() - started, tree(whole)
     kills = finished = 0
     path = tmp_path / "store-0"
     while kills < KILLS or not finished:
-        child = _write_in_child(path, layout)
-        time.sleep(
-            rng.uniform(0, life) * (0.5 + kills / KILLS)
-        )  # longer and longer, so that it ends on a busy machine too
+        child = _write_in_child(path, layout, engine)
+        # Longer and longer, so that it ends on a busy machine too.
+        time.sleep(rng.uniform(0, life) * (0.5 + kills / KILLS))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         kills += os.WIFSIGNALED(status)
@@ -54,19 +52,15 @@ def test_200_kills_cost_no_committed_row_and_end_in_the_uninterrupted_store(tmp_
         if not path.exists():
             continue
         store = open_store(path)
-        rows = [row for block in _committed(path) for row in range(*layout.block_range(block))]
-        for tap, values in store.read(rows).items():
-            np.testing.assert_array_equal(values, expected[tap][rows], err_msg=f"seed {SEED}")
+        committed = [row for block in store.records for row in range(*layout.block_range(block))]
+        for tap, values in store.read(committed).items():
+            np.testing.assert_array_equal(values, expected[tap][committed], err_msg=f"seed {SEED}")
         if store.complete:
             assert tree(path) == reference
             finished += 1
             path = tmp_path / f"store-{finished}"
-    write_store(path, layout)
+    write_store(path, layout, format=engine)
     assert tree(path) == reference
     # The only other thing that may lie there is the skeleton that the last killed writer had not renamed yet.
     names = {entry.name for entry in tmp_path.iterdir() if not entry.name.endswith(".new")}
     assert names == {"whole", *(f"store-{index}" for index in range(finished + 1))}
-
-
-def _committed(path):
-    return [int(record.parent.name) for record in sorted((path / "ledger").glob("*/zarr.json"))]

@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from udta.errors import CorruptStoreError
 from udta.fingerprint import Fingerprint
+from udta.store.check import check_block
 from udta.store.engine import Engine
 from udta.store.layout import Layout
 from udta.store.ledger import Record
@@ -64,7 +66,8 @@ class Predecessor:
         target: Layout,
         samples: tuple[tuple[str, str], ...],
     ) -> None:
-        self.engine, self.layout, self.records, self.target = engine, layout, records, target
+        self.engine, self.layout, self.target = engine, layout, target
+        self.records = dict(records)
         # By content alone: views are drawn from it, so a renamed image has the same features.
         places = {
             content: record.start + position
@@ -77,6 +80,15 @@ class Predecessor:
         self.new_taps = tuple(tap for tap in target.taps if tap not in layout.taps)
         self.new_views = tuple(range(layout.n_views, target.n_views))
         self._rows = {name: TapRows(engine, layout, records, tap) for name, tap in layout.taps.items()}
+
+    def drop_damaged(self) -> None:
+        """Take nothing over from a block whose bytes are not those that were committed: its rows are computed again."""
+        for block, record in list(self.records.items()):
+            try:
+                check_block(self.engine, self.layout, record)
+            except CorruptStoreError:
+                del self.records[block]
+                self.old_rows[(self.old_rows >= record.start) & (self.old_rows < record.stop)] = -1
 
     @property
     def shares_nothing(self) -> bool:

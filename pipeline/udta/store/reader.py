@@ -15,6 +15,7 @@ from udta.store.dtypes import as_tensor, value_dtype
 from udta.store.engine import Engine
 from udta.store.engines import check_version, engine_at
 from udta.store.layout import Layout
+from udta.store.lazy import lazy_array
 from udta.store.ledger import Record
 from udta.store.rows import TapRows
 
@@ -128,6 +129,17 @@ class Store:
             self._rows[tap].take(*places, stored)
             result[tap] = self.decode(tap, stored, dtype).reshape(len(index), len(chosen), *spec.shape)
         return result
+
+    def dask(self, tap: str) -> Any:
+        """A lazy `dask.array` `[rows, views, *tap.shape]` with one chunk a block; rows of skipped images are NaN.
+
+        In the stored float dtype; float16 for uint8, float32 for bfloat16.
+
+        Raises:
+            ConfigError: there is no such tap, or dask is not installed.
+            UncommittedRowError: the extraction is unfinished.
+        """
+        return lazy_array(self, tap)
 
     def rows_of(self, tap: str) -> TapRows:
         """The rows of one tap by their places, as stored, for readers that have checked what they ask for."""

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from udta.errors import CorruptStoreError, NotAStoreError
-from udta.fingerprint import TapSpec
+from udta.store.check import check_block
 from udta.store.engine import Engine
 from udta.store.engines import check_version, engine_at
-from udta.store.layout import Layout, row_bytes
-from udta.store.ledger import Record, checksum
 from udta.store.lock import DirectoryLock
-from udta.store.mapping import Extent
 
 
 @dataclass(frozen=True)
@@ -56,7 +51,11 @@ class VerifyReport:
             f"{self.store}: {state}; {self.committed_blocks} of {self.blocks} blocks committed, "
             f"{self.checked_bytes / 1e6:.1f} MB checked"
         ]
-        lines += [f"metadata: {problem}; the same `udta extract` again mends it" for problem in self.metadata]
+        lines += [f"metadata: {problem}" for problem in self.metadata]
+        if self.metadata:
+            lines.append(
+                "the same `udta extract` again mends metadata; the blocks were not checked, verify again after it"
+            )
         lines += [f"block {bad.block} (rows {bad.rows[0]} to {bad.rows[1] - 1}): {bad.reason}" for bad in self.bad]
         if self.dropped:
             lines.append(f"dropped {len(self.dropped)} block(s); the same `udta extract` again computes them")
@@ -86,18 +85,15 @@ def verify(
         raise NotAStoreError(f"{place} is not a udta store")
     check_version(engine)
     metadata = engine.ledger.check_seal(place)
-    layout = _layout(engine, metadata)
-    blocks = engine.ledger.blocks()
+    if metadata:
+        return _unchecked(engine, metadata)
+    layout, blocks = engine.load(), engine.ledger.blocks()
     bad: list[BadBlock] = []
     checked = 0
     for done, block in enumerate(blocks, start=1):
         try:
-            record = engine.ledger.record(block)
-            for tap, view, values in _values(engine, layout, record):
-                checked += values.nbytes
-                if checksum(values) != record.checksums[tap][view]:
-                    raise CorruptStoreError(f"tap {tap!r}, view {view}: the checksum does not fit")
-        except (CorruptStoreError, OSError, IndexError, KeyError) as error:
+            checked += check_block(engine, layout, engine.ledger.record(block))
+        except CorruptStoreError as error:
             bad.append(BadBlock(block, layout.block_range(block), str(error)))
         if progress:
             progress(done, len(blocks))
@@ -105,40 +101,12 @@ def verify(
     return VerifyReport(str(place), len(layout), len(blocks), layout.n_blocks, checked, metadata, bad, dropped)
 
 
-def _layout(engine: Engine, metadata: list[str]) -> Layout:
-    """From the store itself where its metadata is sound, from the seal where it is not."""
-    if not metadata:
-        return engine.load()
-    attributes = engine.ledger.sealed_attributes()
-    n = attributes["rows"]
-    return Layout.from_attributes(attributes, [""] * n, np.full(n, -1), [""] * n)
-
-
-def _values(engine: Engine, layout: Layout, record: Record) -> Iterator[tuple[str, int, np.ndarray]]:
-    """What readers get of a block: the bytes at the known places where there are any, else what the library decodes."""
-    expected = layout.block_range(record.block)
-    named = tuple(name for name, _ in record.samples)
-    known = layout.ids[record.start : record.stop]
-    if (record.start, record.stop) != expected or (any(known) and named != known):
-        raise CorruptStoreError("its ledger record is about other rows than the store has there")
-    extents = engine.extents(layout, record)
-    for tap in layout.taps:
-        for view in range(layout.n_views):
-            if extents is None:
-                yield tap, view, engine.chunk(layout, record, tap, view)
-            else:
-                yield tap, view, _read(extents[tap, view], layout.taps[tap])
-
-
-def _read(extent: Extent, tap: TapSpec) -> np.ndarray:
-    length = extent.rows * row_bytes(tap)
-    try:
-        values = np.fromfile(extent.path, dtype=np.uint8, count=length, offset=extent.offset)
-    except FileNotFoundError:
-        raise CorruptStoreError(f"{extent.path.name} is missing") from None
-    if len(values) < length:
-        raise CorruptStoreError(f"{extent.path.name} is too short")
-    return values
+def _unchecked(engine: Engine, metadata: list[str]) -> VerifyReport:
+    """Where metadata is damaged it cannot be told where the blocks lie; they are checked once it is mended."""
+    rows, block_rows = (engine.ledger.sealed_attributes()[name] for name in ("rows", "block_rows"))
+    return VerifyReport(
+        str(engine.path), rows, len(engine.ledger.blocks()), -(-rows // block_rows), 0, metadata=metadata
+    )
 
 
 def _drop(engine: Engine, blocks: list[int]) -> list[int]:

@@ -191,6 +191,7 @@ class StoreWriter:
 
     def _grow(self, old: Predecessor, asked: Layout) -> None:
         """Build the grown store beside the old one, or go on building it."""
+        old.drop_damaged()
         place = growing_path(self.path)
         grown = type(self._engine)(place)
         records = _resumable(grown, asked, self._samples)

@@ -155,7 +155,12 @@ class ZarrEngine(Engine):
         return array
 
     def _open_array(self, tap: str) -> zarr.Array[Any]:
-        return zarr.open_array(self.path / "taps" / tap, mode="r", zarr_format=3)
+        try:
+            return zarr.open_array(self.path / "taps" / tap, mode="r", zarr_format=3)
+        except (NodeNotFoundError, OSError, KeyError, ValueError, TypeError) as error:
+            raise CorruptStoreError(
+                f"{self.path}/taps/{tap}: its metadata cannot be read ({error}); the same `udta extract` again mends it"
+            ) from error
 
     def _open_writable(self, tap: str) -> zarr.Array[Any]:
         # By default zarr leaves a chunk out that equals the fill value; we want one file per block and view, always.
