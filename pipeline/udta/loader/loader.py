@@ -140,7 +140,10 @@ class FeatureLoader(IterableDataset[Batch]):
         rng = np.random.default_rng([self.seed, number])
         window_rows = None
         if self.windowed and not self._wants_resident:
-            window_rows = max(1, int(self.memory_budget * _WINDOW_SHARE) // (self._row_bytes * self._views_per_row))
+            # Not less than a batch: one that lay in three windows would need memory that is given back.
+            window_rows = max(
+                self.batch_size, int(self.memory_budget * _WINDOW_SHARE) // (self._row_bytes * self._views_per_row)
+            )
         rows, windows = order_rows(
             self.rows,
             block_rows=self.store.layout.block_rows,
