@@ -59,11 +59,17 @@ def block(found: Layout, number: int) -> dict[str, np.ndarray]:
     return features
 
 
-def write_store(path: Path, found: Layout, format: str, features: Mapping[int, Any] | None = None) -> None:  # noqa: A002
-    """Commit every block that is missing."""
+def write_store(
+    path: Path,
+    found: Layout,
+    format: str,  # noqa: A002
+    features: Mapping[int, Any] | None = None,
+    stop: int | None = None,
+) -> None:
+    """Commit every block that is missing, or the first ones."""
     hashes = [f"{row:064x}" for row in range(len(found))]
     with StoreWriter(path, found, hashes, format=format) as writer:
-        for number in writer.missing:
+        for number in writer.missing[:stop]:
             writer.write(number, features[number] if features else block(found, number))
 
 

@@ -93,8 +93,8 @@ class WindowedSource:
         busy = list(readers)
 
         def load() -> None:
-            for reader in busy:
-                reader.exception()
+            while busy:  # and let go of their batches, whose memory is wanted
+                busy.pop().exception()
             if window - 2 in self._loads:
                 self._windows.release(*self._epoch.pairs(self._window(window - 2)))
             self._windows.load(*self._epoch.pairs(self._window(window)), self._files)

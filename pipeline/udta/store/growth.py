@@ -125,14 +125,20 @@ class Predecessor:
         return [part for part in parts if len(part.rows) and part.views and part.taps]
 
     def recall(self, block: int, features: Mapping[str, np.ndarray]) -> None:
-        """Fill in what the old store has of a block: `[rows, views, *tap.shape]` for every tap."""
+        """Fill in what the old store has of a block: `[rows, views, *tap.shape]` for every tap.
+
+        Rows that it does not have get those of another image, which what is computed for them replaces: gathering all rows of a
+        view at once is a third of the time of gathering some and placing them.
+        """
         start, stop = self.target.block_range(block)
-        positions = np.flatnonzero(self.old_rows[start:stop] >= 0)
-        rows = self.old_rows[start:stop][positions]
-        if not len(rows):
+        rows = self.old_rows[start:stop]
+        if (rows < 0).all():
             return
+        rows = np.where(rows < 0, rows.max(), rows)
         for tap, source in self._rows.items():
-            values = np.empty((len(rows), *self.layout.taps[tap].shape), dtype=source.dtype)
             for view in range(self.layout.n_views):
+                target = features[tap][:, view]
+                values = target if target.flags.c_contiguous else np.empty(target.shape, target.dtype)
                 source.take(*self.layout.places(rows, np.array(view)), values)
-                features[tap][positions, view] = values
+                if values is not target:
+                    target[:] = values

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,7 @@ class Store:
         fingerprint: what decided the feature values.
         n_views: stored versions of every sample; view 0 is the evaluation transform.
         skipped: reason by row, for images that could not be used.
-        records: the ledger's record of every committed block.
+        records: the ledger's record of every committed block, without its samples; see `hashes`.
         clipped: how many values of each uint8 tap lay outside its range.
         source: where the images and the backbone were when it was made; a hint.
     """
@@ -44,10 +46,13 @@ class Store:
         self._engine = _engine(path)
         self.format = self._engine.format
         self.layout: Layout = self._engine.load()
-        self.records = {record.block: record for record in self._engine.ledger.records()}
-        records = list(self.records.values())
-        self._committed = _committed_rows(self.layout, records, path)
-        self.hashes: Mapping[str, str] = {name: content for record in records for name, content in record.samples}
+        self._committed = np.zeros(len(self.layout), dtype=bool)
+        self.records: dict[int, Record] = {}
+        for record in self._engine.ledger.records():
+            _check_rows(self.layout, record, path)
+            self._committed[record.start : record.stop] = True
+            self.records[record.block] = replace(record, samples=())  # half a kilobyte a row
+        records = self.records.values()
         self.skipped = {row: reason for record in records for row, reason in record.skipped.items()}
         self.clipped: dict[str, int] = {
             tap: sum(record.clipped.get(tap, 0) for record in records) for tap in self.layout.quantisers
@@ -69,6 +74,12 @@ class Store:
 
     def __repr__(self) -> str:
         return f"Store({str(self.path)!r}, rows={len(self)}, views={self.n_views}, taps={list(self.taps)})"
+
+    @cached_property
+    def hashes(self) -> Mapping[str, str]:
+        """SHA-256 of the file's bytes by id, for every committed row; read from the ledger at the first use."""
+        records = self._engine.ledger.records()
+        return {name: content for record in records for name, content in record.samples}
 
     @property
     def complete(self) -> bool:
@@ -230,15 +241,12 @@ def _engine(path: Path) -> Engine:
     return engine
 
 
-def _committed_rows(layout: Layout, records: Sequence[Record], path: Path) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    committed = np.zeros(len(layout), dtype=bool)
-    for record in records:
-        expected = layout.block_range(record.block)
-        named = tuple(name for name, _ in record.samples)
-        if (record.start, record.stop) != expected or named != layout.ids[record.start : record.stop]:
-            raise CorruptStoreError(
-                f"{path}: the ledger record of block {record.block} is about other rows than the store has there; "
-                "remove the store and extract again"
-            )
-        committed[record.start : record.stop] = True
-    return committed
+def _check_rows(layout: Layout, record: Record, path: Path) -> None:
+    named = tuple(name for name, _ in record.samples)
+    if (record.start, record.stop) != layout.block_range(record.block) or named != layout.ids[
+        record.start : record.stop
+    ]:
+        raise CorruptStoreError(
+            f"{path}: the ledger record of block {record.block} is about other rows than the store has there; "
+            "`udta verify --repair` drops it"
+        )
