@@ -25,6 +25,21 @@ on_error_option = click.option(
 )
 PATH = click.Path(path_type=Path)
 
+
+class StorePath(click.ParamType):  # type: ignore[type-arg]
+    """A local path, or a URL such as s3://bucket/store."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """See the class."""
+        from udta.store.place import place_of
+
+        return place_of(value)
+
+
+STORE = StorePath()
+
 # Plain lines when piped: often enough to see that it lives, seldom enough for a log.
 _LINE_EVERY_S = 10.0
 

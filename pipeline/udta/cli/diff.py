@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from udta.cli.common import PATH, emit, json_option
+from udta.cli.common import STORE, emit, json_option
 
 
 @click.command(
@@ -14,8 +14,8 @@ from udta.cli.common import PATH, emit, json_option
 Example:
   udta diff photos.zarr photos-uint8.zarr"""
 )
-@click.argument("a", type=PATH)
-@click.argument("b", type=PATH)
+@click.argument("a", type=STORE)
+@click.argument("b", type=STORE)
 @click.option(
     "--values/--no-values", default=True, show_default=True, help="Compare the features of shared samples too."
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from udta.cli.common import PATH, emit, json_option
+from udta.cli.common import PATH, STORE, emit, json_option
 
 
 @click.command(
@@ -15,7 +15,7 @@ Example:
   udta evaluate runs/photos-udta photos.zarr --split test"""
 )
 @click.argument("run", type=PATH)
-@click.argument("store", type=PATH)
+@click.argument("store", type=STORE)
 @click.option("--split", default="test", show_default=True, help="Which rows.")
 @click.option("--out", type=PATH, help="Write the metrics to this JSON file as well.")
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from udta.cli.common import PATH, ProgressDisplay, emit, json_option
+from udta.cli.common import PATH, STORE, ProgressDisplay, emit, json_option
 
 
 @click.command(
@@ -15,7 +15,7 @@ Example:
   udta export photos.zarr --to parquet --taps layer4 --pool avg --out features
   udta export photos.zarr --to hdf5 --out photos.h5"""
 )
-@click.argument("store", type=PATH)
+@click.argument("store", type=STORE)
 @click.option(
     "--to",
     required=True,

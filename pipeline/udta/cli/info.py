@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from udta.cli.common import PATH, emit, json_option
+from udta.cli.common import STORE, emit, json_option
 
 
 @click.command(
@@ -16,7 +16,7 @@ from udta.cli.common import PATH, emit, json_option
 Example:
   udta info photos.zarr"""
 )
-@click.argument("store", type=PATH)
+@click.argument("store", type=STORE)
 @json_option
 def info(store: Path, as_json: bool) -> None:
     """Say what STORE holds: rows, splits, taps, views, what it was made from, and whether it is complete."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from udta.cli.common import PATH, ProgressDisplay, emit, json_option, options_from
+from udta.cli.common import PATH, STORE, ProgressDisplay, emit, json_option, options_from
 
 _RECIPE = ("epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "mixup")
 
@@ -18,7 +18,7 @@ Example:
   udta train photos.zarr --adapter udta --out runs/photos-udta
   udta train photos.zarr --adapter udta --option width=64 --epochs 20 --out runs/narrow"""
 )
-@click.argument("store", type=PATH)
+@click.argument("store", type=STORE)
 @click.option("--adapter", default="udta", show_default=True, help="udta, linear or concat_linear.")
 @click.option("--out", required=True, type=PATH, help="The run folder.")
 @click.option(

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from udta.cli.common import PATH, ProgressDisplay, device_option, emit, json_option
+from udta.cli.common import PATH, STORE, ProgressDisplay, device_option, emit, json_option
 
 
 @click.command(
@@ -15,7 +15,7 @@ from udta.cli.common import PATH, ProgressDisplay, device_option, emit, json_opt
 Example:
   udta verify photos.zarr --recompute 16"""
 )
-@click.argument("store", type=PATH)
+@click.argument("store", type=STORE)
 @click.option("--repair", is_flag=True, help="Drop bad blocks; the same `udta extract` again computes them.")
 @click.option(
     "--recompute", type=click.IntRange(min=1), metavar="N", help="Extract N random samples again and compare."

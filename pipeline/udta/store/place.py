@@ -7,12 +7,33 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PosixPath
+from typing import cast
 
-from udta.errors import StoreError
+from udta.errors import ConfigError, StoreError
 from udta.store.lock import DirectoryLock
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+
+
+def place_of(path: str | Path) -> Path:
+    """A local path, or a path-like object for a URL such as `s3://bucket/store`.
+
+    Raises:
+        ConfigError: it is a URL, and universal-pathlib is not installed.
+    """
+    if "://" not in str(path):
+        return Path(path)
+    try:
+        from upath import UPath
+    except ImportError as error:
+        raise ConfigError(f"{path} is a URL; reading it needs more packages: pip install 'udta[s3]'") from error
+    return cast(Path, UPath(path))  # it has the methods, but is no subclass
+
+
+def is_local(path: Path) -> bool:
+    """Whether its files can be mapped and locked."""
+    return isinstance(path, PosixPath)
 
 
 def is_vacant(path: Path) -> bool:

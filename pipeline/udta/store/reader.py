@@ -19,6 +19,7 @@ from udta.store.engines import check_version, engine_at
 from udta.store.layout import Layout
 from udta.store.lazy import lazy_array
 from udta.store.ledger import Record
+from udta.store.place import place_of
 from udta.store.rows import TapRows
 
 
@@ -219,11 +220,15 @@ class Store:
 def open_store(path: str | Path) -> Store:
     """Open a store for reading.
 
+    Args:
+        path: a directory, or for a Zarr store a URL such as `s3://bucket/store` (with the extra `s3`), which is read chunk by
+            chunk through zarr-python.
+
     Raises:
         NotAStoreError: there is no store at this path.
         CorruptStoreError: its metadata or a ledger record cannot be understood or is damaged.
     """
-    return Store(Path(path))
+    return Store(place_of(path))
 
 
 def _engine(path: Path) -> Engine:

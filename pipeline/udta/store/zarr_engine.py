@@ -25,6 +25,7 @@ from udta.store.files import flush_all, link_or_copy, write_parts
 from udta.store.layout import Layout
 from udta.store.ledger import FORMAT, Ledger, Record, file_checksum
 from udta.store.mapping import Extent
+from udta.store.place import is_local
 
 # With "/" a 5-dimensional chunk lies in five nested folders: 389 MB/s written against 1214 with "." (measured).
 CHUNK_KEYS: dict[str, Any] = {"name": "default", "separator": "."}
@@ -32,7 +33,7 @@ _COMPRESSORS: dict[str, Any] = {"none": None, "zstd": ZstdCodec(level=1), "gzip"
 
 
 class ZarrEngine(Engine):
-    """A Zarr v3 group in a local directory."""
+    """A Zarr v3 group in a directory, which is read from any file system that fsspec knows and written on a local one."""
 
     format: ClassVar[str] = "zarr"
     codecs: ClassVar[tuple[str, ...]] = tuple(_COMPRESSORS)
@@ -49,13 +50,13 @@ class ZarrEngine(Engine):
         if Ledger(path / "ledger", "zarr.json").is_ours():
             return True
         try:
-            return bool(zarr.open_group(path, mode="r", zarr_format=3).attrs.get("format") == FORMAT)
+            return bool(zarr.open_group(str(path), mode="r", zarr_format=3).attrs.get("format") == FORMAT)
         except (NodeNotFoundError, FileNotFoundError, ValueError, KeyError, TypeError, NotADirectoryError):
             return False
 
     def create(self, layout: Layout) -> None:
         """See `Engine.create`. Unwritten floats are NaN, so that a reader without our ledger never sees zeros."""
-        group = zarr.create_group(self.path, zarr_format=3, attributes=layout.attributes())
+        group = zarr.create_group(str(self.path), zarr_format=3, attributes=layout.attributes())
         taps = group.create_group("taps")
         for tap in layout.taps.values():
             axes = [f"{tap.name}_{axis}" for axis in range(len(tap.shape))]
@@ -77,7 +78,7 @@ class ZarrEngine(Engine):
     def load(self) -> Layout:
         """See `Engine.load`."""
         try:
-            group = zarr.open_group(self.path, mode="r", zarr_format=3)
+            group = zarr.open_group(str(self.path), mode="r", zarr_format=3)
             attributes: dict[str, Any] = dict(group.attrs)
             columns = [_column(group, name) for name in ("id", "label", "split")]
             return Layout.from_attributes(attributes, columns[0].tolist(), columns[1], columns[2].tolist())
@@ -117,6 +118,8 @@ class ZarrEngine(Engine):
 
     def extents(self, layout: Layout, record: Record) -> dict[tuple[str, int], Extent] | None:
         """See `Engine.extents`: the chunk's key is asked of the array's metadata, and its codecs must be plain bytes."""
+        if not is_local(self.path):
+            return None
         found = {}
         for tap in layout.taps:
             array = self._checked(layout, tap)
@@ -156,7 +159,7 @@ class ZarrEngine(Engine):
 
     def _open_array(self, tap: str) -> zarr.Array[Any]:
         try:
-            return zarr.open_array(self.path / "taps" / tap, mode="r", zarr_format=3)
+            return zarr.open_array(str(self.path / "taps" / tap), mode="r", zarr_format=3)
         except (NodeNotFoundError, OSError, KeyError, ValueError, TypeError) as error:
             raise CorruptStoreError(
                 f"{self.path}/taps/{tap}: its metadata cannot be read ({error}); the same `udta extract` again mends it"
@@ -165,7 +168,7 @@ class ZarrEngine(Engine):
     def _open_writable(self, tap: str) -> zarr.Array[Any]:
         # By default zarr leaves a chunk out that equals the fill value; we want one file per block and view, always.
         config: Any = {"write_empty_chunks": True}
-        return zarr.open_array(self.path / "taps" / tap, mode="r+", zarr_format=3, config=config)
+        return zarr.open_array(str(self.path / "taps" / tap), mode="r+", zarr_format=3, config=config)
 
     def _chunk_path(self, array: zarr.Array[Any], tap: str, block: int, view: int) -> Path:
         key = _metadata(array).encode_chunk_key((block, view, *(0 for _ in array.shape[2:])))

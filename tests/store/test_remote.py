@@ -1,0 +1,51 @@
+"""Stores behind a URL are read through zarr-python, with the same ledger and the same checks."""
+
+import numpy as np
+import pytest
+from store_contract import all_features, make_layout, write_store
+
+from udta import FeatureLoader, open_store, verify
+from udta.errors import CorruptStoreError, NotAStoreError, StoreError
+
+fsspec = pytest.importorskip("fsspec")
+pytest.importorskip("upath", reason="needs the extra `s3`")
+
+
+@pytest.fixture
+def url(tmp_path):
+    """A store in fsspec's memory file system."""
+    write_store(tmp_path / "store", make_layout())
+    memory = fsspec.filesystem("memory")
+    for file in (tmp_path / "store").rglob("*"):
+        if file.is_file():
+            memory.pipe(f"/store/{file.relative_to(tmp_path / 'store').as_posix()}", file.read_bytes())
+    yield "memory://store"
+    memory.rm("/store", recursive=True)
+
+
+def test_a_url_reads_like_a_folder(url):
+    store = open_store(url)
+    assert store.complete
+    for tap, values in store.read([7, 0, 9]).items():
+        np.testing.assert_array_equal(values, all_features(make_layout())[tap][[7, 0, 9]])
+    rows = [row for batch in FeatureLoader(store, split=None, batch_size=3) for row in batch.rows.tolist()]
+    assert sorted(rows) == list(range(10))
+    assert verify(url).sound
+
+
+def test_damage_behind_a_url_is_found(url):
+    memory = fsspec.filesystem("memory")
+    content = bytearray(memory.cat("/store/taps/head/c.1.0.0"))
+    content[3] ^= 1
+    memory.pipe("/store/taps/head/c.1.0.0", bytes(content))
+    assert [bad.block for bad in verify(url).bad] == [1]
+    with pytest.raises(StoreError, match="local"):
+        verify(url, repair=True)
+    memory.rm("/store/taps/head/c.1.0.0")
+    with pytest.raises(CorruptStoreError, match="cannot be read"):
+        open_store(url).read([4])
+
+
+def test_there_is_no_store(url):
+    with pytest.raises(NotAStoreError):
+        open_store("memory://nothing")
