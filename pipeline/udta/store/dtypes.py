@@ -6,6 +6,7 @@ code that a scale and an offset per channel turn into a value, see `quantise`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import ml_dtypes
@@ -51,15 +52,14 @@ _EXPONENTS: dict[str, tuple[np.dtype, int, int]] = {
 }
 
 
-def finite_rows(values: np.ndarray, name: str) -> np.ndarray:
-    """Which rows (first axis) of stored values hold no NaN and no infinity; every code of uint8 is finite."""
+def finite_rows(rows: Iterable[np.ndarray], name: str) -> np.ndarray:
+    """Which of some rows of stored values hold no NaN and no infinity; every code of uint8 is finite."""
     if name not in _EXPONENTS:
-        return np.ones(len(values), dtype=bool)
+        return np.array([True for _ in rows], dtype=bool)
     kind, magnitude, infinity = _EXPONENTS[name]
-    finite = np.empty(len(values), dtype=bool)
-    for row, value in enumerate(values):  # a row at a time stays in the cache
-        finite[row] = not value.size or (np.ascontiguousarray(value).view(kind) & kind.type(magnitude)).max() < infinity
-    return finite
+    return np.array(
+        [not row.size or (row.view(kind) & kind.type(magnitude)).max() < infinity for row in rows], dtype=bool
+    )
 
 
 def as_tensor(values: np.ndarray) -> Tensor:

@@ -48,11 +48,14 @@ class Store:
         self.format = self._engine.format
         self.layout: Layout = self._engine.load()
         self._committed = np.zeros(len(self.layout), dtype=bool)
+        self._contents = np.zeros((len(self.layout), 32), dtype=np.uint8)
         self.records: dict[int, Record] = {}
         for record in self._engine.ledger.records():
             _check_rows(self.layout, record, path)
             self._committed[record.start : record.stop] = True
-            self.records[record.block] = replace(record, samples=())  # half a kilobyte a row
+            contents = bytes.fromhex("".join(content for _, content in record.samples))
+            self._contents[record.start : record.stop] = np.frombuffer(contents, dtype=np.uint8).reshape(-1, 32)
+            self.records[record.block] = replace(record, samples=())  # half a kilobyte a row as Python objects
         records = self.records.values()
         self.skipped = {row: reason for record in records for row, reason in record.skipped.items()}
         self.clipped: dict[str, int] = {
@@ -78,9 +81,11 @@ class Store:
 
     @cached_property
     def hashes(self) -> Mapping[str, str]:
-        """SHA-256 of the file's bytes by id, for every committed row; read from the ledger at the first use."""
-        records = self._engine.ledger.records()
-        return {name: content for record in records for name, content in record.samples}
+        """SHA-256 of the file's bytes by id, for every committed row."""
+        return {
+            self.layout.ids[row]: self._contents[row].tobytes().hex()
+            for row in np.flatnonzero(self._committed).tolist()
+        }
 
     @property
     def complete(self) -> bool:

@@ -130,9 +130,11 @@ class StoreWriter:
         start, stop = self.layout.block_range(block)
         bad = dict(skipped or {})
         keep = np.array([row not in bad for row in range(start, stop)])
+        fresh = np.unique(np.concatenate([np.empty(0, int), *(part.rows - start for part in self.parts(block))]))
         for tap, values in features.items():
-            self._check(tap, values, start, keep)
-            values[~keep] = np.nan if values.dtype.kind == "f" else 0
+            self._check(tap, values, fresh[keep[fresh]], start)
+            if bad:
+                values[~keep] = np.nan if values.dtype.kind == "f" else 0
         try:
             note = self._engine.write_block(self.layout, block, features)
         except OSError as error:
@@ -230,12 +232,13 @@ class StoreWriter:
         remove()
         self._engine, self._lock, self._created = self._acquire()
 
-    def _check(self, tap: str, values: np.ndarray, start: int, keep: np.ndarray) -> None:
+    def _check(self, tap: str, values: np.ndarray, positions: np.ndarray, start: int) -> None:
+        """Rows that were taken over from an older store have been checked when they were computed."""
         kind = self.layout.taps[tap].dtype
-        finite = finite_rows(values, kind) | ~keep
+        finite = finite_rows((values[position] for position in positions.tolist()), kind)
         if finite.all():
             return
-        name, _ = self._samples[start + int(np.argmin(finite))]
+        name, _ = self._samples[start + positions[int(np.argmin(finite))]]
         hint = "; --dtype float32 or bfloat16 hold larger values than float16" if kind == "float16" else ""
         raise FeatureError(f"tap {tap!r} of sample {name!r} holds NaN or infinite values, which are never stored{hint}")
 
