@@ -43,7 +43,9 @@ class BackboneParams(_Table):
     views: int = Field(default=1, ge=1)
     transform: str | None = None
     augment: str | None = None
-    dtype: Literal["float16", "float32"] = "float16"
+    dtype: Literal["float16", "float32", "bfloat16", "uint8"] = "float16"
+    codec: Literal["none", "zstd", "gzip", "lzf"] = "none"
+    format: Literal["zarr", "hdf5"] | None = None
     compute: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = "auto"
     on_error: Literal["fail", "skip"] = "fail"

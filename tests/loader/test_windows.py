@@ -13,6 +13,7 @@ from udta import FeatureLoader, open_store
 from udta.errors import ConfigError, CorruptStoreError
 from udta.loader.batch import BufferPool
 from udta.loader.order import order_rows
+from udta.loader.reading import WindowedSource
 from udta.store import Quantiser
 
 ROW_BYTES = 12 * 2 + 5 * 4
@@ -71,6 +72,20 @@ def test_windows_are_rows_of_some_blocks_shuffled_exactly():
     assert sorted(order) == list(range(100))
 
 
+@pytest.mark.parametrize("stride", [1, 4])
+def test_two_windows_are_mapped_at_a_time(store, stride):
+    loader = FeatureLoader(store, split=None, batch_size=5, views=0, memory_budget=1)
+    epoch = loader._plan(0)
+    source = WindowedSource(store, loader.taps, epoch, 0)
+    for start in range(0, 100, 5 * stride):
+        source.prepare(start, start + 5, [])
+        out = {tap: np.empty((5, *store.taps[tap].shape), store.taps[tap].dtype) for tap in loader.taps}
+        source.take(start, start + 5, out)
+        np.testing.assert_array_equal(out["head"], EXPECTED["head"][epoch.rows[start : start + 5], 0])
+        assert len(source._loaded) <= 2
+    source.close()
+
+
 def test_what_fits_is_shuffled_exactly(store):
     loader = FeatureLoader(store, split=None, views=0, memory_budget=100 * ROW_BYTES)
     assert not loader.windowed
@@ -115,9 +130,11 @@ def test_buffers_are_used_again_when_nobody_looks():
     assert pool.get((9, 10), np.dtype("f4")).ctypes.data == address
 
 
+@pytest.mark.parametrize("budget", [None, 20 * ROW_BYTES])
 @pytest.mark.parametrize("workers", [0, 2])
-def test_inside_a_data_loader_the_workers_share_out_the_batches(store, workers):
-    loader = FeatureLoader(store, split=None, batch_size=7, views=0)
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # Python 3.12 warns of threads
+def test_inside_a_data_loader_the_workers_share_out_the_batches(store, workers, budget):
+    loader = FeatureLoader(store, split=None, batch_size=7, views=0, memory_budget=budget)
     torch.manual_seed(0)
     data = DataLoader(loader, batch_size=None, num_workers=workers)
     first, second = check(data, 0), check(data, 0)

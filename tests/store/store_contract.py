@@ -84,7 +84,7 @@ class StoreContract:
     @pytest.fixture(autouse=True)
     def _this_engine(self, monkeypatch):
         """Writers that do not ask for a format make stores of this engine."""
-        monkeypatch.setattr(StoreWriter.__init__, "__defaults__", ("refuse", self.format))
+        monkeypatch.setattr("udta.store.writer.DEFAULT_FORMAT", self.format)
 
     @pytest.fixture
     def layout(self):

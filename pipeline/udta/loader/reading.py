@@ -55,6 +55,7 @@ class WindowedSource:
         self._store, self._epoch, self._bounds = store, epoch, epoch.windows
         self._windows = Windows(store, taps)
         self._loads: dict[int, Future[None]] = {}
+        self._loaded: set[int] = set()
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="udta-window")
         self._files: Executor = ThreadPoolExecutor(4, thread_name_prefix="udta-files")
         self._ask(self._window_of(first), [])
@@ -87,7 +88,7 @@ class WindowedSource:
         return slice(self._bounds[window], self._bounds[window + 1])
 
     def _ask(self, window: int, readers: Sequence[Future[Batch]]) -> None:
-        """Read a window, after the batches being read are done and the last window but one is given back."""
+        """Read a window, after the batches being read are done and all windows but the last one are given back."""
         if window in self._loads or window >= len(self._bounds) - 1:
             return
         busy = list(readers)
@@ -95,8 +96,10 @@ class WindowedSource:
         def load() -> None:
             while busy:  # and let go of their batches, whose memory is wanted
                 busy.pop().exception()
-            if window - 2 in self._loads:
-                self._windows.release(*self._epoch.pairs(self._window(window - 2)))
+            for done in [loaded for loaded in self._loaded if loaded < window - 1]:
+                self._windows.release(*self._epoch.pairs(self._window(done)))
+                self._loaded.remove(done)
+            self._loaded.add(window)
             self._windows.load(*self._epoch.pairs(self._window(window)), self._files)
 
         self._loads[window] = self._loader.submit(load)

@@ -35,7 +35,7 @@ from udta.store.place import create_beside, exchange, growing_path, is_vacant, m
 from udta.store.standing import columns_differ, standing
 
 IfStale = Literal["refuse", "replace"]
-_SHOWN = 5
+DEFAULT_FORMAT = "zarr"
 
 
 class StoreWriter:
@@ -160,7 +160,7 @@ class StoreWriter:
     def _acquire(self) -> tuple[Engine, DirectoryLock, bool]:
         """The engine of the store at `path`, the lock on it, and whether it was created just now."""
         if is_vacant(self.path):
-            wanted = find_engine(self._format or "zarr")
+            wanted = find_engine(self._format or DEFAULT_FORMAT)
             _check_codec(wanted, self.layout.codec)
             lock = create_beside(self.path, lambda place: wanted(place).create(self.layout))
             if lock is not None:
