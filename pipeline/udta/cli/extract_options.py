@@ -49,6 +49,8 @@ _OPTIONS: list[Any] = [
     device_option,
     on_error_option,
     click.option("--seed", default=0, show_default=True, help="Of the augmented views and the split."),
+    click.option("--workers", type=int, help="Processes; one by default, or one for each GPU."),
+    click.option("--prefetch", default=4, show_default=True, help="Batches decoded ahead of the backbone."),
     click.option(
         "--transform", help="Replaces the backbone's evaluation transform, such as 'resize(256)|centre_crop(224)'."
     ),
