@@ -68,24 +68,34 @@ def aircraft(base):
 
 
 def cars(base):
+    """The devkit's own list of test images has no classes; the list that has them lies beside the devkit."""
     names = ["AM General Hummer SUV 2000", "Acura RL Sedan 2012", "Ram C/V Cargo Van Minivan 2012"]
     rows = {"train": [3, 1, 2, 1, 3], "test": [2, 2, 3]}
     files = {"train": "devkit/cars_train_annos.mat", "test": "cars_test_annos_withlabels.mat"}
     mat(base / "devkit/cars_meta.mat", class_names=cells(names, (1, -1)))
-    fields = ["bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class", "fname"]
     for split, numbers in rows.items():
-        records = np.empty((1, len(numbers)), dtype=[(field, object) for field in fields])
-        for index, number in enumerate(numbers):
-            records[0, index] = (39, 116, 569, 375, np.uint8(number), f"{index + 1:05d}.jpg")
-            image(base / f"cars_{split}/{index + 1:05d}.jpg")
-        mat(base / files[split], annotations=records)
-        if split == "test":  # the devkit's own list of them has no classes
-            mat(base / "devkit/cars_test_annos.mat", annotations=records[[*fields[:4], "fname"]].copy())
+        images = [f"{index + 1:05d}.jpg" for index in range(len(numbers))]
+        mat(base / files[split], annotations=car_records(images, numbers))
+        mat(
+            base / f"devkit/cars_{split}_annos.mat",
+            annotations=car_records(images, numbers if split == "train" else None),
+        )
+        for name in images:
+            image(base / f"cars_{split}/{name}")
     return [
         (f"cars_{split}/{index + 1:05d}.jpg", names[number - 1], split)
         for split, numbers in rows.items()
         for index, number in enumerate(numbers)
     ]
+
+
+def car_records(images, numbers):
+    """A MATLAB struct array with a bounding box, a class where there is one, and a file name in each record."""
+    fields = ["bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", *(["class"] if numbers else []), "fname"]
+    records = np.empty((1, len(images)), dtype=[(field, object) for field in fields])
+    for index, name in enumerate(images):
+        records[0, index] = (39, 116, 569, 375, *([np.uint8(numbers[index])] if numbers else []), name)
+    return records
 
 
 def dogs(base):

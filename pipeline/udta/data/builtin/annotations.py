@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,8 @@ from udta.errors import ConfigError, DataError
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines that are not empty, without surrounding white space."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror})") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    """The lines of UTF-8 text that are not empty, without surrounding white space."""
+    return [line.strip() for line in _content(path).decode().splitlines() if line.strip()]
 
 
 def read_pairs(path: Path) -> dict[str, str]:
@@ -46,10 +43,18 @@ def read_mat(path: Path, variable: str) -> Any:
         from scipy.io import loadmat  # type: ignore[import-untyped]
     except ImportError as error:
         raise ConfigError(f"reading {path} needs scipy: pip install 'udta[repro]'") from error
+    content = io.BytesIO(_content(path))
     try:
-        content = loadmat(path, squeeze_me=True, variable_names=[variable])
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # ValueError, TypeError, zlib.error, NotImplementedError: it depends on the damage
+        variables = loadmat(content, squeeze_me=True, variable_names=[variable])
+    except (
+        Exception
+    ) as error:  # ValueError, TypeError, OSError, zlib.error, NotImplementedError: it depends on the damage
         raise DataError(f"{path} is damaged or no MATLAB file ({error or type(error).__name__})") from error
-    return np.atleast_1d(content[variable])
+    return np.atleast_1d(variables[variable])
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})") from error

@@ -13,8 +13,10 @@ _SPLITS = {"1": "train", "0": "test"}
 
 
 def read(base: Path) -> Iterator[Entry]:
-    """Three files give path, class number and split by image number, the fourth `001.Black_footed_Albatross` by class number."""
+    """Three files give path, class number and split by image number; the fourth `001.Black_footed_Albatross` by class number."""
     path_of, class_of, flag_of, name_of = (read_pairs(base / file) for file in _FILES)
+    if not path_of.keys() == class_of.keys() == flag_of.keys():
+        raise ValueError(f"{', '.join(_FILES[:3])} do not list the same images")
     for number, path in path_of.items():
         name = name_of[class_of[number]].partition(".")[2]
         yield Entry(f"images/{path}", name, _SPLITS[flag_of[number]])

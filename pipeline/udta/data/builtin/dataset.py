@@ -97,7 +97,9 @@ class Builtin:
     def _check(self, base: Path, entries: list[Entry]) -> None:
         """Refuse a set that lists no images, or some that are not there: an archive that was unpacked in part."""
         if not entries:
-            raise DataError(f"{base}: the annotations of {self.title} list no images; get {_names(self.archives)} again")
+            raise DataError(
+                f"{base}: the annotations of {self.title} list no images; get {_names(self.archives)} again"
+            )
         absent = [entry.path for entry in entries if not (base / entry.path).is_file()]
         if absent:
             owners = [

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from udta.data.builtin import aircraft, cars, cub200, dogs, flowers102, food101, pets
+from udta.data.builtin.dataset import Builtin
 from udta.data.listing import Listing
 from udta.errors import ConfigError, did_you_mean
 
-BUILTIN = {
+BUILTIN: dict[str, Builtin] = {
     module.DATASET.name: module.DATASET for module in (aircraft, cars, cub200, dogs, flowers102, food101, pets)
 }
 
