@@ -129,6 +129,8 @@ def test_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     LAYOUTS["food101"](tmp_path / "food")
     assert len(read_images("food101:~/food")) == 5
+    with pytest.raises(DataError, match="there is no folder ~no-such-user/food"):
+        read_images("food101:~no-such-user/food")
 
 
 # --- files that are missing or damaged

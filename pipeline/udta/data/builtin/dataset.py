@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,9 +68,10 @@ class Builtin:
                 f"get {_names(self.archives)} again"
             ) from error
         self._check(base, entries)
+        prefix = "" if base == root else f"{self.folder}/"
         return Listing(
             root=root,
-            ids=tuple((base / entry.path).relative_to(root).as_posix() for entry in entries),
+            ids=tuple(prefix + entry.path for entry in entries),
             labels=tuple(entry.label for entry in entries),
             splits=tuple(entry.split for entry in entries),
             split_rule=f"official, {self.title}",
@@ -100,7 +102,8 @@ class Builtin:
             raise DataError(
                 f"{base}: the annotations of {self.title} list no images; get {_names(self.archives)} again"
             )
-        absent = [entry.path for entry in entries if not (base / entry.path).is_file()]
+        # strings: with `Path` objects, the 101,000 images of Food-101 take 8 s instead of 2
+        absent = [entry.path for entry in entries if not os.path.isfile(f"{base}/{entry.path}")]  # noqa: PTH113
         if absent:
             owners = [
                 archive

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from udta.data.builtin import aircraft, cars, cub200, dogs, flowers102, food101, pets
@@ -28,4 +29,4 @@ def list_builtin(spec: str) -> Listing:
         )
     if not folder:
         raise ConfigError(f"{spec!r} names no folder: write {name}:FOLDER, where its archives are unpacked")
-    return BUILTIN[name].list_images(Path(folder).expanduser())
+    return BUILTIN[name].list_images(Path(os.path.expanduser(folder)))  # noqa: PTH111  # Path's raises where there is no such user
