@@ -170,3 +170,11 @@ def food101(base):
 
 
 LAYOUTS = {function.__name__: function for function in (aircraft, cars, cub200, dogs, flowers102, food101, pets)}
+
+
+def found(manifest):
+    """What a reader found, in the form of what a layout returns."""
+    return [
+        (name, manifest.classes[label], split)
+        for name, label, split in zip(manifest.ids, manifest.labels, manifest.splits, strict=True)
+    ]
