@@ -52,7 +52,7 @@ def predict(
     """Predict the class of every image with every adapter, and write a table `path, adapter, label, probability`.
 
     Args:
-        images: a folder of images (with class folders or without), or a CSV/Parquet manifest.
+        images: a folder of images (with class folders or without), a CSV/Parquet manifest, or `name:folder`.
         adapters: run folders or adapter files that were trained on the same backbone.
         out: `.csv` or `.parquet`; one line for each image and adapter, written when all are done.
         backbone: where to find the backbone; as it was named when the features were extracted by default.

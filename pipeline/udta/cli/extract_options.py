@@ -38,7 +38,11 @@ _OPTIONS: list[Any] = [
         show_default=True,
         help="Lossless compression: smaller by a little, slower to read by a lot.",
     ),
-    click.option("--splits", type=PATH, help="CSV path,split; without it a seeded stratified 70/30 split."),
+    click.option(
+        "--splits",
+        type=PATH,
+        help="CSV path,split; without it the split that IMAGES has, else a seeded stratified 70/30 one.",
+    ),
     click.option(
         "--compute",
         type=click.Choice(["auto", "float32", "bfloat16", "float16"]),

@@ -55,7 +55,8 @@ def extract(
     is complete.
 
     Args:
-        images: a folder with a sub-folder per class, a CSV/Parquet manifest, or a `Manifest`.
+        images: a folder with a sub-folder per class, a CSV/Parquet manifest, `name:folder` of a built-in dataset, or a
+            `Manifest`.
         backbone: a torchvision name, `package.module:factory`, or a `Backbone` that is built already.
         taps: such as `features.6,features.13=grid(14),features.18=avg`.
         out: the store.
