@@ -113,3 +113,30 @@ def test_a_large_jpeg_is_decoded_smaller_for_each_view_by_its_own_transform(monk
 )
 def test_only_what_stays_twice_as_large_is_decoded_smaller(fmt, side, shape):
     assert encoded(np.zeros((600, 800, 3), np.uint8), fmt).pixels(side).shape == (*shape, 3)
+
+
+def test_view_0_of_100_photographs_is_pillows(real_data):
+    """Thumbnails bit for bit; enlarged to a camera's size, where JPEGs decode at a part of theirs, within a mean of 1 of 255."""
+    files = sorted(real_data.glob("real/*/*/*.jpg"))
+    transform = Transform.parse("resize(256)|centre_crop(224)")
+    spec = ViewSpec(1, 0, transform, transform)
+    for number, file in enumerate(files[:: len(files) // 100][:100]):
+        exact = reference(Image.open(file).convert("RGB"))
+        np.testing.assert_array_equal(spec.view(EncodedImage(file.read_bytes(), file.name), SHA, 0), exact)
+        if number % 20 == 0:
+            large, content = (
+                Image.open(file).convert("RGB").resize((3000, 2400), Image.Resampling.BICUBIC),
+                io.BytesIO(),
+            )
+            large.save(content, "JPEG", quality=92)
+            found = spec.view(EncodedImage(content.getvalue(), file.name), SHA, 0).astype(int)
+            deviation = np.abs(found - reference(Image.open(content).convert("RGB")))
+            assert deviation.mean() < 1
+            assert deviation.max() < 32
+
+
+def reference(image):
+    """torchvision's evaluation transform on Pillow's full-size pixels."""
+    from torchvision.transforms import CenterCrop, Compose, Resize
+
+    return np.asarray(Compose([Resize(256), CenterCrop(224)])(image))

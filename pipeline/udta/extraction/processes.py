@@ -1,7 +1,7 @@
 """Several processes that extract into one store: each claims blocks, and any of them may die.
 
-The parent holds the store's lock and opens the store; a child is `python -m udta.extraction.processes`, so that it does not
-matter what the parent's own main module is. It gets what it needs on standard input and reports on standard output, one JSON
+The parent holds the store's lock and opens the store; a child is a Python that runs `main` below, so that it does not matter what
+the parent's own main module is. It gets what it needs on standard input and reports on standard output, one JSON
 document a line. A child ends when its standard input does, that is when its parent dies.
 """
 
@@ -98,9 +98,8 @@ class _Child:
                 f"backbone {task.setup.backbone.factory} cannot be sent to another process ({error}); use --workers 1"
             ) from error
         self._events = events
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        command = [sys.executable, "-c", f"from {__name__} import main; main()"]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._follower = threading.Thread(target=self._follow, daemon=True)
         self._follower.start()
 
@@ -214,7 +213,3 @@ def _die_with_parent() -> None:
     while os.read(0, 1):
         pass
     os._exit(1)
-
-
-if __name__ == "__main__":
-    main()
