@@ -75,7 +75,7 @@ def _unknown(name: str) -> str:
             f"backbone {name!r} is a file: name the architecture, and give the file as --weights; "
             "a TorchScript file has no modules that can be tapped"
         )
-    near = did_you_mean(name, [*torchvision_models.names(), *timm_models.names()])
+    near = did_you_mean(name, dict.fromkeys([*torchvision_models.names(), *timm_models.names()]))
     if timm_models.is_installed():
         return f"there is no backbone {name!r} in torchvision or timm: {near} Your own is package.module:factory"
     return (

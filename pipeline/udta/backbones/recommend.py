@@ -33,8 +33,8 @@ def recommended(positions: Mapping[str, int], kinds: Mapping[str, str]) -> set[s
         for group in _groups(name):
             groups.setdefault((group,), []).append(name)
             groups.setdefault((group, kinds[name]), []).append(name)
-    # A group that ends in the first half is a stem: that of a ViT may have as many sizes as a network with stages.
-    late = [members for key, members in groups.items() if len(key) == 1 and _last(order, members) >= len(positions) / 2]
+    # A group that ends in the first third is a stem: that of a ViT may have as many sizes as a network with stages.
+    late = [members for key, members in groups.items() if len(key) == 1 and _last(order, members) >= len(positions) / 3]
     stages = [{positions[name]: name for name in members} for members in late]
     best = max(stages, key=lambda ends: (min(len(ends), _COUNT), _last(order, ends.values())), default={})
     if len(best) >= _MIN_STAGES:
