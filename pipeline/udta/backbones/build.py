@@ -59,7 +59,9 @@ def _source(name: str, weights: str, given: Mapping[str, Any]) -> Source:
         return factories.source(name)
     problems = Problems()
     for key in sorted(given.keys() & set(_WEIGHT_KEYWORDS)):
-        problems.add(f"backbone {name!r}: {key!r} is no keyword here; weights are given by --weights, as a file or an enum")
+        problems.add(
+            f"backbone {name!r}: {key!r} is no keyword here; weights are given by --weights, as a file or an enum"
+        )
     problems.raise_any()
     if name in torchvision_models.names():
         return torchvision_models.source(name, weights)
@@ -114,7 +116,7 @@ def _input(source: Source, module: nn.Module, evaluate: str | None) -> InputSpec
     spec = source.input_of(module)
     if not (evaluate or spec.evaluate):
         raise ConfigError(
-            f"backbone {source.name} pads its images or wants them not square, for which there is no default here: give --transform"
+            f"backbone {source.name} pads its images or wants them not square, which has no default here: give --transform"
         )
     return replace(spec, evaluate=evaluate or spec.evaluate)
 

@@ -26,7 +26,9 @@ def recommended(positions: Mapping[str, int], kinds: Mapping[str, str]) -> set[s
         kinds: the class of each module.
     """
     order = {
-        name: index for index, name in enumerate(positions) if positions[name] > 1 and not kinds[name].endswith(_PASSING)
+        name: index
+        for index, name in enumerate(positions)
+        if positions[name] > 1 and not kinds[name].endswith(_PASSING)
     }
     groups: dict[tuple[str, ...], list[str]] = {}
     for name in order:

@@ -16,7 +16,8 @@ class Source:
     """How the module that a name stands for is made.
 
     `name` is its one spelling; `defaults` are arguments of `factory` that the user may change; `input_of` reads from the module
-    what it expects to see, without `evaluate` where no transform here gives that. `loads` says that the factory fills the module with the weights asked for, so that no file is read.
+    what it expects to see, without `evaluate` where no transform here gives that. `loads` says that the factory fills the module
+    with the weights asked for, so that no file is read.
     """
 
     name: str

@@ -87,7 +87,9 @@ def resolve_taps(backbone: Backbone, requests: Sequence[TapRequest], dtype: str)
     problems.raise_any()
     wanted = {request.name: request.reducer for request in requests}
     return tuple(
-        _spec(backbone, name, wanted[name], shape, dtype) for name, shape in _tappable(outputs).items() if name in wanted
+        _spec(backbone, name, wanted[name], shape, dtype)
+        for name, shape in _tappable(outputs).items()
+        if name in wanted
     )
 
 

@@ -52,7 +52,7 @@ def source(name: str, weights: str, img_size: int | None = None) -> Source:
             f"weights {weights!r}: there is no such weights file; timm's models take a file or none, nothing is fetched for them"
         )
     create = partial(timm.create_model, name, pretrained=False)
-    return Source(PREFIX + name, create, partial(_input, name, img_size))
+    return Source(PREFIX + name, create, partial(_input, img_size))
 
 
 def _timm() -> ModuleType | None:
@@ -64,7 +64,7 @@ def _timm() -> ModuleType | None:
     return timm
 
 
-def _input(name: str, img_size: int | None, module: nn.Module) -> InputSpec:
+def _input(img_size: int | None, module: nn.Module) -> InputSpec:
     """As `timm.data.create_transform` does for evaluation, on the size that the model was trained at."""
     from timm.data import resolve_data_config
 

@@ -37,7 +37,11 @@ def source(name: str, weights: str) -> Source:
     spec = _input(enum or next(iter(known.values())))
     # The builder loads an enum itself: it knows what else belongs to it.
     return Source(
-        name, torchvision.models.get_model_builder(name), lambda _: spec, {**defaults, "weights": enum}, enum is not None
+        name,
+        torchvision.models.get_model_builder(name),
+        lambda _: spec,
+        {**defaults, "weights": enum},
+        enum is not None,
     )
 
 
