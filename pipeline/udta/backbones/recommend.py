@@ -43,8 +43,9 @@ def recommended(positions: Mapping[str, int], kinds: Mapping[str, str]) -> set[s
         return set(list(best.values())[-_COUNT:])
     alike = [members for key, members in groups.items() if len(key) > 1]
     longest = max(alike, key=lambda members: (min(len(members), _COUNT), _last(order, members)), default=[])
-    spread = np.linspace(len(longest) - 1, 0, _COUNT, endpoint=False).astype(int) if longest else []
-    return {longest[index] for index in spread}
+    if not longest:
+        return set()
+    return {longest[index] for index in np.linspace(len(longest) - 1, 0, _COUNT, endpoint=False).astype(int)}
 
 
 def _groups(name: str) -> tuple[str, str]:
