@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import warnings
 
 import pytest
 import safetensors.torch
@@ -137,6 +138,20 @@ def test_files_that_are_no_weights(tmp_path, state, content, message):
         torch.save([1, 2], path)
     with pytest.raises(WeightsError, match=message):
         build_backbone("toy:net", str(path))
+
+
+def test_torchscript_is_refused_as_weights_and_as_a_backbone(tmp_path, monkeypatch):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecated, and in many a folder of models
+        scripted = torch.jit.script(torch.nn.Conv2d(3, 2, 1))
+        torch.jit.save(scripted, tmp_path / "w.pt")
+    with pytest.raises(WeightsError, match="TorchScript archive"):
+        build_backbone("toy:net", str(tmp_path / "w.pt"))
+    with pytest.raises(ConfigError, match="is a file: name the architecture"):
+        build_backbone(str(tmp_path / "w.pt"))
+    monkeypatch.setattr("toy.net", lambda: scripted)
+    with pytest.raises(BackboneError, match="TorchScript module, which cannot be tapped"):
+        build_backbone("toy:net")
 
 
 def test_missing_weights_are_named(tmp_path):

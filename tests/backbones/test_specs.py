@@ -143,7 +143,7 @@ class Windows(ToyNet):
 
 def test_a_module_with_several_rows_for_an_image_is_no_tap():
     backbone = frozen(Windows())
-    with pytest.raises(ConfigError, match="4 rows for one image"):
+    with pytest.raises(ConfigError, match="8 rows for 2 images"):
         resolve_taps(backbone, parse_taps("inner=avg"), "float16")
     assert "inner" not in {tap.name for tap in list_taps(backbone)}
 

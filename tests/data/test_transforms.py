@@ -9,7 +9,7 @@ from torchvision import transforms as tv
 
 from udta.data import Transform
 from udta.data.arguments import Span
-from udta.data.ops import OPS, CentreCrop, Flip, Grey, Jitter, RandomCrop, RandomResizedCrop, Resize, Rotate
+from udta.data.ops import FILTERS, OPS, CentreCrop, Flip, Grey, Jitter, RandomCrop, RandomResizedCrop, Resize, Rotate
 from udta.errors import ConfigError, ImageError
 
 
@@ -30,7 +30,7 @@ def spans(high):
 
 
 ops = st.one_of(
-    st.builds(Resize, sides, st.none() | sides),
+    st.builds(Resize, sides, st.none() | sides, filter=st.sampled_from(sorted(FILTERS))),
     st.builds(CentreCrop, sides),
     st.builds(RandomResizedCrop, sides, scale=spans(1), ratio=spans(100)),
     st.builds(RandomCrop, sides, pad=st.integers(0, 99999)),
@@ -59,6 +59,8 @@ def test_any_text_is_a_transform_or_a_config_error(text):
     [
         ("resize(256)|centre_crop(224)", "resize(256)|centre_crop(224)"),
         (" resize( 8 , 9 ) | flip() ", "resize(8,9)|flip"),
+        ("resize(256,filter=bilinear)", "resize(256)"),
+        ("resize( 8, filter = bicubic,9)", "resize(8,9,filter=bicubic)"),
         ("random_resized_crop(224,scale=0.350..1.0)", "random_resized_crop(224,scale=0.35..1)"),
         ("random_resized_crop(224,scale=0.08..1)", "random_resized_crop(224)"),
         ("random_crop(32,pad=04)|jitter(.20)|rotate(15.0)|grey", "random_crop(32,pad=4)|jitter(0.2)|rotate(15)|grey"),
@@ -140,6 +142,21 @@ def test_resize_to_height_and_width_is_that_of_torchvision():
     image = picture(50, 70)
     theirs = tv.Resize((33, 21))(Image.fromarray(image))
     np.testing.assert_array_equal(Transform.parse("resize(33,21)").apply(image, rng()), np.asarray(theirs))
+
+
+@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("size", [(40,), (33, 21)])
+@pytest.mark.parametrize("shape", [(300, 401), (30, 17), (90, 90)])
+def test_every_filter_is_that_of_torchvision(name, size, shape):
+    image = picture(*shape)
+    theirs = tv.Resize(size, tv.InterpolationMode(name))(Image.fromarray(image))
+    text = f"resize({','.join(map(str, size))},filter={name})"
+    np.testing.assert_array_equal(Transform.parse(text).apply(image, rng()), np.asarray(theirs))
+
+
+def test_an_unknown_filter_is_refused():
+    with pytest.raises(ConfigError, match="filter is 'cubic', but must be one of bilinear, bicubic, lanczos"):
+        Transform.parse("resize(8,filter=cubic)")
 
 
 def test_an_elongated_image_is_refused_before_memory_is_taken():

@@ -1,145 +1,124 @@
-"""Building a backbone from what the user calls it: a torchvision name, or `package.module:factory?key=value`."""
+"""Building a backbone from what the user calls it: a torchvision or timm name, or `package.module:factory?key=value`."""
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import json
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.parse import parse_qsl
 
 import torch
-import torchvision.models
 from torch import nn
 
+from udta.backbones import factories, timm_models, torchvision_models
 from udta.backbones.backbone import Backbone, InputSpec
+from udta.backbones.source import Source
 from udta.backbones.weights import load_weights
-from udta.errors import BackboneError, ConfigError, WeightsError, did_you_mean
+from udta.errors import BackboneError, ConfigError, Problems, WeightsError, did_you_mean
 
 _PYTHON_WORDS = {"True": True, "False": False, "None": None}
+# Keywords of torchvision's and timm's builders that fetch weights, or load them without looking at what is in the file.
+_WEIGHT_KEYWORDS = ("weights", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir")
 
 
 def build_backbone(spec: str, weights: str = "none", *, evaluate: str | None = None, seed: int = 0) -> Backbone:
     """A frozen backbone.
 
     Args:
-        spec: a torchvision classification model, or `package.module:factory`; both take keyword arguments as
-            `name?quantize=false&width=2`. A factory returns an `nn.Module`, which may carry `input_spec`, a mapping with
-            `evaluate`, `mean` and `std`, and may come with its weights.
+        spec: a classification model of torchvision, else of timm (`timm:NAME` where both have it), or
+            `package.module:factory`; each takes keyword arguments as `name?quantize=false&width=2`. A factory returns an
+            `nn.Module`, which may carry `input_spec`, a mapping with `evaluate`, `mean` and `std`, and may come with its weights.
         weights: a file (`.safetensors`, or anything `torch.load(weights_only=True)` reads), the name of a torchvision weight
             enum, or `none`: what the factory returns.
         evaluate: replaces the evaluation transform.
         seed: of the initial weights where none are loaded.
 
     Raises:
-        ConfigError: no such model, factory or keyword. BackboneError: the factory failed.
+        ConfigError: no such model, factory or keyword, or a timm model without timm. BackboneError: the factory failed.
         WeightsError: weights that are missing, do not fit, or must not be loaded.
     """
     name, _, query = spec.partition("?")
     given = {key: _value(text) for key, text in parse_qsl(query, keep_blank_values=True)}
-    factory, enum = _factory(name), _weight_enum(name, weights)
-    # torchvision's builder loads an enum itself: it knows what else belongs to it, such as `transform_input` of Inception.
-    arguments = {"weights": enum, **given} if "weights" in inspect.signature(factory).parameters else given
+    source = _source(name, weights, given)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module = _call(spec, factory, arguments)
-    if weights != "none" and enum is None:
+        module = _call(spec, source, {**source.defaults, **given})
+    if weights != "none" and not source.loads:
         load_weights(module, Path(weights))
     module.eval().requires_grad_(False)
-    source = {"backbone": spec, "weights": str(Path(weights).resolve()) if Path(weights).is_file() else weights}
-    return Backbone(module, _canonical(name, given), _input(module, enum, evaluate), source)
+    where = {"backbone": spec, "weights": str(Path(weights).resolve()) if Path(weights).is_file() else weights}
+    return Backbone(module, _canonical(source.name, given), _input(source, module, evaluate), where)
 
 
-def _factory(name: str) -> Callable[..., nn.Module]:
-    if ":" not in name:
-        known = torchvision.models.list_models(module=torchvision.models)
-        if name not in known:
-            raise ConfigError(
-                f"there is no backbone {name!r} in torchvision: {did_you_mean(name, known)} Your own is package.module:factory"
-            )
-        builder: Callable[..., nn.Module] = torchvision.models.get_model_builder(name)
-        return builder
-    package, _, attribute = name.partition(":")
-    sys.path.insert(0, "")  # a factory in the current folder, as `python -m` would find it
-    try:
-        module = importlib.import_module(package)
-    except ImportError as error:
-        raise ConfigError(f"backbone {name!r}: module {package!r} cannot be imported ({error})") from error
-    except Exception as error:  # whatever a stranger's module raises
-        raise BackboneError(
-            f"backbone {name!r}: importing {package!r} fails ({type(error).__name__}: {error})"
-        ) from error
-    finally:
-        sys.path.remove("")
-    found = getattr(module, attribute, None)
-    if not callable(found):
-        functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise ConfigError(
-            f"backbone {name!r}: {package} has no factory {attribute!r}: {did_you_mean(attribute, functions)}"
+def _source(name: str, weights: str, given: Mapping[str, Any]) -> Source:
+    if ":" in name and not name.startswith(timm_models.PREFIX):
+        return factories.source(name)
+    problems = Problems()
+    for key in sorted(given.keys() & set(_WEIGHT_KEYWORDS)):
+        problems.add(
+            f"backbone {name!r}: {key!r} is no keyword here; weights are given by --weights, as a file or an enum"
         )
-    return found  # type: ignore[no-any-return]  # checked when it has been called
+    problems.raise_any()
+    if name in torchvision_models.names():
+        return torchvision_models.source(name, weights)
+    bare = name.removeprefix(timm_models.PREFIX)
+    if name != bare or name in timm_models.names():
+        return timm_models.source(bare, weights, given.get("img_size"))
+    raise ConfigError(_unknown(name))
 
 
-def _weight_enum(name: str, weights: str) -> Any:
-    """The torchvision weight enum that `weights` names; None for `none`, a file, or a factory that is not torchvision's."""
-    if ":" in name or weights == "none" or Path(weights).is_file():
-        return None
-    known = torchvision.models.get_model_weights(name).__members__
-    if weights not in known:
-        raise WeightsError(
-            f"weights {weights!r}: there is no such weights file, and no torchvision weights of this name for {name}: "
-            f"{did_you_mean(weights, [*known, 'none'])}"
+def _unknown(name: str) -> str:
+    if Path(name).is_file():
+        return (
+            f"backbone {name!r} is a file: name the architecture, and give the file as --weights; "
+            "a TorchScript file has no modules that can be tapped"
         )
-    return known[weights]
+    near = did_you_mean(name, dict.fromkeys([*torchvision_models.names(), *timm_models.names()]))
+    if timm_models.is_installed():
+        return f"there is no backbone {name!r} in torchvision or timm: {near} Your own is package.module:factory"
+    return (
+        f"there is no backbone {name!r} in torchvision: {near} Your own is package.module:factory; "
+        f"for timm's models: {timm_models.INSTALL}"
+    )
 
 
-def _call(spec: str, factory: Callable[..., nn.Module], arguments: dict[str, Any]) -> nn.Module:
+def _call(spec: str, source: Source, arguments: dict[str, Any]) -> nn.Module:
     try:
-        inspect.signature(factory).bind(**arguments)
+        inspect.signature(source.factory).bind(**arguments)
     except TypeError as error:
         raise ConfigError(f"backbone {spec!r}: {error}") from error
     try:
-        module = factory(**arguments)
+        module = source.factory(**arguments)
     except URLError as error:
         url = getattr(arguments.get("weights"), "url", "them")
         raise WeightsError(
             f"backbone {spec!r}: its weights cannot be downloaded ({error}); fetch {url} elsewhere and give the file"
         ) from error
     except Exception as error:
+        if "unexpected keyword argument" in str(error):  # that a builder with **kwargs passed on
+            raise ConfigError(f"backbone {spec!r}: {error}") from error
         raise BackboneError(f"backbone {spec!r}: the factory failed ({type(error).__name__}: {error})") from error
+    if isinstance(module, torch.jit.ScriptModule):
+        raise BackboneError(
+            f"backbone {spec!r}: the factory returned a TorchScript module, which cannot be tapped; return the nn.Module it was "
+            "made from"
+        )
     if not isinstance(module, nn.Module):
         raise BackboneError(f"backbone {spec!r}: the factory returned {type(module).__name__}, not a torch.nn.Module")
     return module
 
 
-def _input(module: nn.Module, enum: Any, evaluate: str | None) -> InputSpec:
-    spec = InputSpec()
-    declared = getattr(module, "input_spec", None)
-    if declared is not None:
-        spec = _declared(declared)
-    elif enum is not None:
-        preset = enum.transforms()
-        transform = f"resize({preset.resize_size[0]})|centre_crop({preset.crop_size[0]})"
-        spec = InputSpec(transform, tuple(preset.mean), tuple(preset.std))
-    return InputSpec(evaluate, spec.mean, spec.std) if evaluate else spec
-
-
-def _declared(declared: Any) -> InputSpec:
-    """The `input_spec` of a module, checked."""
-    try:
-        mean, std = (tuple(float(value) for value in declared[name]) for name in ("mean", "std"))
-        if len(mean) == len(std) == 3 and min(std) > 0:
-            return InputSpec(str(declared["evaluate"]), mean, std)
-    except (TypeError, KeyError, ValueError):
-        pass  # the error below says what it should be
-    raise BackboneError(
-        f"the backbone's input_spec is {declared!r}, but must be like {{'evaluate': 'resize(256)|centre_crop(224)', "
-        "'mean': (0.5, 0.5, 0.5), 'std': (0.25, 0.25, 0.25)}"
-    )
+def _input(source: Source, module: nn.Module, evaluate: str | None) -> InputSpec:
+    spec = source.input_of(module)
+    if not (evaluate or spec.evaluate):
+        raise ConfigError(
+            f"backbone {source.name} pads its images or wants them not square, which has no default here: give --transform"
+        )
+    return replace(spec, evaluate=evaluate or spec.evaluate)
 
 
 def _canonical(name: str, arguments: Mapping[str, Any]) -> str:

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from udta.backbones.backbone import Backbone
-from udta.backbones.reducers import Reducer, map_shape
+from udta.backbones.recommend import recommended
+from udta.backbones.reducers import Reducer, positions
 from udta.data import Transform
 from udta.errors import BackboneError, ConfigError, Problems, did_you_mean
 from udta.fingerprint import TapSpec
 
-# How many taps are recommended: the ends of the last stages.
-_RECOMMENDED = 4
+# Two, because what has one row for them, such as a table of positions, does not depend on the images.
+_IMAGES = 2
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,17 @@ class TapInfo:
 
 @dataclass(frozen=True)
 class _Output:
-    """What a module returned in a forward pass of one image: its tensor, or None for anything else, and how often it ran."""
+    """What a module returned in a forward pass: the shape of its tensor, or None for anything else, and how often it ran."""
 
-    tensor: Tensor | None
+    shape: tuple[int, ...] | None
     kind: str
     calls: int
+
+    @property
+    def of_one(self) -> tuple[int, ...] | None:
+        """The shape for one image; None where this is no tap."""
+        usable = self.shape is not None and self.calls == 1 and len(self.shape) in (2, 3, 4)
+        return self.shape[1:] if self.shape and usable and self.shape[0] == _IMAGES else None
 
 
 def parse_taps(text: str) -> tuple[TapRequest, ...]:
@@ -76,42 +83,36 @@ def resolve_taps(backbone: Backbone, requests: Sequence[TapRequest], dtype: str)
     outputs, problems = _trace(backbone), Problems()
     modules = [name for name, _ in backbone.module.named_modules() if name]
     for request in requests:
-        problems.collect(_check_request, request, outputs, modules)
+        problems.collect(_check_request, request, outputs, modules, backbone)
     problems.raise_any()
     wanted = {request.name: request.reducer for request in requests}
     return tuple(
-        _spec(name, wanted[name], output.tensor, dtype)
-        for name, output in outputs.items()
-        if name in wanted and output.tensor is not None
+        _spec(backbone, name, wanted[name], shape, dtype)
+        for name, shape in _tappable(outputs).items()
+        if name in wanted
     )
 
 
 def list_taps(backbone: Backbone, dtype: str = "float16") -> list[TapInfo]:
     """Every module that can be a tap, in the order in which their outputs are there."""
-    found = {
-        name: output
-        for name, output in _trace(backbone).items()
-        if output.tensor is not None
-        and output.calls == 1
-        and output.tensor.ndim in (2, 3, 4)
-        and len(output.tensor) == 1
-    }
-    recommended = _recommended(
-        {name: tuple(output.tensor.shape[1:]) for name, output in found.items() if output.tensor is not None},
-        {name: output.kind for name, output in found.items()},
-    )
+    outputs = _trace(backbone)
+    shapes = _tappable(outputs)
+    kinds = {name: outputs[name].kind for name in shapes}
+    best = recommended({name: positions(shape, _prefix(backbone)) for name, shape in shapes.items()}, kinds)
     infos = []
-    for name, output in found.items():
-        assert output.tensor is not None
-        spec = _spec(name, None, output.tensor, dtype)
+    for name, shape in shapes.items():
+        spec = _spec(backbone, name, None, shape, dtype)
         size = math.prod(spec.shape) * np.dtype(dtype).itemsize
-        shape = tuple(output.tensor.shape[1:])
-        infos.append(TapInfo(name, output.kind, shape, spec.reducer, spec.shape, size, name in recommended))
+        infos.append(TapInfo(name, kinds[name], shape, spec.reducer, spec.shape, size, name in best))
     return infos
 
 
+def _tappable(outputs: Mapping[str, _Output]) -> dict[str, tuple[int, ...]]:
+    return {name: output.of_one for name, output in outputs.items() if output.of_one is not None}
+
+
 def _trace(backbone: Backbone) -> dict[str, _Output]:
-    """One forward pass of a black image: what each module returned, in order of completion."""
+    """One forward pass of black images: what each module returned, in order of completion."""
     size = Transform.parse(backbone.input.evaluate).size
     if size is None:
         raise ConfigError(f"{backbone.input.evaluate} gives images of different sizes; end it with centre_crop(n)")
@@ -119,8 +120,8 @@ def _trace(backbone: Backbone) -> dict[str, _Output]:
 
     def keep(name: str, module: nn.Module, result: object) -> None:
         before = outputs.pop(name, None)
-        tensor = result if isinstance(result, Tensor) else None
-        outputs[name] = _Output(tensor, type(module).__name__, before.calls + 1 if before else 1)
+        shape = tuple(result.shape) if isinstance(result, Tensor) else None
+        outputs[name] = _Output(shape, type(module).__name__, before.calls + 1 if before else 1)
 
     hooks = [
         module.register_forward_hook(lambda module, _, result, name=name: keep(name, module, result))
@@ -130,7 +131,7 @@ def _trace(backbone: Backbone) -> dict[str, _Output]:
     device, dtype = _placement(backbone.module)
     try:
         with torch.inference_mode():
-            backbone.module(torch.zeros(1, 3, *size, device=device, dtype=dtype))
+            backbone.module(torch.zeros(_IMAGES, 3, *size, device=device, dtype=dtype))
     except Exception as error:  # whatever a stranger's forward raises
         raise BackboneError(
             f"backbone {backbone.factory} fails on an image of {size[0]} x {size[1]} pixels: {error}"
@@ -146,7 +147,9 @@ def _placement(module: nn.Module) -> tuple[torch.device, torch.dtype]:
     return parameter.device, parameter.dtype
 
 
-def _check_request(request: TapRequest, outputs: dict[str, _Output], modules: Sequence[str]) -> None:
+def _check_request(
+    request: TapRequest, outputs: Mapping[str, _Output], modules: Sequence[str], backbone: Backbone
+) -> None:
     name, output = request.name, outputs.get(request.name)
     if name not in modules:
         raise ConfigError(f"the backbone has no module {name!r}: {did_you_mean(name, modules)}")
@@ -156,46 +159,28 @@ def _check_request(request: TapRequest, outputs: dict[str, _Output], modules: Se
         raise ConfigError(
             f"module {name!r} runs {output.calls} times in a forward pass, so it is not one tap; take the module around it"
         )
-    if output.tensor is None:
+    if output.shape is None:
         raise ConfigError(f"module {name!r} does not return one tensor, so it cannot be a tap; take a module inside it")
-    if output.tensor.ndim and len(output.tensor) != 1:
+    if output.shape and output.shape[0] != _IMAGES:
         raise ConfigError(
-            f"module {name!r} gives {len(output.tensor)} rows for one image (windows, or tokens first), so it cannot be a tap; "
-            "take the module around it"
+            f"module {name!r} gives {output.shape[0]} rows for {_IMAGES} images (windows, tokens first, or nothing of the "
+            "images), so it cannot be a tap; take the module around it"
         )
-    shape = tuple(output.tensor.shape[1:])
-    problem = (request.reducer or Reducer("none")).problem(shape)
+    shape, reducer = output.shape[1:], request.reducer or Reducer("none")
+    problem = reducer.on_tokens(shape, _prefix(backbone)).problem(shape)
     if problem:
         raise ConfigError(f"tap {name!r}: {problem}")
+    if reducer.name == "cls" and getattr(backbone.module, "cls_token", name) is None:
+        raise ConfigError(f"tap {name!r}: this backbone has no class token; take avg")
 
 
-def _spec(name: str, reducer: Reducer | None, output: Tensor, dtype: str) -> TapSpec:
-    chosen = reducer or Reducer.default(tuple(output.shape[1:]))
-    return TapSpec(name, str(chosen), tuple(chosen(output).shape[1:]), dtype)
+def _spec(backbone: Backbone, name: str, reducer: Reducer | None, shape: tuple[int, ...], dtype: str) -> TapSpec:
+    declared = _prefix(backbone)
+    chosen = reducer.on_tokens(shape, declared) if reducer else Reducer.default(shape, declared)
+    return TapSpec(name, str(chosen), tuple(chosen(torch.empty(1, *shape, device="meta")).shape[1:]), dtype)
 
 
-def _recommended(shapes: Mapping[str, tuple[int, ...]], kinds: Mapping[str, str]) -> set[str]:
-    """The ends of the last four stages: the last module before the map shrinks, at the depth that shows most stages.
-
-    A network without maps (a ViT) has no stages: four blocks evenly spread over its longest list of modules of one kind.
-    """
-    stages: dict[str, str] = {}
-    for depth in (0, 1, 2):
-        here: dict[str, str] = {}
-        for name, shape in shapes.items():
-            if name.count(".") == depth and len(shape) == 3 and _area(shape) > 1:
-                here[str(_area(shape))] = name
-        stages = here if len(here) > len(stages) else stages
-    if len(stages) > 1:
-        return set(list(stages.values())[-_RECOMMENDED:])
-    if not shapes:
-        return set()
-    siblings: dict[tuple[str, str], list[str]] = {}
-    for name in shapes:
-        siblings.setdefault((name.rpartition(".")[0], kinds[name]), []).append(name)
-    (_, _), longest = max(siblings.items(), key=lambda item: (len(item[1]), -item[0][0].count(".")))
-    return {longest[index] for index in np.linspace(len(longest) - 1, 0, _RECOMMENDED, endpoint=False).astype(int)}
-
-
-def _area(shape: tuple[int, ...]) -> int:
-    return math.prod(map_shape(shape)[1:])
+def _prefix(backbone: Backbone) -> int | None:
+    """How many tokens come before those of the grid, where the backbone says so in the way of timm."""
+    declared = getattr(backbone.module, "num_prefix_tokens", None)
+    return declared if isinstance(declared, int) else None

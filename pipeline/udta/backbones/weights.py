@@ -64,6 +64,11 @@ def _read(path: Path) -> Mapping[str, Tensor]:
             ) from error
         raise WeightsError(f"{path}: not a weights file, or a damaged one") from error
     except Exception as error:  # damaged files raise anything: IndexError, struct.error, AssertionError, ...
+        if "TorchScript" in str(error):
+            raise WeightsError(
+                f"{path}: a TorchScript archive, which holds code; save its weights alone: "
+                "torch.save(torch.jit.load(path).state_dict(), other_path)"
+            ) from error
         reason = f"{type(error).__name__}: {error}"
         raise WeightsError(f"{path}: not a weights file, or cut short ({reason})") from error
     return _state_dict(document, path)

@@ -10,7 +10,7 @@ import click
 from udta.cli.common import PATH, Function, device_option, on_error_option
 
 _OPTIONS: list[Any] = [
-    click.option("--backbone", required=True, help="A torchvision model name or package.module:factory?key=value."),
+    click.option("--backbone", required=True, help="A torchvision or timm name, or package.module:factory?key=value."),
     click.option("--weights", default="none", show_default=True, help="A file, a torchvision weight enum, or none."),
     click.option(
         "--taps", required=True, help="Modules to keep, each with an optional reducer: none, grid(n), avg, cls, tokens."

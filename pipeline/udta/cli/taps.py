@@ -12,7 +12,8 @@ from udta.cli.common import emit, json_option
 @click.command(
     epilog="""\b
 Example:
-  udta taps resnet50 --weights none
+  udta taps resnet50
+  udta taps vit_small_patch14_dinov2 --transform 'resize(224,filter=bicubic)|centre_crop(224)'
   udta taps 'torchvision.models.quantization:mobilenet_v2?quantize=false' --weights mobilenet_v2.pth"""
 )
 @click.argument("backbone")
@@ -24,15 +25,16 @@ Example:
     show_default=True,
     help="As it would be stored.",
 )
+@click.option("--transform", help="Evaluation transform, instead of the backbone's own.")
 @json_option
-def taps(backbone: str, weights: str, dtype: str, as_json: bool) -> None:
+def taps(backbone: str, weights: str, dtype: str, transform: str | None, as_json: bool) -> None:
     """List every tappable module of BACKBONE: shape, default reducer, bytes per image as stored.
 
-    BACKBONE is a torchvision model name or package.module:factory. A star marks the recommended taps (the ends of the stages).
+    BACKBONE is a torchvision or timm model name, or package.module:factory. A star marks the recommended taps (stage ends).
     """
     from udta.backbones import build_backbone, list_taps
 
-    found = list_taps(build_backbone(backbone, weights), dtype)
+    found = list_taps(build_backbone(backbone, weights, evaluate=transform), dtype)
     width = max(len(tap.name) for tap in found)
     lines = [f"  {'tap':{width}}  {'module':24} {'output':>16}  {'stored':>22}  bytes/image"]
     for tap in found:

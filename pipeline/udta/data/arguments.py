@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 
@@ -58,6 +58,17 @@ def span(high: float) -> Mapping[str, Callable[[str], Span]]:
         if not 0 < value.low <= value.high <= high:
             raise ValueError(f"low..high with 0 < low <= high <= {show(high)}")
         return value
+
+    return {"parse": parse}
+
+
+def choice(names: Collection[str]) -> Mapping[str, Callable[[str], str]]:
+    """Metadata of a dataclass field: one of `names`."""
+
+    def parse(text: str) -> str:
+        if text not in names:
+            raise ValueError(f"one of {', '.join(names)}")
+        return text
 
     return {"parse": parse}
 

@@ -16,12 +16,17 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image, ImageEnhance
 
-from udta.data.arguments import Span, number, show, span, whole
+from udta.data.arguments import Span, choice, number, show, span, whole
 from udta.data.decode import MAX_PIXELS
 from udta.errors import ImageError
 
 Size = tuple[int, int]  # height, width
 _BILINEAR = Image.Resampling.BILINEAR
+FILTERS: Mapping[str, Image.Resampling] = {
+    "bilinear": _BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
 
 
 @dataclass(frozen=True)
@@ -57,14 +62,16 @@ class Op(ABC):
 
 @dataclass(frozen=True)
 class Resize(Op):
-    """`resize(n)`: the shorter side becomes n, the longer one is rounded down; `resize(h,w)`: exactly that.
+    """`resize(n,filter=f)`: the shorter side becomes n, the longer one is rounded down; `resize(h,w,filter=f)`: exactly that.
 
-    Bilinear with antialiasing, bit for bit `torchvision.transforms.Resize` on a PIL image.
+    The filter is `bilinear`, `bicubic` or `lanczos`, with antialiasing, bit for bit `torchvision.transforms.Resize` with that
+    interpolation on a PIL image.
     """
 
     name = "resize"
     height: int = field(metadata=whole(1))
     width: int | None = field(default=None, metadata=whole(1))
+    filter: str = field(default="bilinear", kw_only=True, metadata=choice(FILTERS))
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """Raises `ImageError` where more than `MAX_PIXELS` would come out, as from an image of 1x5000 pixels."""
@@ -73,7 +80,7 @@ class Resize(Op):
             raise ImageError(
                 f"image of {image.width}x{image.height}", f"is too elongated: {self} makes it {width}x{height}"
             )
-        return image.resize((width, height), _BILINEAR)
+        return image.resize((width, height), FILTERS[self.filter])
 
     @property
     def input_side(self) -> int:

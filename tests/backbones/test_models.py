@@ -1,0 +1,130 @@
+"""One member of every family: its recommended taps are its stage ends, and their values are those of the plain module."""
+
+import numpy as np
+import pytest
+import torch
+import torchvision.models
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
+
+from udta.backbones import TapForward, build_backbone, list_taps, parse_taps, resolve_taps
+from udta.backbones.reducers import Reducer
+
+CPU = torch.device("cpu")
+# name: (pixels, recommended taps)
+TORCHVISION = {
+    "alexnet": (96, "features.1,features.4,features.11"),
+    "convnext_tiny": (64, "features.1,features.3,features.5,features.7"),
+    "densenet121": (64, "features.denseblock1,features.denseblock2,features.denseblock3,features.norm5"),
+    "efficientnet_b0": (64, "features.2,features.3,features.5,features.8"),
+    "googlenet": (64, "conv3,inception3b,inception4e,inception5b"),
+    "inception_v3": (128, "Conv2d_4a_3x3,Mixed_5d,Mixed_6e,Mixed_7c"),
+    "maxvit_t": (224, "blocks.0,blocks.1,blocks.2,blocks.3"),
+    "mnasnet0_5": (64, "layers.8,layers.9,layers.11,layers.16"),
+    "mobilenet_v2": (64, "features.3,features.6,features.13,features.18"),
+    "mobilenet_v3_small": (64, "features.1,features.3,features.8,features.12"),
+    "regnet_y_400mf": (64, "trunk_output.block1,trunk_output.block2,trunk_output.block3,trunk_output.block4"),
+    "resnet18": (64, "layer1,layer2,layer3,layer4"),
+    "resnext50_32x4d": (64, "layer1,layer2,layer3,layer4"),
+    "shufflenet_v2_x0_5": (64, "conv1,stage2,stage3,conv5"),
+    "squeezenet1_1": (96, "features.1,features.4,features.7,features.12"),
+    "swin_t": (64, "features.1,features.3,features.5,features.7"),
+    "swin_v2_t": (64, "features.1,features.3,features.5,features.7"),
+    "vgg11_bn": (64, "features.6,features.13,features.20,features.27"),
+    "vit_b_32": (224, ",".join(f"encoder.layers.encoder_layer_{block}" for block in (2, 5, 8, 11))),
+}
+BLOCKS = "blocks.2,blocks.5,blocks.8,blocks.11"
+STAGES = "stages.0,stages.1,stages.2,stages.3"
+LAYERS = "layers.0,layers.1,layers.2,layers.3"
+TIMM = {
+    "timm:resnet18": (64, "layer1,layer2,layer3,layer4"),
+    "convnext_atto": (64, STAGES),
+    "mobilenetv3_small_050": (64, "blocks.0,blocks.1,blocks.3,blocks.5"),
+    "regnety_002": (64, "s1,s2,s3,s4"),
+    "vit_tiny_patch16_224?img_size=128": (128, BLOCKS),
+    "deit_tiny_distilled_patch16_224?img_size=128": (128, BLOCKS),
+    "vit_small_patch14_reg4_dinov2?img_size=112": (112, BLOCKS),
+    "swin_tiny_patch4_window7_224": (224, LAYERS),
+    "maxvit_rmlp_pico_rw_256": (256, STAGES),
+    "mixer_s32_224": (224, "blocks.1,blocks.3,blocks.5,blocks.7"),
+    "pvt_v2_b0": (64, STAGES),
+    "mambaout_femto": (64, STAGES),
+    "levit_128s": (224, "stages.0,stages.1,stages.2"),
+    "hiera_tiny_224": (224, "blocks.0,blocks.2,blocks.9,blocks.11"),
+}
+
+
+def normalised(backbone, images):
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (backbone.input.mean, backbone.input.std))
+    return (images / 255 - mean) / std
+
+
+def plain_outputs(module, names, pixels):
+    """What hooks on the untouched module see, and how many modules have run when the last of them has."""
+    outputs, ran = {}, []
+    hooks = [
+        module.get_submodule(name).register_forward_hook(
+            lambda _m, _i, out, name=name: outputs.update({name: out.clone()})
+        )
+        for name in names
+    ]
+    hooks.append(register_module_forward_hook(lambda each, _i, _o: ran.append(each)))
+    with torch.inference_mode():
+        module(pixels)
+    for hook in hooks:
+        hook.remove()
+    return outputs, 1 + max(ran.index(module.get_submodule(name)) for name in names)
+
+
+def shake(module):
+    """Statistics that folding has to take into account."""
+    torch.manual_seed(1)
+    for norm in module.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            norm.running_mean.normal_(0, 0.1)
+            norm.running_var.uniform_(0.8, 1.25)
+
+
+def check(name, size, recommended):
+    backbone = build_backbone(name, evaluate=f"resize({size},{size})")
+    shake(backbone.module)
+    infos = {tap.name: tap for tap in list_taps(backbone, "float32") if tap.recommended}
+    assert ",".join(infos) == recommended
+    specs = resolve_taps(backbone, parse_taps(recommended), "float32")
+    images = torch.randint(0, 256, (2, 3, size, size), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    expected, n_ran = plain_outputs(backbone.module, infos, normalised(backbone, images))
+    weights, run, ran = backbone.weights, TapForward(backbone, specs, "float32", CPU), []
+    counting = register_module_forward_hook(lambda each, _i, _o: ran.append(each))
+    try:
+        found = run(images)
+    finally:
+        counting.remove()
+    assert len(ran) == n_ran  # nothing after the last tap
+    assert backbone.weights == weights
+    backbone.check_frozen()
+    for spec in specs:
+        assert spec.shape == infos[spec.name].stored_shape == tuple(found[spec.name].shape[1:])
+        assert infos[spec.name].bytes_per_image == 4 * found[spec.name][0].numel()
+        reference = Reducer.parse(spec.reducer)(expected[spec.name])
+        assert (reference[0] != reference[1]).any()
+        np.testing.assert_allclose(found[spec.name], reference, atol=1e-4 * float(reference.abs().max()))
+
+
+def test_every_family_of_torchvision_is_tested():
+    def families(names):
+        return {torchvision.models.get_model_builder(name).__module__ for name in names}
+
+    assert families(TORCHVISION) == families(torchvision.models.list_models(module=torchvision.models))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_torchvision(name):
+    check(name, *TORCHVISION[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TIMM)
+def test_timm(name):
+    pytest.importorskip("timm", reason="needs the extra timm")
+    check(name, *TIMM[name])
