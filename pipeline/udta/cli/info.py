@@ -40,6 +40,8 @@ def info(store: Path, as_json: bool) -> None:
         "taps": [tap.to_json() for tap in opened.taps.values()],
         "bytes": stored_bytes(store),
         "storage_error": dict(opened.layout.storage_error),
+        "compute_error": dict(opened.layout.compute_error),
+        "extraction": dict(opened.extraction),
         "clipped": opened.clipped,
         "fingerprint": {"sha256": opened.fingerprint.digest, **opened.fingerprint.fields},
         "source": dict(opened.source),
@@ -66,9 +68,27 @@ def _text(document: dict[str, Any]) -> str:
         f"compute   {fingerprint['compute']}",
         f"sha256    {fingerprint['sha256']}",
     ]
+    lines += _extraction(document["extraction"])
+    lines += _compute_error(document)
     lines += _storage_error(document)
     lines += [f"skipped   {name}: {reason}" for name, reason in document["skipped"].items()]
     return "\n".join(lines)
+
+
+def _extraction(totals: dict[str, Any]) -> list[str]:
+    if not totals:
+        return []
+    rate = totals["images"] / max(totals["seconds"], 1e-9)
+    return [f"extracted {totals['images']} images in {totals['seconds']:.1f} s ({rate:.0f}/s) on {totals['device']}"]
+
+
+def _compute_error(document: dict[str, Any]) -> list[str]:
+    error = document["compute_error"]
+    if not error:
+        return []
+    taps = ", ".join(f"{tap} {value:.2g}" for tap, value in error["relative_rmse"].items())
+    compute = document["fingerprint"]["compute"]
+    return [f"deviation {compute} from float32, relative: {taps} (measured on {error['images']} images)"]
 
 
 def _storage_error(document: dict[str, Any]) -> list[str]:

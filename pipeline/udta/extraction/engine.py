@@ -16,10 +16,10 @@ from udta.extraction.calibration import calibrate
 from udta.extraction.meter import Meter
 from udta.extraction.pipeline import PREFETCH
 from udta.extraction.processes import in_processes
-from udta.extraction.report import ExtractReport, stored_bytes, write_report
+from udta.extraction.report import ExtractReport, stored_bytes
 from udta.extraction.room import check_room
 from udta.extraction.setup import OnError, Setup, set_up
-from udta.store import IfStale, StoreWriter, known_layout, open_store
+from udta.store import IfStale, StoreWriter, add_run, known_layout, open_store
 
 # Called after every batch with the rows done, the rows there are to do, and where the time goes.
 Progress = Callable[[int, int, str], None]
@@ -137,7 +137,7 @@ def extract(
         dtype=dtype,
         workers=n,
     )
-    write_report(path, report, anew=created)
+    add_run(path, report.to_json(), anew=created)
     return report
 
 

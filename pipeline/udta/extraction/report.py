@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import resource
@@ -12,9 +11,6 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-
-from udta.files import write_json
-from udta.store import report_path
 
 _PACKAGES = ("udta", "torch", "torchvision", "numpy", "pillow", "zarr", "h5py")
 
@@ -92,20 +88,6 @@ class ExtractReport:
             lines.append(f"skipped {len(self.skipped)} image(s):")
             lines += [f"  {name}: {reason}" for name, reason in self.skipped.items()]
         return "\n".join(lines)
-
-
-def write_report(path: Path, report: ExtractReport, *, anew: bool) -> None:
-    """Keep a report beside the store at `path`, behind those of earlier runs that worked on it, unless it began `anew`.
-
-    It lies beside the store and not inside, so that two stores of the same features are the same bytes however long they took.
-    """
-    target, runs = report_path(path), []
-    if not anew and target.exists():
-        try:
-            runs = json.loads(target.read_bytes())["runs"]
-        except (ValueError, KeyError, TypeError):
-            runs = []  # damaged: it decides nothing
-    write_json(target, {"runs": [*runs, report.to_json()]})
 
 
 def machine() -> dict[str, Any]:

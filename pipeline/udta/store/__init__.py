@@ -5,9 +5,9 @@ from udta.store.claims import Claims
 from udta.store.dtypes import STORAGE_TYPES, as_tensor, stored_dtype, value_dtype
 from udta.store.engines import ENGINES, engine_at
 from udta.store.growth import Part, only_more
+from udta.store.history import add_run
 from udta.store.layout import BATCH_ROWS, Layout, default_block_rows, row_bytes
 from udta.store.ledger import Record
-from udta.store.place import report_path
 from udta.store.quantise import Quantiser
 from udta.store.reader import Store, open_store
 from udta.store.standing import Standing, known_layout, standing
@@ -27,13 +27,13 @@ __all__ = [
     "Standing",
     "Store",
     "StoreWriter",
+    "add_run",
     "as_tensor",
     "default_block_rows",
     "engine_at",
     "known_layout",
     "only_more",
     "open_store",
-    "report_path",
     "row_bytes",
     "standing",
     "stored_dtype",

@@ -16,6 +16,7 @@ from udta.fingerprint import Fingerprint, TapSpec
 from udta.store.dtypes import as_tensor, value_dtype
 from udta.store.engine import Engine
 from udta.store.engines import check_version, engine_at
+from udta.store.history import extraction_totals
 from udta.store.layout import Layout
 from udta.store.lazy import lazy_array
 from udta.store.ledger import Record
@@ -86,6 +87,11 @@ class Store:
             self.layout.ids[row]: self._contents[row].tobytes().hex()
             for row in np.flatnonzero(self._committed).tolist()
         }
+
+    @cached_property
+    def extraction(self) -> Mapping[str, Any]:
+        """What its extraction took, see `extraction_totals`; empty where that is not known."""
+        return extraction_totals(self.path)
 
     @property
     def complete(self) -> bool:
