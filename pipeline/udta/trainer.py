@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 
 from udta.adapters import Adapter, Recipe
+from udta.checkpoint import Checkpoints, Learner
+from udta.device import own_randomness
 from udta.errors import AdapterError
 
 WARM_UP, START = 0.2, 0.04
@@ -54,39 +56,57 @@ def fit(
     seed: int = 0,
     device: str = "cpu",
     on_epoch: Callable[[EpochResult], None] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> None:
-    """Train `adapter` in place; it ends in evaluation mode on `device`.
+    """Train `adapter` in place; it ends in evaluation mode on `device`. The random state of torch is left as it was.
+
+    With `checkpoints` it goes on from the last one, and offers one after every step.
 
     Raises:
         AdapterError: the loss is not finite any more.
     """
-    started = time.perf_counter()
-    adapter.to(device).train()
+    place = torch.device(device)
+    adapter.to(place).train()
     optimiser = torch.optim.AdamW(_groups(adapter, recipe.weight_decay), lr=recipe.lr)
     n_steps = recipe.epochs * len(batches)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step / n_steps))
     generator = torch.Generator().manual_seed(seed)
-    for epoch in range(1, recipe.epochs + 1):
-        loss_sum = correct = seen = 0.0
+    learner = Learner(adapter, optimiser, schedule, generator, place)
+    with own_randomness(seed, place):
+        if checkpoints:
+            checkpoints.resume(learner)
+        _run(learner, batches, recipe, on_epoch, checkpoints)
+    adapter.eval()
+
+
+def _run(
+    learner: Learner,
+    batches: BatchSource,
+    recipe: Recipe,
+    on_epoch: Callable[[EpochResult], None] | None,
+    checkpoints: Checkpoints | None,
+) -> None:
+    """The epochs that are left."""
+    progress = learner.progress
+    started, cpu_started = time.perf_counter() - progress.seconds, time.process_time() - progress.cpu_seconds
+    while progress.epoch <= recipe.epochs:
         for batch in batches:
             if len(batch.labels) > 1:  # BatchNorm has no statistics of a single sample
-                loss, hits = _step(adapter, optimiser, batch, recipe, generator)
-                loss_sum, correct, seen = loss_sum + loss * len(batch.labels), correct + hits, seen + len(batch.labels)
-            schedule.step()
-        result = EpochResult(
-            epoch,
-            loss_sum / max(seen, 1),
-            correct / max(seen, 1),
-            float(schedule.get_last_lr()[0]),
-            time.perf_counter() - started,
-        )
+                progress.add(*_step(learner.adapter, learner.optimiser, batch, recipe, learner.generator))
+            learner.schedule.step()
+            progress.seconds, progress.cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+            if checkpoints:
+                checkpoints.offer(learner)
+        loss, accuracy = progress.means()
+        rate = float(learner.schedule.get_last_lr()[0])
+        result = EpochResult(progress.epoch, loss, accuracy, rate, time.perf_counter() - started)
         if on_epoch:
             on_epoch(result)
-        if not result.loss < float("inf"):
+        if not loss < float("inf"):
             raise AdapterError(
-                f"training diverged in epoch {epoch} (loss {result.loss}); try a lower learning rate than {recipe.lr}"
+                f"training diverged in epoch {result.epoch} (loss {loss}); try a lower learning rate than {recipe.lr}"
             )
-    adapter.eval()
+        progress.next_epoch()
 
 
 def one_cycle(progress: float) -> float:
@@ -101,8 +121,8 @@ def one_cycle(progress: float) -> float:
 
 def _step(
     adapter: Adapter, optimiser: torch.optim.Optimizer, batch: Batch, recipe: Recipe, generator: torch.Generator
-) -> tuple[float, float]:
-    """One update; returns the loss and how many of the batch were right."""
+) -> tuple[Tensor, Tensor, int]:
+    """One update; returns the loss, how many of the batch were right, and how many it has."""
     targets = F.one_hot(batch.labels, adapter.n_classes).float()
     taps: Mapping[str, Tensor] = batch.taps
     if recipe.mixup > 0:
@@ -113,7 +133,7 @@ def _step(
     torch.autograd.backward(loss)
     nn.utils.clip_grad_norm_(adapter.parameters(), recipe.clip)
     optimiser.step()
-    return loss.item(), (logits.argmax(1) == targets.argmax(1)).sum().item()
+    return loss, (logits.argmax(1) == targets.argmax(1)).sum(), len(targets)
 
 
 def _mix(
