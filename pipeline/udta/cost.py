@@ -117,7 +117,7 @@ def cost_ledger(adapter: Adapter, store: Store, training: TrainingCost, *, epoch
 
 
 def extraction_cost(store: Store) -> dict[str, Any]:
-    """What the store tells of its extraction: `seconds`, `images` (views through the backbone), `bytes`, `device`; {} at worst."""
+    """What a store tells of its extraction: `seconds`, `images` (views through the backbone), `bytes`, `device`; or {}."""
     return dict(getattr(store, "extraction", {}))
 
 
