@@ -11,13 +11,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TextIO
 
-import torch
-
 from udta.adapters import Adapter, AdapterHeader, Recipe, find_adapter, save_adapter
 from udta.errors import AdapterError
 from udta.evaluation import evaluate_rows, labelled_rows
 from udta.files import write_json
-from udta.loader import FeatureLoader
+from udta.fitting import build, training_sources
 from udta.store import Store, open_store
 from udta.trainer import EpochResult, fit
 
@@ -81,23 +79,15 @@ def train(
         StoreError: the store cannot be read.
     """
     opened = store if isinstance(store, Store) else open_store(store)
-    settings = override(find_adapter(adapter).recipe, recipe or {})
+    settings = find_adapter(adapter).recipe_with(recipe or {})
     rows = labelled_rows(opened, split)
     model = build(adapter, opened, options or {}, seed)
     run = _prepare(Path(out))
-    loader = FeatureLoader(
-        opened,
-        rows=rows,
-        taps=model.taps_used,
-        batch_size=settings.batch_size,
-        seed=seed,
-        device=device,
-        dtype=opened.value_dtype,
-    )
+    loader, every_view = training_sources(model, opened, rows, settings.batch_size, seed, device)
     started = time.perf_counter()
     with (run / "history.csv").open("w", newline="") as history:
         log = _logger(history, settings.epochs, on_epoch)
-        fit(model, loader, recipe=settings, seed=seed, device=device, on_epoch=log)
+        fit(model, loader, recipe=settings, every_view=every_view, seed=seed, device=device, on_epoch=log)
     seconds = time.perf_counter() - started
     metrics: dict[str, Any] = {}
     if test_split in set(opened.splits.tolist()):
@@ -106,19 +96,6 @@ def train(
     save_adapter(run / "adapter.safetensors", model, _header(model, opened, settings, seed, len(rows), metrics))
     write_json(run / "metrics.json", report.to_json())
     return report
-
-
-def build(adapter: str, store: Store, options: Mapping[str, Any], seed: int) -> Adapter:
-    """A new adapter for the taps and classes of a store; its initial weights depend on `seed` alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        shapes = {tap.name: tap.shape for tap in store.taps.values()}
-        return find_adapter(adapter)(shapes, len(store.classes), **options)
-
-
-def override(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
-    """A recipe with some fields replaced. Raises `ConfigError` listing every unknown field or impossible value."""
-    return recipe.override(changes)
 
 
 def _prepare(run: Path) -> Path:
