@@ -16,6 +16,7 @@ from udta.errors import AdapterError
 from udta.evaluation import evaluate_rows, labelled_rows
 from udta.files import write_json
 from udta.fitting import build, training_sources
+from udta.selection import AUTO, Score, Selection, recipe_changes, select
 from udta.store import Store, open_store
 from udta.trainer import EpochResult, fit
 
@@ -24,7 +25,10 @@ RUN_FILES = ("adapter.safetensors", "metrics.json", "history.csv")
 
 @dataclass(frozen=True)
 class RunReport:
-    """One trained adapter: `seconds` is the training time with reading, without start-up and evaluation."""
+    """One trained adapter: `seconds` is the training time with reading, without start-up, evaluation and `selection`.
+
+    `selection` says why it was this adapter, when that was left to `auto`.
+    """
 
     run: str
     adapter: str
@@ -33,6 +37,7 @@ class RunReport:
     seconds: float
     train_samples: int
     metrics: Mapping[str, Any]
+    selection: Selection | None = None
 
     def to_json(self) -> dict[str, Any]:
         """What `metrics.json` holds: the metrics of the test split first, then what the training was."""
@@ -43,6 +48,7 @@ class RunReport:
             "epochs": self.epochs,
             "train_samples": self.train_samples,
             "train_seconds": round(self.seconds, 3),
+            **({"selection": self.selection.to_json()} if self.selection else {}),
         }
 
 
@@ -58,13 +64,14 @@ def train(
     test_split: str = "test",
     device: str = "cpu",
     on_epoch: Callable[[EpochResult, int], None] | None = None,
+    on_score: Callable[[Score], None] | None = None,
 ) -> RunReport:
     """Train an adapter on one split, evaluate it on another, and leave a run folder.
 
     Args:
         store: where the features are.
         out: the run folder: `adapter.safetensors`, `metrics.json`, and `history.csv`, which grows while training goes on.
-        adapter: `udta`, `linear`, `concat_linear`.
+        adapter: a key of `udta.adapters.ADAPTERS`, or `auto`, which cross-validates some of them on `split` and trains the best.
         options: the adapter's own options.
         recipe: fields of `Recipe` that shall differ from the adapter's default, such as `{"epochs": 20}`.
         seed: of initial weights, order, views and mixup.
@@ -72,6 +79,7 @@ def train(
         test_split: rows to evaluate on; when the store has none of this split, the metrics are left out.
         device: where to train.
         on_epoch: called after every epoch with its figures and the number of epochs.
+        on_score: called after every candidate of `auto`.
 
     Raises:
         ConfigError: unknown adapter, options, recipe fields or split; every problem is listed.
@@ -79,8 +87,13 @@ def train(
         StoreError: the store cannot be read.
     """
     opened = store if isinstance(store, Store) else open_store(store)
+    rows, selection = labelled_rows(opened, split), None
+    if adapter == AUTO:
+        selection = select(
+            opened, rows, options=options or {}, recipe=recipe or {}, seed=seed, device=device, on_score=on_score
+        )
+        adapter, options, recipe = selection.picked, None, recipe_changes(selection.picked, recipe or {})
     settings = find_adapter(adapter).recipe_with(recipe or {})
-    rows = labelled_rows(opened, split)
     model = build(adapter, opened, options or {}, seed)
     run = _prepare(Path(out))
     loader, every_view = training_sources(model, opened, rows, settings.batch_size, seed, device)
@@ -92,7 +105,7 @@ def train(
     metrics: dict[str, Any] = {}
     if test_split in set(opened.splits.tolist()):
         metrics = evaluate_rows(model, opened, opened.classes, labelled_rows(opened, test_split), device)
-    report = RunReport(str(run), adapter, model.n_parameters, settings.epochs, seconds, len(rows), metrics)
+    report = RunReport(str(run), adapter, model.n_parameters, settings.epochs, seconds, len(rows), metrics, selection)
     save_adapter(run / "adapter.safetensors", model, _header(model, opened, settings, seed, len(rows), metrics))
     write_json(run / "metrics.json", report.to_json())
     return report
