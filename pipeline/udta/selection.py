@@ -1,8 +1,8 @@
 """`auto`: cross-validates a few adapters on the training rows alone, and picks the one to train on all of them.
 
 A fold is a set of images: all views of an image are in the same one, and so are files with the same bytes. Every candidate
-is trained as it would be otherwise and measured as `udta evaluate` does, so with three folds a candidate costs about two trainings on
-the whole split (three on two thirds of it). No row outside the ones given is ever read.
+is trained as it would be otherwise and measured as `udta evaluate` does. With three folds a candidate costs about two trainings
+on the whole split (three on two thirds of it). No row outside the ones given is ever read.
 """
 
 from __future__ import annotations
