@@ -19,11 +19,11 @@ import udta
 from udta import checkpoint
 from udta.adapters import ADAPTERS, registry
 from udta.adapters.linear import Linear
-from udta.training import CHECKPOINT, RUN_FILES
+from udta.run_folder import CHECKPOINT, RUN_FILES
 
 RECIPE = {"epochs": 4, "batch_size": 8, "mixup": 0.2}  # three batches an epoch
 SEED = 20_220_310
-STEPWISE = [name for name, adapter in ADAPTERS.items() if not getattr(adapter, "closed_form", False)]
+STEPWISE = [name for name, adapter in ADAPTERS.items() if not adapter.closed_form]
 
 
 class Noisy(Linear):

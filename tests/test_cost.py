@@ -48,7 +48,7 @@ def test_what_is_not_trained_by_gradients_has_no_backward():
 
 @pytest.mark.parametrize("adapter", list(ADAPTERS))
 def test_every_run_has_a_ledger(toy_store, tmp_path, adapter):
-    recipe = {} if getattr(ADAPTERS[adapter], "closed_form", False) else {"epochs": 2, "batch_size": 8}
+    recipe = {} if ADAPTERS[adapter].closed_form else {"epochs": 2, "batch_size": 8}
     udta.train(toy_store, out=tmp_path / "run", adapter=adapter, recipe=recipe)
     cost = json.loads((tmp_path / "run" / "metrics.json").read_text())["cost"]
     assert cost["train_seconds"] > 0

@@ -86,7 +86,7 @@ def adapter_flops(adapter: Adapter) -> Flops:
     with FlopCounterMode(display=False) as forward:
         logits = probe(features)
     with FlopCounterMode(display=False) as backward:
-        if logits.requires_grad and not getattr(adapter, "closed_form", False):
+        if logits.requires_grad and not adapter.closed_form:
             torch.autograd.backward(F.cross_entropy(logits, labels))
     return Flops(forward.get_total_flops() // _BATCH, backward.get_total_flops() // _BATCH)
 

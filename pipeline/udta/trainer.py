@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 
-from udta.adapters import Adapter, Recipe
+from udta.adapters import Adapter, Recipe, Samples
 from udta.checkpoint import Checkpoints, Learner
 from udta.device import own_randomness
 from udta.errors import AdapterError
@@ -23,7 +23,10 @@ WARM_UP, START = 0.2, 0.04
 
 @dataclass(frozen=True)
 class EpochResult:
-    """One line of `history.csv`: mean training loss and accuracy (with mixup: of the larger part), the last learning rate."""
+    """One line of `history.csv`: mean training loss and accuracy (with mixup: of the larger part), the last learning rate.
+
+    A closed form has one epoch without a learning rate; its loss and accuracy are those on images that it left out.
+    """
 
     epoch: int
     loss: float
@@ -53,6 +56,7 @@ def fit(
     batches: BatchSource,
     *,
     recipe: Recipe,
+    every_view: Iterable[Samples] = (),
     seed: int = 0,
     device: str = "cpu",
     on_epoch: Callable[[EpochResult], None] | None = None,
@@ -60,23 +64,48 @@ def fit(
 ) -> None:
     """Train `adapter` in place; it ends in evaluation mode on `device`. The random state of torch is left as it was.
 
-    With `checkpoints` it goes on from the last one, and offers one after every step.
+    Args:
+        adapter: what to train.
+        batches: what gradient steps are taken on.
+        recipe: how they are taken.
+        every_view: every view of every row once, for adapters that are solved or prepared so; others read none of it.
+        seed: of mixup, and of what the adapter draws itself.
+        device: where to train.
+        on_epoch: called after every epoch.
+        checkpoints: where to go on from; one is offered after every step.
 
     Raises:
         AdapterError: the loss is not finite any more.
     """
     place = torch.device(device)
-    adapter.to(place).train()
+    with own_randomness(seed, place):
+        _fit(adapter.to(place).train(), batches, recipe, every_view, seed, place, on_epoch, checkpoints)
+    adapter.eval()
+
+
+def _fit(
+    adapter: Adapter,
+    batches: BatchSource,
+    recipe: Recipe,
+    every_view: Iterable[Samples],
+    seed: int,
+    device: torch.device,
+    on_epoch: Callable[[EpochResult], None] | None,
+    checkpoints: Checkpoints | None,
+) -> None:
+    started = time.perf_counter()
+    solved = adapter.solve(every_view)
+    if solved is not None:
+        if on_epoch:
+            on_epoch(EpochResult(1, solved.loss, solved.accuracy, 0.0, time.perf_counter() - started))
+        return
     optimiser = torch.optim.AdamW(_groups(adapter, recipe.weight_decay), lr=recipe.lr)
     n_steps = recipe.epochs * len(batches)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step / n_steps))
-    generator = torch.Generator().manual_seed(seed)
-    learner = Learner(adapter, optimiser, schedule, generator, place)
-    with own_randomness(seed, place):
-        if checkpoints:
-            checkpoints.resume(learner)
-        _run(learner, batches, recipe, on_epoch, checkpoints)
-    adapter.eval()
+    learner = Learner(adapter, optimiser, schedule, torch.Generator().manual_seed(seed), device)
+    if checkpoints:
+        checkpoints.resume(learner)
+    _run(learner, batches, recipe, on_epoch, checkpoints)
 
 
 def _run(
