@@ -22,6 +22,7 @@ from udta.store import Store, open_store
 from udta.trainer import EpochResult, fit
 
 RUN_FILES = ("adapter.safetensors", "metrics.json", "history.csv")
+HISTORY_COLUMNS = [field.name for field in fields(EpochResult)]
 
 
 @dataclass(frozen=True)
@@ -99,11 +100,27 @@ def train(
         log = _logger(history, settings.epochs, on_epoch)
         fit(model, loader, recipe=settings, seed=seed, device=device, on_epoch=log)
     seconds = time.perf_counter() - started
+    return leave_run(run, model, opened, settings, seed=seed, samples=len(rows), seconds=seconds, test_split=test_split)
+
+
+def leave_run(
+    run: Path,
+    model: Adapter,
+    store: Store,
+    recipe: Recipe,
+    *,
+    seed: int,
+    samples: int,
+    seconds: float,
+    test_split: str = "test",
+) -> RunReport:
+    """Evaluate a trained adapter where it is, and write `adapter.safetensors` and `metrics.json` into its run folder."""
     metrics: dict[str, Any] = {}
-    if test_split in set(opened.splits.tolist()):
-        metrics = evaluate_rows(model, opened, opened.classes, labelled_rows(opened, test_split), device)
-    report = RunReport(str(run), adapter, model.n_parameters, settings.epochs, seconds, len(rows), metrics)
-    save_adapter(run / "adapter.safetensors", model, _header(model, opened, settings, seed, len(rows), metrics))
+    if test_split in set(store.splits.tolist()):
+        device = str(next(model.parameters()).device)
+        metrics = evaluate_rows(model, store, store.classes, labelled_rows(store, test_split), device)
+    report = RunReport(str(run), model.name, model.n_parameters, recipe.epochs, seconds, samples, metrics)
+    save_adapter(run / "adapter.safetensors", model, _header(model, store, recipe, seed, samples, metrics))
     write_json(run / "metrics.json", report.to_json())
     return report
 
@@ -130,14 +147,19 @@ def _prepare(run: Path) -> Path:
     return run
 
 
+def history_line(result: EpochResult) -> list[str]:
+    """A line of `history.csv`."""
+    return [f"{value:.6g}" if isinstance(value, float) else str(value) for value in asdict(result).values()]
+
+
 def _logger(
     history: TextIO, epochs: int, on_epoch: Callable[[EpochResult, int], None] | None
 ) -> Callable[[EpochResult], None]:
     writer = csv.writer(history)
-    writer.writerow([field.name for field in fields(EpochResult)])
+    writer.writerow(HISTORY_COLUMNS)
 
     def log(result: EpochResult) -> None:
-        writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in asdict(result).values()])
+        writer.writerow(history_line(result))
         history.flush()
         if on_epoch:
             on_epoch(result, epochs)
