@@ -40,9 +40,8 @@ class Rebatch:
         if self._waiting is not None and len(self._waiting):
             part = _join(self._waiting, part)
         while len(part) >= self.batch_size:
-            size = self.batch_size
-            yield part if len(part) == size else _map(part, lambda values: values[:size])
-            part = _map(part, lambda values: values[size:])
+            yield part if len(part) == self.batch_size else _map(part, lambda values: values[: self.batch_size])
+            part = _map(part, lambda values: values[self.batch_size :])
         self._waiting = part
 
     def flush(self) -> Iterator[Batch]:

@@ -80,7 +80,7 @@ def sweep(
 def _asked(
     adapters: str | Path | Mapping[str, Any], validation: float | None, halving: Mapping[str, Any] | bool | None
 ) -> tuple[str, Path, SweepFile]:
-    """What to call the file in messages, the folder that its paths are relative to, and the file with what replaces its options."""
+    """What messages call the file, the folder that its paths are relative to, and the file with the options of the call."""
     if isinstance(adapters, Mapping):
         where, folder, file = "adapters", Path(), parse(adapters, "adapters")
     else:

@@ -108,6 +108,8 @@ def load_file(path: Path) -> SweepFile:
 
 def parse(document: Any, where: str) -> SweepFile:
     """The same from what a YAML file holds; `where` names it in messages."""
+    if not isinstance(document, Mapping):
+        raise ConfigError(f"{where}: is empty or no mapping; it needs a table `adapters`")
     try:
         return SweepFile.model_validate(document)
     except ValidationError as error:
@@ -194,6 +196,6 @@ def _problem(where: str, detail: Any) -> str:
     location = ".".join(map(str, detail["loc"]))
     if detail["type"] != "extra_forbidden":
         return f"{where}: {location}: {detail['msg']}" if location else f"{where}: {detail['msg']}"
-    inner = {0: SweepFile, 2: Entry, 3: Grid}
-    model = Halving if detail["loc"][0] == "halving" else inner[len(detail["loc"]) - 1]
+    inner: dict[int, type[BaseModel]] = {0: SweepFile, 2: Entry, 3: Grid}
+    model: type[BaseModel] = Halving if detail["loc"][0] == "halving" else inner[len(detail["loc"]) - 1]
     return f"{where}: {location}: there is no such setting: {did_you_mean(str(detail['loc'][-1]), model.model_fields)}"

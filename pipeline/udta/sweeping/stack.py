@@ -32,7 +32,7 @@ class Stack:
     def __init__(self, adapters: Sequence[Adapter], example: Features) -> None:
         """`example` is a batch of any features of the right shapes: it shows which modules see the same for all adapters."""
         self._module = copy.deepcopy(adapters[0])
-        stacked, buffers = stack_module_state(list(adapters))  # type: ignore[arg-type]
+        stacked, buffers = stack_module_state(list(adapters))
         self.parameters = {name: values.detach().requires_grad_() for name, values in stacked.items()}
         self.buffers = {name: values.detach() for name, values in buffers.items()}
         self._dims: dict[str, int | None] = dict.fromkeys(self.buffers, 0)
