@@ -127,7 +127,8 @@ def test_an_interrupted_sweep_ends_with_the_same_table(toy_store, tmp_path):
             raise InterruptedError
 
     options = {"adapters": adapters, "out": tmp_path / "cut", "halving": True, "checkpoint_seconds": 0}
-    for killed in ([1], [4]):
+    for at in (1, 4):
+        killed[:] = [at]
         with pytest.raises(InterruptedError):
             udta.sweep(toy_store, on_epoch=kill, **options)
         assert not (tmp_path / "cut" / "results.csv").exists()
