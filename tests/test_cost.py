@@ -71,7 +71,7 @@ def test_bytes_read_are_those_of_the_taps_and_epochs(toy_store, tmp_path):
 
 def test_break_even_is_the_extraction_against_one_view_of_every_sample_an_epoch():
     """100 images a second: 50 samples take half a second in each live epoch, so 8 s of extraction pay after 16 epochs."""
-    found = break_even({"seconds": 8.0, "images": 800}, cached_epoch=0.25, samples=50, epochs=40)
+    found = break_even({"seconds": 8.0, "images": 800}, cached_epoch=0.25, images=50, epochs=40)
     assert found == {"live_epoch_seconds": 0.75, "break_even_epochs": 16.0, "break_even_adapters": 0.4}
 
 

@@ -21,6 +21,7 @@ from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 from torch.utils.flop_counter import FlopCounterMode
 
 from udta.adapters import Adapter
+from udta.device import own_randomness
 from udta.store import Store
 
 _BATCH = 8
@@ -40,12 +41,12 @@ class TrainingCost:
 
     `seconds` is wall time, `cpu_seconds` is processor time of all threads, `peak_memory_bytes` the largest resident set of the
     process so far (files that are mapped into it and torch itself included), `peak_gpu_bytes` what torch had allocated on the
-    GPU at most, 0 on a CPU.
+    GPU at most, 0 on a CPU. `cpu_seconds` and `bytes_read` are None where many adapters share them.
     """
 
     seconds: float
-    cpu_seconds: float
-    bytes_read: int
+    cpu_seconds: float | None
+    bytes_read: int | None
     peak_memory_bytes: int
     peak_gpu_bytes: int
 
@@ -61,12 +62,21 @@ class Meter:
 
     def stop(self, bytes_read: int) -> TrainingCost:
         """The figures up to now."""
-        gpu = 0
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-            gpu = torch.cuda.max_memory_allocated(self._device)
+        gpu = _peak_gpu(self._device)
         seconds, cpu_seconds = time.perf_counter() - self._started, time.process_time() - self._cpu_started
         return TrainingCost(seconds, cpu_seconds, bytes_read, peak_memory(), gpu)
+
+
+def shared_cost(seconds: float, device: torch.device) -> TrainingCost:
+    """Of one adapter among those of one pass: its share of the time, and the peaks of them all."""
+    return TrainingCost(seconds, None, None, peak_memory(), _peak_gpu(device))
+
+
+def _peak_gpu(device: torch.device) -> int:
+    if device.type != "cuda":
+        return 0
+    torch.cuda.synchronize(device)
+    return torch.cuda.max_memory_allocated(device)
 
 
 def peak_memory() -> int:
@@ -83,7 +93,7 @@ def adapter_flops(adapter: Adapter) -> Flops:
     probe = copy.deepcopy(adapter).cpu().train()  # BatchNorm would take the zeros for data
     features = {tap: torch.zeros(_BATCH, *adapter.taps[tap]) for tap in adapter.taps_used}
     labels = torch.arange(_BATCH) % adapter.n_classes
-    with FlopCounterMode(display=False) as forward:
+    with own_randomness(seed=0), FlopCounterMode(display=False) as forward:
         logits = probe(features)
     with FlopCounterMode(display=False) as backward:
         if logits.requires_grad and not adapter.closed_form:
@@ -106,13 +116,14 @@ def cost_ledger(adapter: Adapter, store: Store, training: TrainingCost, *, epoch
 
     `forward_flops` and `backward_flops` are for one image; `extraction` is what the store tells of itself;
     `break_even_epochs` is how many epochs it takes until extraction has paid, `break_even_adapters` the same in trainings like
-    this one. `samples` is how many there are in an epoch.
+    this one. An epoch has `samples`, each in one view, or for a closed form in every view.
     """
+    images = samples * store.n_views if adapter.closed_form else samples
     return {
         **fixed_cost(adapter),
         **{f"train_{name}" if "seconds" in name else name: value for name, value in asdict(training).items()},
         "extraction": extraction_cost(store),
-        **break_even(extraction_cost(store), training.seconds / epochs, samples, epochs),
+        **break_even(extraction_cost(store), training.seconds / epochs, images, epochs),
     }
 
 
@@ -121,14 +132,12 @@ def extraction_cost(store: Store) -> dict[str, Any]:
     return dict(getattr(store, "extraction", {}))
 
 
-def break_even(
-    extraction: Mapping[str, Any], cached_epoch: float, samples: int, epochs: int
-) -> dict[str, float | None]:
-    """When the cache pays, see the head of this module; `cached_epoch` in seconds, `epochs` of one training."""
-    seconds, images = extraction.get("seconds"), extraction.get("images")
-    if not seconds or not images:
+def break_even(extraction: Mapping[str, Any], cached_epoch: float, images: int, epochs: int) -> dict[str, float | None]:
+    """When the cache pays, see the head of this module; `cached_epoch` in seconds for `images`, `epochs` of one training."""
+    seconds, extracted = extraction.get("seconds"), extraction.get("images")
+    if not seconds or not extracted:
         return {"live_epoch_seconds": None, "break_even_epochs": None, "break_even_adapters": None}
-    live_epoch = cached_epoch + samples * seconds / images
+    live_epoch = cached_epoch + images * seconds / extracted
     needed = seconds / (live_epoch - cached_epoch)
     return {
         "live_epoch_seconds": round(live_epoch, 3),

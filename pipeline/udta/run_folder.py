@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TextIO
@@ -12,6 +12,7 @@ from udta.errors import AdapterError
 from udta.trainer import EpochResult
 
 RUN_FILES = ("adapter.safetensors", "metrics.json", "history.csv")
+HISTORY_COLUMNS = [field.name for field in fields(EpochResult)]
 CHECKPOINT = "checkpoint.safetensors"  # there until the run is complete
 
 
@@ -30,6 +31,11 @@ def empty(run: Path) -> None:
             file.unlink()
 
 
+def history_line(result: EpochResult) -> list[str]:
+    """A line of `history.csv`."""
+    return [f"{value:.6g}" if isinstance(value, float) else str(value) for value in asdict(result).values()]
+
+
 def history_writer(
     history: TextIO,
     earlier: list[dict[str, Any]],
@@ -37,19 +43,13 @@ def history_writer(
     on_epoch: Callable[[EpochResult, int], None] | None,
 ) -> Callable[[EpochResult], None]:
     """A function that writes a line an epoch, after those of `earlier`, to which it adds."""
-    writer = csv.DictWriter(history, [field.name for field in fields(EpochResult)])
-    writer.writeheader()
-
-    def write(line: Mapping[str, Any]) -> None:
-        writer.writerow({name: f"{v:.6g}" if isinstance(v, float) else v for name, v in line.items()})
-        history.flush()
-
-    for line in earlier:
-        write(line)
+    writer = csv.writer(history)
+    writer.writerows([HISTORY_COLUMNS, *(history_line(EpochResult(**line)) for line in earlier)])
 
     def log(result: EpochResult) -> None:
         earlier.append(asdict(result))
-        write(earlier[-1])
+        writer.writerow(history_line(result))
+        history.flush()
         if on_epoch:
             on_epoch(result, epochs)
 

@@ -155,7 +155,7 @@ def _step(
     targets = F.one_hot(batch.labels, adapter.n_classes).float()
     taps: Mapping[str, Tensor] = batch.taps
     if recipe.mixup > 0:
-        taps, targets = _mix(taps, targets, recipe.mixup, generator)
+        taps, targets = mix(taps, targets, recipe.mixup, generator)
     logits = adapter(taps)
     loss = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
     optimiser.zero_grad()
@@ -165,16 +165,19 @@ def _step(
     return loss, (logits.argmax(1) == targets.argmax(1)).sum(), len(targets)
 
 
-def _mix(
-    taps: Mapping[str, Tensor], targets: Tensor, strength: float, generator: torch.Generator
-) -> tuple[dict[str, Tensor], Tensor]:
+def mix(
+    taps: Mapping[str, Tensor],
+    targets: Float[Tensor, "*adapters batch classes"],
+    strength: float,
+    generator: torch.Generator,
+) -> tuple[dict[str, Tensor], Float[Tensor, "*adapters batch classes"]]:
     """Mixup in feature space (Zhang et al. 2018, arXiv 1710.09412): maps and targets of two samples, the same weight for all."""
     concentration = torch.full((2,), strength)
     weights = torch._sample_dirichlet(concentration, generator=generator)
     lam = float(weights.max())
-    other = torch.randperm(len(targets), generator=generator).to(targets.device)
+    other = torch.randperm(targets.shape[-2], generator=generator).to(targets.device)
     mixed = {tap: torch.lerp(values[other].float(), values.float(), lam) for tap, values in taps.items()}
-    return mixed, torch.lerp(targets[other], targets, lam)
+    return mixed, torch.lerp(targets[..., other, :], targets, lam)
 
 
 def _groups(adapter: Adapter, weight_decay: float) -> list[dict[str, object]]:

@@ -13,7 +13,7 @@ import torch
 
 from udta.adapters import Adapter, AdapterHeader, Recipe, find_adapter, save_adapter
 from udta.checkpoint import Checkpoints
-from udta.cost import Meter, cost_ledger, fixed_cost
+from udta.cost import Meter, TrainingCost, cost_ledger, fixed_cost
 from udta.device import resolve_device
 from udta.evaluation import evaluate_rows, labelled_rows
 from udta.files import write_json
@@ -122,23 +122,51 @@ def train(
             checkpoints=checkpoints,
         )
     spent = meter.stop(loader.bytes_read + every_view.loader.bytes_read)
-    metrics: dict[str, Any] = {}
-    if test_split in set(opened.splits.tolist()):
-        metrics = evaluate_rows(model, opened, opened.classes, labelled_rows(opened, test_split), str(place))
-    report = RunReport(
-        run=str(run),
-        adapter=adapter,
-        parameters=model.n_parameters,
-        epochs=settings.epochs,
-        seconds=spent.seconds,
-        train_samples=len(rows),
-        metrics=metrics,
-        cost=cost_ledger(model, opened, spent, epochs=settings.epochs, samples=len(rows)),
+    report = leave_run(
+        run,
+        model,
+        opened,
+        settings,
+        seed=seed,
+        samples=len(rows),
+        spent=spent,
+        test_split=test_split,
         selection=selection,
     )
-    save_adapter(run / "adapter.safetensors", model, _header(model, opened, settings, seed, len(rows), metrics))
-    write_json(run / "metrics.json", report.to_json())
     checkpoints.remove()
+    return report
+
+
+def leave_run(
+    run: Path,
+    model: Adapter,
+    store: Store,
+    recipe: Recipe,
+    *,
+    seed: int,
+    samples: int,
+    spent: TrainingCost,
+    test_split: str = "test",
+    selection: Selection | None = None,
+) -> RunReport:
+    """Evaluate a trained adapter where it is, and write `adapter.safetensors` and `metrics.json` into its run folder."""
+    metrics: dict[str, Any] = {}
+    if test_split in set(store.splits.tolist()):
+        device = str(next(iter(model.state_dict().values())).device)  # a closed form may have buffers alone
+        metrics = evaluate_rows(model, store, store.classes, labelled_rows(store, test_split), device)
+    report = RunReport(
+        run=str(run),
+        adapter=model.name,
+        parameters=model.n_parameters,
+        epochs=recipe.epochs,
+        seconds=spent.seconds,
+        train_samples=samples,
+        metrics=metrics,
+        cost=cost_ledger(model, store, spent, epochs=recipe.epochs, samples=samples),
+        selection=selection,
+    )
+    save_adapter(run / "adapter.safetensors", model, _header(model, store, recipe, seed, samples, metrics))
+    write_json(run / "metrics.json", report.to_json())
     return report
 
 
