@@ -23,8 +23,8 @@ from udta.loader.choices import class_mask, dtype_name, view_choice
 from udta.loader.memory import default_budget, fits_on
 from udta.loader.order import Epoch, order_rows
 from udta.loader.reading import MappedSource, Resident, Source, WindowedSource
-from udta.loader.threads import one_thread_each
 from udta.store import Store, as_tensor, row_bytes
+from udta.threads import one_thread_each
 
 _READERS = 2
 _AHEAD = 6
