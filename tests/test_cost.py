@@ -8,7 +8,7 @@ import torch
 
 import udta
 from udta.adapters import ADAPTERS, build_adapter
-from udta.cost import Flops, Meter, adapter_flops, break_even, describe_cost, peak_memory
+from udta.cost import Flops, TrainingMeter, adapter_flops, break_even, describe_cost, peak_memory
 
 STATUS = Path("/proc/self/status")
 TAPS = {"middle": (6, 5, 5), "last": (10,)}
@@ -101,7 +101,7 @@ def test_the_line_for_people():
 
 
 def test_the_meter_adds_what_earlier_processes_spent():
-    cost = Meter(torch.device("cpu"), seconds=100.0, cpu_seconds=50.0).stop(bytes_read=7)
+    cost = TrainingMeter(torch.device("cpu"), seconds=100.0, cpu_seconds=50.0).stop(bytes_read=7)
     assert 100 < cost.seconds < 110
     assert 50 < cost.cpu_seconds < 60
     assert (cost.bytes_read, cost.peak_gpu_bytes) == (7, 0)

@@ -51,7 +51,7 @@ class TrainingCost:
     peak_gpu_bytes: int
 
 
-class Meter:
+class TrainingMeter:
     """Measures a training: made before it, asked after it; `seconds` and `cpu_seconds` were spent by earlier processes."""
 
     def __init__(self, device: torch.device, seconds: float = 0.0, cpu_seconds: float = 0.0) -> None:

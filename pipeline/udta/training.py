@@ -13,7 +13,7 @@ import torch
 
 from udta.adapters import Adapter, AdapterHeader, Recipe, find_adapter, save_adapter
 from udta.checkpoint import Checkpoints
-from udta.cost import Meter, TrainingCost, cost_ledger, fixed_cost
+from udta.cost import TrainingCost, TrainingMeter, cost_ledger, fixed_cost
 from udta.device import resolve_device
 from udta.evaluation import evaluate_rows, labelled_rows
 from udta.files import write_json
@@ -108,7 +108,7 @@ def train(
     run = claim(Path(out))
     checkpoints = Checkpoints(run / CHECKPOINT, _task(model, loader, settings), loader)
     empty(run)
-    meter = Meter(place, checkpoints.spent.seconds, checkpoints.spent.cpu_seconds)
+    meter = TrainingMeter(place, checkpoints.spent.seconds, checkpoints.spent.cpu_seconds)
     with (run / "history.csv").open("w", newline="") as history:
         log = history_writer(history, checkpoints.history, settings.epochs, on_epoch)
         fit(
