@@ -83,7 +83,7 @@ class TestLadder(TrainedContract):
     def test_the_first_rung_has_nothing_to_mix_and_the_others_start_half_and_half(self):
         gates = [rung.gate for rung in build_adapter("ladder", MAPS, N_CLASSES).rungs]
         assert gates[0] is None
-        assert [float(gate.sigmoid()) for gate in gates[1:]] == [0.5, 0.5]
+        assert [gate.detach().sigmoid().item() for gate in gates[1:]] == [0.5, 0.5]
 
     def test_what_is_deep_depends_on_what_is_shallow(self):
         adapter, inputs = trained("ladder", MAPS), features(MAPS)
@@ -127,9 +127,12 @@ class TestRidge(ClosedFormContract):
 
     def test_reads_the_last_tap_or_all(self):
         assert build_adapter("ridge", MAPS, N_CLASSES).taps_used == ("last",)
-        adapter = trained("ridge", MAPS, taps="all")
+        adapter = build_adapter("ridge", MAPS, N_CLASSES, taps="all")
         assert adapter.taps_used == ("early", "middle", "last")
         assert adapter.options == {"taps": "all", "alpha": None}
+        adapter.solve(every_view(MAPS))
+        inputs = features(MAPS)
+        assert not torch.equal(adapter({**inputs, "early": inputs["early"] + 1}), adapter(inputs))
 
 
 class TestKnn(ClosedFormContract):
