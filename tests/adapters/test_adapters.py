@@ -2,10 +2,22 @@
 
 import pytest
 import torch
-from adapter_contract import MAPS, N_CLASSES, TOKENS, VECTORS, AdapterContract, ClosedFormContract, TrainedContract
+from adapter_contract import (
+    MAPS,
+    N_CLASSES,
+    TOKENS,
+    VECTORS,
+    AdapterContract,
+    ClosedFormContract,
+    TrainedContract,
+    every_view,
+    features,
+    trained,
+)
 
 from udta.adapters import ADAPTERS, build_adapter
 from udta.errors import ConfigError
+from udta.loader import Batch
 
 
 class TestLinear(TrainedContract):
@@ -68,17 +80,77 @@ class TestUdta(TrainedContract):
 class TestLadder(TrainedContract):
     name = "ladder"
 
+    def test_the_first_rung_has_nothing_to_mix_and_the_others_start_half_and_half(self):
+        gates = [rung.gate for rung in build_adapter("ladder", MAPS, N_CLASSES).rungs]
+        assert gates[0] is None
+        assert [gate.detach().sigmoid().item() for gate in gates[1:]] == [0.5, 0.5]
+
+    def test_what_is_deep_depends_on_what_is_shallow(self):
+        adapter, inputs = trained("ladder", MAPS), features(MAPS)
+        changed = {**inputs, "early": inputs["early"] + 1}
+        assert (adapter(changed) - adapter(inputs)).abs().max() > 1e-3
+
+    def test_sees_where_things_are(self):
+        """Two cells are lit, next to each other or not: averages and covariances are the same."""
+        labels = torch.arange(64) % 2
+        maps = torch.zeros(64, 1, 4, 4)
+        rows = torch.arange(64) // 2 % 4
+        maps[torch.arange(64), 0, rows, 0] = 1
+        maps[torch.arange(64), 0, rows, 1 + 2 * labels] = 1
+        taps = {"middle": maps, "last": torch.zeros(64, 2)}
+        torch.manual_seed(0)
+        adapter = build_adapter("ladder", {"middle": (1, 4, 4), "last": (2,)}, 2)
+        optimiser = torch.optim.AdamW(adapter.parameters(), lr=1e-2)
+        for _ in range(40):
+            loss = torch.nn.functional.cross_entropy(adapter(taps), labels)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        assert (adapter.eval()(taps).argmax(1) == labels).float().mean() > 0.95
+
 
 class TestHead2Toe(TrainedContract):
     name = "head2toe"
+
+    def test_keeps_a_share_of_the_cells_of_maps_and_of_the_vectors(self):
+        adapter = build_adapter("head2toe", MAPS, N_CLASSES, grid=2, keep=0.25)
+        assert adapter.n_features == 6 * 4 + 8 * 4 + 10
+        assert len(adapter.selected) == round(0.25 * 66)
+        assert adapter.n_parameters == 16 * N_CLASSES + N_CLASSES
+
+    def test_a_map_has_no_more_cells_than_positions(self):
+        assert build_adapter("head2toe", {"only": (4, 3, 2)}, N_CLASSES, grid=8).n_features == 4 * 3 * 2
 
 
 class TestRidge(ClosedFormContract):
     name = "ridge"
 
+    def test_reads_the_last_tap_or_all(self):
+        assert build_adapter("ridge", MAPS, N_CLASSES).taps_used == ("last",)
+        adapter = build_adapter("ridge", MAPS, N_CLASSES, taps="all")
+        assert adapter.taps_used == ("early", "middle", "last")
+        assert adapter.options == {"taps": "all", "alpha": None}
+        adapter.solve(every_view(MAPS))
+        inputs = features(MAPS)
+        assert not torch.equal(adapter({**inputs, "early": inputs["early"] + 1}), adapter(inputs))
+
 
 class TestKnn(ClosedFormContract):
     name = "knn"
+
+    def test_every_view_is_a_key_of_two_bytes_a_channel(self):
+        adapter = trained("knn", MAPS)
+        assert adapter.keys.shape == (24, 10)
+        assert adapter.keys.dtype == torch.float16
+
+    def test_large_features_stay_finite_as_keys(self):
+        samples = [
+            Batch({"last": 1e6 * values.taps["last"]}, values.labels, values.rows) for values in every_view(MAPS)
+        ]
+        for metric in ("cosine", "euclidean"):
+            adapter = build_adapter("knn", {"last": (10,)}, N_CLASSES, metric=metric)
+            assert torch.isfinite(torch.tensor(adapter.solve(samples).loss))
+            assert (adapter.eval()(samples[0].taps).argmax(1) == samples[0].labels).all()
 
 
 def test_every_registered_adapter_is_on_the_contract():

@@ -29,6 +29,8 @@ class KnnOptions(AdapterOptions):
     `smoothing`: share of the probability that is spread over all classes, so that none is impossible.
     """
 
+    # Defaults by 3-fold cross-validation on the training split of ten dishes (top-1 of one view / averaged over eight): cosine
+    # by distance 70.0 / 71.8, cosine uniform 69.1 / 71.3, euclidean by distance 69.8 / 68.9.
     k: int | None = Field(default=None, ge=1)
     metric: Literal["cosine", "euclidean"] = "cosine"
     weights: Literal["uniform", "distance"] = "distance"
