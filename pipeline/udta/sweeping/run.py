@@ -65,7 +65,8 @@ def sweep(
     loop.solve()
     saved = time.monotonic()
     while loop.active:
-        loop.next_epoch()
+        loop.train_epoch()
+        loop.settle()
         if time.monotonic() - saved >= checkpoint_seconds or not loop.active:
             save_state(target / _STATE, asked, loop.epoch, trials, loop.groups)
             saved = time.monotonic()
