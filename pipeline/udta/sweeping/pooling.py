@@ -77,11 +77,14 @@ class _RootOfThin(torch.autograd.Function):
 
 
 def _root(directions: Tensor, covariance: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """sqrt(D C D^T) of every sample, as `matrix_sqrt` has it, and what its derivative needs: D C, the trace, every y, z and t."""
+    """sqrt(D C D^T) of every sample, as `matrix_sqrt` has it, and what its derivative needs.
+
+    That is D C, the trace, A = D C D^T over its trace, the first t, then y, z and t of every further step, and the root of A.
+    """
     thin = directions.expand(len(covariance), -1, -1) @ covariance
     a = thin @ directions.T
     trace = a.diagonal(dim1=-2, dim2=-1).sum(-1).clamp_min(torch.finfo(a.dtype).tiny)[:, None, None]
-    identity = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device).expand_as(a)
+    identity = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
     y = a.div_(trace)
     t = torch.sub(1.5 * identity, y, alpha=0.5)
     kept = [y, t]
@@ -94,8 +97,10 @@ def _root(directions: Tensor, covariance: Tensor) -> tuple[Tensor, tuple[Tensor,
 
 
 def _root_gradient(gradient: Tensor, thin: Tensor, trace: Tensor, a: Tensor, t0: Tensor, *kept: Tensor) -> Tensor:
-    """The gradient of the directions `[k, C]` from a symmetric one of the root: every matrix here is symmetric, so that no
-    transpose appears."""
+    """The gradient of the directions `[k, C]` from a symmetric one of the root.
+
+    `kept` is y, z and t of every further step, then the root of A. All matrices are symmetric: no transpose appears.
+    """
     *steps, root = kept
     gy = gradient * trace.sqrt()
     gz: Tensor | None = None
