@@ -54,8 +54,9 @@ class Loop:
         """How many adapters are being trained."""
         return sum(len(group.trials) for group in self.groups)
 
-    def solve(self) -> None:
-        """Train every closed form that is not done, as `train` does it."""
+    def solve(self) -> bool:
+        """Train every closed form that is not done, as `train` does it; whether there was one."""
+        solved = False
         for trial in self.trials:
             if trial.closed_form and trial.status == "running":
                 run, member = self._runs / trial.member.name, trial.member
@@ -70,6 +71,8 @@ class Loop:
                 )
                 trial.metrics, trial.seconds, trial.status = report.metrics, report.seconds, "finished"
                 trial.validation = validation_top1(load_adapter(run)[0].to(self._device), trial, self._device)
+                solved = True
+        return solved
 
     def train_epoch(self) -> None:
         """The steps of the next epoch; every trial gets its share of the time."""
