@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from udta.store import Store, open_store
     from udta.store.diff import diff_stores
     from udta.store.verify import verify
+    from udta.sweeping import sweep
     from udta.training import train
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "plan",
     "predict",
     "recompute",
+    "sweep",
     "train",
     "verify",
 ]
@@ -60,6 +62,7 @@ _HOME = {
     "plan": "extraction.plan",
     "predict": "prediction",
     "recompute": "extraction.recompute",
+    "sweep": "sweeping",
     "train": "training",
     "verify": "store.verify",
 }
