@@ -93,8 +93,8 @@ class TestUdta(TrainedContract):
             torch.nn.functional.cross_entropy(adapter(inputs), torch.arange(6) % N_CLASSES).backward()
             weight = adapter.heads[0].classify.weight.grad
             torch.testing.assert_close(gradients["heads.0.classify.weight"][index], weight)
-            running = buffers["pools.0.standardise.running_var"][index]
-            torch.testing.assert_close(running, adapter.pools[0].standardise.running_var)
+            running = buffers["pools.0.variance"][index]
+            torch.testing.assert_close(running, adapter.pools[0].variance)
 
     def test_the_second_order_taps_can_be_chosen(self):
         adapter = build_adapter("udta", MAPS, N_CLASSES, second_order=["middle"])
