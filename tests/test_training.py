@@ -13,19 +13,44 @@ from udta.adapters import ADAPTERS, Recipe
 from udta.errors import AdapterError, ConfigError
 from udta.run_folder import RUN_FILES
 
+SHORT = {"epochs": 30, "batch_size": 8, "lr": 1e-2}
+
 
 @pytest.mark.parametrize("adapter", list(ADAPTERS))
 def test_learns_the_toy_task_and_leaves_a_run(toy_store, tmp_path, adapter):
     closed = ADAPTERS[adapter].closed_form
-    recipe = {} if closed else {"epochs": 30, "batch_size": 8, "lr": 1e-2}
-    report = udta.train(toy_store, out=tmp_path / "run", adapter=adapter, recipe=recipe)
+    report = udta.train(toy_store, out=tmp_path / "run", adapter=adapter, recipe={} if closed else SHORT)
     assert report.metrics["top1"] > 0.9
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     assert {"top1", "top5", "mean_per_class", "top1_views", "n", "ece", "parameters", "train_seconds"} <= metrics.keys()
     history = list(csv.DictReader((tmp_path / "run" / "history.csv").read_text().splitlines()))
-    assert [int(row["epoch"]) for row in history] == list(range(1, 2 if closed else 31))
-    assert closed or float(history[-1]["loss"]) < float(history[0]["loss"])
+    assert [int(row["epoch"]) for row in history] == ([1] if closed else list(range(1, 31)))
+    if not closed:
+        assert float(history[-1]["loss"]) < float(history[0]["loss"])
     assert udta.evaluate(tmp_path / "run", toy_store)["top1"] == metrics["top1"]
+
+
+@pytest.mark.parametrize("adapter", ["ridge", "knn", "head2toe"])
+def test_what_is_solved_sees_every_view_of_every_training_row_once(toy_store, tmp_path, monkeypatch, adapter):
+    seen = []
+    solve = ADAPTERS[adapter].solve
+
+    def watched(self, samples):
+        batches = list(samples)
+        seen.extend(row for batch in batches for row in batch.rows.tolist())
+        return solve(self, batches)
+
+    monkeypatch.setattr(ADAPTERS[adapter], "solve", watched)
+    recipe = {} if ADAPTERS[adapter].closed_form else {"epochs": 1}
+    udta.train(toy_store, out=tmp_path / "run", adapter=adapter, recipe=recipe)
+    store = udta.open_store(toy_store)
+    assert seen == np.repeat(store.rows("train"), store.n_views).tolist()
+
+
+def test_a_closed_form_refuses_a_recipe(toy_store, tmp_path):
+    with pytest.raises(ConfigError, match="'ridge' is solved in closed form: it has no epochs"):
+        udta.train(toy_store, out=tmp_path / "run", adapter="ridge", recipe={"epochs": 3})
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("adapter", list(ADAPTERS))

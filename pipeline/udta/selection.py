@@ -8,7 +8,7 @@ on the whole split (three on two thirds of it). No row outside the ones given is
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -52,7 +52,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Selection:
-    """What was `picked`: the highest `top1`; of equals, the highest `top1_views`, then the first candidate."""
+    """What was `picked` of the `table`, and in how many folds it was measured."""
 
     picked: str
     folds: int
@@ -94,8 +94,12 @@ def select(
         table.append(_cross_validate(candidate, store, rows, folds, recipe, seed, device))
         if on_score:
             on_score(table[-1])
-    best = max(table, key=lambda score: (score.top1, score.top1_views))
-    return Selection(best.adapter, settings.folds, tuple(table))
+    return Selection(best(table).adapter, settings.folds, tuple(table))
+
+
+def best(table: Sequence[Score]) -> Score:
+    """The highest `top1`; of equals, the highest `top1_views`, then the first."""
+    return max(table, key=lambda score: (score.top1, score.top1_views))
 
 
 def assign_folds(store: Store, rows: np.ndarray, n_folds: int, seed: int) -> Int64[np.ndarray, " rows"]:

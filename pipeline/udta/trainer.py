@@ -99,7 +99,7 @@ def _fit(
         if on_epoch:
             on_epoch(EpochResult(1, solved.loss, solved.accuracy, 0.0, time.perf_counter() - started))
         return
-    optimiser = torch.optim.AdamW(_groups(adapter, recipe.weight_decay), lr=recipe.lr)
+    optimiser = torch.optim.AdamW(_groups(adapter, recipe.weight_decay), lr=recipe.lr, fused=True)
     n_steps = recipe.epochs * len(batches)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step / n_steps))
     learner = Learner(adapter, optimiser, schedule, torch.Generator().manual_seed(seed), device)

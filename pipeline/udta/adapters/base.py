@@ -10,7 +10,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int64
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -53,6 +53,7 @@ class Recipe:
         return replace(self, **changes)
 
 
+@runtime_checkable
 class Samples(Protocol):
     """A batch in which every view of an image is a sample of its own; `rows` says of which image, `labels` are class indices."""
 

@@ -26,7 +26,7 @@ class Head2ToeOptions(AdapterOptions):
     """
 
     keep: float = Field(default=0.5, gt=0, le=1)
-    grid: int = Field(default=2, ge=1, le=16)
+    grid: int = Field(default=1, ge=1, le=16)
     strength: float = Field(default=0.02, gt=0, lt=1)
 
 
