@@ -4,12 +4,25 @@ import os
 import sys
 from pathlib import Path
 
+import jaxtyping
 import pytest
 import torch
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "store")]
 
 torch.set_num_threads(2)
+
+# Shapes and types of tensor code are checked at run time here, and nowhere else.
+TENSOR_CODE = (
+    "adapters",
+    "backbones.forward",
+    "backbones.reducers",
+    "data.views",
+    "evaluation",
+    "metrics",
+    "store.quantise",
+)
+jaxtyping.install_import_hook([f"udta.{module}" for module in TENSOR_CODE], "beartype.beartype")
 
 
 @pytest.fixture(scope="session")

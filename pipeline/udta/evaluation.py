@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 
 from udta.adapters import Adapter, load_adapter
+from udta.device import resolve_device
 from udta.errors import AdapterError, ConfigError, did_you_mean
 from udta.files import write_json
 from udta.loader import FeatureLoader
@@ -25,7 +26,7 @@ def evaluate(
     *,
     split: str = "test",
     out: str | Path | None = None,
-    device: str = "cpu",
+    device: str = "auto",
 ) -> dict[str, Any]:
     """The metrics of an adapter on one split of a store; see `classification_metrics` for their meaning.
 
@@ -34,7 +35,7 @@ def evaluate(
         store: a store with the features that the adapter was trained on, of any images whose classes it knows.
         split: which rows.
         out: a JSON file to write them to as well.
-        device: where the adapter runs.
+        device: where the adapter runs: `auto`, `cpu`, `cuda` or `cuda:N`.
 
     Raises:
         AdapterError: the adapter was trained on other features, or does not know a class of the store.
@@ -43,7 +44,7 @@ def evaluate(
     adapter, header = load_adapter(Path(run))
     opened = store if isinstance(store, Store) else open_store(store)
     header.check(opened.fingerprint, f"store {str(opened.path)!r}")
-    metrics = evaluate_rows(adapter, opened, header.classes, labelled_rows(opened, split), device)
+    metrics = evaluate_rows(adapter, opened, header.classes, labelled_rows(opened, split), str(resolve_device(device)))
     if out is not None:
         write_json(Path(out), metrics)
     return metrics

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,10 @@ from udta.adapters import Adapter, AdapterHeader, load_adapter
 from udta.backbones import Backbone, TapForward, build_backbone, resolve_compute, resolve_device
 from udta.data import Transform, ViewSpec, read_images
 from udta.errors import AdapterError, ConfigError
-from udta.extraction import OnError, Progress, decoded_batches, feature_fingerprint
+from udta.extraction import Computer, Meter, OnError, Progress, decoded_batches, feature_fingerprint
 from udta.files import write_bytes, write_text
 from udta.fingerprint import TapSpec
-from udta.store import BATCH_ROWS
+from udta.store import BATCH_ROWS, as_tensor, value_dtype
 
 COLUMNS = ("path", "adapter", "label", "probability")
 
@@ -52,7 +52,7 @@ def predict(
     """Predict the class of every image with every adapter, and write a table `path, adapter, label, probability`.
 
     Args:
-        images: a folder of images (with class folders or without), or a CSV/Parquet manifest.
+        images: a folder of images (with class folders or without), a CSV/Parquet manifest, or `name:folder`.
         adapters: run folders or adapter files that were trained on the same backbone.
         out: `.csv` or `.parquet`; one line for each image and adapter, written when all are done.
         backbone: where to find the backbone; as it was named when the features were extracted by default.
@@ -86,21 +86,27 @@ def predict(
     fingerprint = feature_fingerprint(network, taps, views, compute, taps[0].dtype)
     for path, (_, header) in loaded.items():
         header.check(fingerprint, f"this backbone (adapter {path})")
-    forward = TapForward(network, taps, compute, place)
+    # An adapter of a uint8 store was trained on what its codes stand for.
+    values = tuple(replace(tap, dtype="float32") if tap.dtype == "uint8" else tap for tap in taps)
+    meter = Meter()
+    computer = Computer(TapForward(network, values, compute, place), values, {}, manifest.ids, meter=meter)
+    models = {path: adapter.to(place) for path, (adapter, _) in loaded.items()}
 
     table: list[tuple[str, str, str, float | None]] = []
     skipped: dict[str, str] = {}
     batches = [range(len(manifest))[start : start + BATCH_ROWS] for start in range(0, len(manifest), BATCH_ROWS)]
-    for batch in decoded_batches(manifest, views, [0], batches, on_error):
+    for batch in computer.batches(decoded_batches(manifest, views, [0], batches, on_error, meter=meter)):
         skipped |= {manifest.ids[row]: reason for row, reason in batch.skipped.items()}
-        features = forward(torch.from_numpy(batch.images[:, 0]).permute(0, 3, 1, 2))
-        for path, (adapter, header) in loaded.items():
-            labels, probabilities = _classify(adapter.to(place), header, features)
+        features = {
+            tap.name: as_tensor(batch.features[tap.name][:, 0].view(value_dtype(tap.dtype))).to(place) for tap in values
+        }
+        for path, (_, header) in loaded.items():
+            labels, probabilities = _classify(models[path], header, features)
             for row, label, probability in zip(batch.rows, labels, probabilities, strict=True):
                 usable = row not in batch.skipped
                 table.append((manifest.ids[row], path, label if usable else "", probability if usable else None))
         if progress:
-            progress(batch.rows[-1] + 1, len(manifest))
+            progress(batch.rows[-1] + 1, len(manifest), str(meter))
     _write_table(target, table)
     return PredictReport(str(target), len(manifest) - len(skipped), list(loaded), skipped)
 

@@ -4,13 +4,22 @@ import copy
 
 import pytest
 import torch
-from adapter_contract import MAPS, N_CLASSES, TOKENS, VECTORS, AdapterContract, features
+from adapter_contract import (
+    MAPS,
+    N_CLASSES,
+    TOKENS,
+    VECTORS,
+    AdapterContract,
+    ClosedFormContract,
+    TrainedContract,
+    features,
+)
 
 from udta.adapters import ADAPTERS, build_adapter
 from udta.errors import ConfigError
 
 
-class TestLinear(AdapterContract):
+class TestLinear(TrainedContract):
     name = "linear"
 
     def test_reads_the_last_tap_alone(self):
@@ -20,7 +29,7 @@ class TestLinear(AdapterContract):
         assert build_adapter("linear", MAPS, N_CLASSES).n_parameters == 10 * N_CLASSES + N_CLASSES
 
 
-class TestConcatLinear(AdapterContract):
+class TestConcatLinear(TrainedContract):
     name = "concat_linear"
 
     def test_reads_the_averages_of_all_taps(self):
@@ -28,7 +37,7 @@ class TestConcatLinear(AdapterContract):
         assert adapter.n_parameters == (6 + 8 + 10) * N_CLASSES + N_CLASSES
 
 
-class TestUdta(AdapterContract):
+class TestUdta(TrainedContract):
     name = "udta"
 
     def test_pools_a_middle_map_to_second_order_beside_the_last_tap(self):
@@ -84,8 +93,8 @@ class TestUdta(AdapterContract):
             torch.nn.functional.cross_entropy(adapter(inputs), torch.arange(6) % N_CLASSES).backward()
             weight = adapter.heads[0].classify.weight.grad
             torch.testing.assert_close(gradients["heads.0.classify.weight"][index], weight)
-            running = buffers["pools.0.standardise.running_var"][index]
-            torch.testing.assert_close(running, adapter.pools[0].standardise.running_var)
+            running = buffers["pools.0.variance"][index]
+            torch.testing.assert_close(running, adapter.pools[0].variance)
 
     def test_the_second_order_taps_can_be_chosen(self):
         adapter = build_adapter("udta", MAPS, N_CLASSES, second_order=["middle"])
@@ -108,6 +117,22 @@ class TestUdta(AdapterContract):
             loss.backward()
             optimiser.step()
         assert (adapter.eval()(taps).argmax(1) == labels).float().mean() > 0.95
+
+
+class TestLadder(TrainedContract):
+    name = "ladder"
+
+
+class TestHead2Toe(TrainedContract):
+    name = "head2toe"
+
+
+class TestRidge(ClosedFormContract):
+    name = "ridge"
+
+
+class TestKnn(ClosedFormContract):
+    name = "knn"
 
 
 def test_every_registered_adapter_is_on_the_contract():

@@ -102,6 +102,24 @@ def test_every_verb_has_help_with_an_example_and_json(udta_command, verb):
     assert "--json" in out
 
 
+def test_the_help_of_train_names_every_adapter(udta_command):
+    from udta.adapters import ADAPTERS
+
+    words = udta_command("train", "--help")[1].replace(",", " ").replace(";", " ").split()
+    assert {*ADAPTERS, "auto"} <= set(words)
+
+
+def test_training_auto_shows_every_candidate(udta_command, toy_store, tmp_path):
+    options = ("--option", 'candidates=["knn", "ridge"]', "--option", "folds=2")
+    status, out, err = udta_command(
+        "train", toy_store, "--adapter", "auto", *options, "--out", tmp_path / "run", "--json"
+    )
+    assert status == 0, err
+    assert "knn:" in err
+    assert "ridge:" in err
+    assert json.loads(out)["selection"]["picked"] in ("knn", "ridge")
+
+
 def test_python_m_udta_works():
     done = subprocess.run([sys.executable, "-m", "udta", "--version"], capture_output=True, text=True, check=False)
     assert done.returncode == 0

@@ -1,20 +1,31 @@
 import hashlib
+import io
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from udta.data import Transform, ViewSpec
+from udta.data import EncodedImage, Transform, ViewSpec
 from udta.errors import ConfigError
 
 EVALUATE = Transform.parse("resize(20)|centre_crop(16)")
 AUGMENT = Transform.parse("random_resized_crop(16,scale=0.3..1)|flip|jitter(0.3)")
-IMAGE = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+PIXELS = np.random.default_rng(0).integers(0, 256, (40, 30, 3), dtype=np.uint8)
+
+
+def encoded(pixels, fmt="PNG"):
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, fmt)
+    return EncodedImage(content.getvalue(), "a")
+
+
+IMAGE = encoded(PIXELS)
 SHA = hashlib.sha256(b"an image").hexdigest()
 
 
 def test_view_0_is_the_evaluation_transform():
     spec = ViewSpec(3, 0, EVALUATE, AUGMENT)
-    expected = EVALUATE.apply(IMAGE, np.random.default_rng(9))
+    expected = EVALUATE.apply(PIXELS, np.random.default_rng(9))
     np.testing.assert_array_equal(spec.view(IMAGE, SHA, 0), expected)
     assert spec.size == (16, 16)
 
@@ -39,7 +50,7 @@ def test_the_generator_is_philox_keyed_by_the_hash():
     state = source.state
     state["state"]["key"] = np.frombuffer(key[:16], dtype="<u8").astype(np.uint64)
     source.state = state
-    expected = AUGMENT.apply(IMAGE, np.random.Generator(source))
+    expected = AUGMENT.apply(PIXELS, np.random.Generator(source))
     np.testing.assert_array_equal(ViewSpec(3, 7, EVALUATE, AUGMENT).view(IMAGE, SHA, 2), expected)
 
 
@@ -70,3 +81,35 @@ def test_every_contradiction_is_reported(count, evaluate, augment, messages):
 def test_a_view_that_is_not_there_is_refused(v):
     with pytest.raises(ConfigError, match="views 0 to 2"):
         ViewSpec(3, 0, EVALUATE, AUGMENT).view(IMAGE, SHA, v)
+
+
+def test_a_large_jpeg_is_decoded_smaller_for_each_view_by_its_own_transform(monkeypatch):
+    """Smooth content: noise would be averaged away by either way of shrinking."""
+    ramp = np.linspace(0, 255, 800, dtype=np.uint8)
+    image = encoded(np.stack([np.tile(ramp, (600, 1))] * 3, axis=-1), "JPEG")
+    decoded = []
+    original = EncodedImage._decode
+    monkeypatch.setattr(EncodedImage, "_decode", lambda self, r: decoded.append(r) or original(self, r))
+    spec = ViewSpec(3, 0, EVALUATE, Transform.parse("random_resized_crop(16,scale=0.01..1)"))
+    for v in range(3):
+        spec.view(image, SHA, v)
+    # 600 >= 8 * 2 * 20 for view 0; a part of 1 % and 3:4 is 52 wide, so 185 is wanted: no reduction keeps twice of it.
+    assert decoded == [8, 1]
+    alone = ViewSpec(1, 0, EVALUATE, EVALUATE).view(image, SHA, 0)
+    np.testing.assert_array_equal(alone, spec.view(image, SHA, 0))
+    exact = EVALUATE.apply(image.pixels(), np.random.default_rng(0))
+    assert np.abs(alone.astype(int) - exact).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("fmt", "side", "shape"),
+    [
+        ("JPEG", 37, (75, 100)),
+        ("JPEG", 38, (150, 200)),
+        ("JPEG", 76, (300, 400)),
+        ("JPEG", None, (600, 800)),
+        ("PNG", 8, (600, 800)),
+    ],
+)
+def test_only_what_stays_twice_as_large_is_decoded_smaller(fmt, side, shape):
+    assert encoded(np.zeros((600, 800, 3), np.uint8), fmt).pixels(side).shape == (*shape, 3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Sequence
 
 import torch
@@ -26,7 +27,7 @@ class TapForward:
 
     Works on its own copy of the module: channels_last, BatchNorm folded into the convolution before it, weights in the compute
     type. Reduction happens inside the hook and in float32, so that a later in-place operation (`ReLU(inplace=True)`) cannot
-    change what was tapped and an average is not rounded to bf16 first.
+    change what was tapped and an average is not rounded to bf16 first. Any number of threads may call it at the same time.
 
     Raises:
         BackboneError: the module cannot run in this arithmetic.
@@ -43,7 +44,7 @@ class TapForward:
             torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (backbone.input.mean, backbone.input.std)
         )
         self._scale, self._shift = 1 / (255 * std), -mean / std
-        self._kept: dict[str, Tensor] = {}
+        self._of_thread = threading.local()
         for name in self._taps:
             self._module.get_submodule(name).register_forward_hook(
                 lambda _module, _inputs, output, name=name: self._keep(name, output)
@@ -53,23 +54,23 @@ class TapForward:
         """Features by tap on the device, in the stored dtype, or in float32 where that is a code."""
         with torch.inference_mode():
             pixels = images.to(self.device).float() * self._scale + self._shift
-            self._kept = {}
+            kept: dict[str, Tensor] = {}
+            self._of_thread.kept = kept
             try:
                 self._module(pixels.to(self.compute, memory_format=torch.channels_last))
             except _LastTapReached:
-                return self._kept
+                return kept
             except RuntimeError as error:
                 memory = isinstance(error, torch.OutOfMemoryError)
                 hint = "" if memory or self.compute == torch.float32 else "; try --compute float32"
                 raise BackboneError(
                     f"backbone {self._factory} fails in {self.compute} on {self.device}: {error}{hint}"
                 ) from error
-        raise BackboneError(
-            f"backbone {self._factory} ended without running {sorted(self._taps.keys() - self._kept.keys())}"
-        )
+        raise BackboneError(f"backbone {self._factory} ended without running {sorted(self._taps.keys() - kept.keys())}")
 
     def _keep(self, name: str, output: Tensor) -> None:
         reducer, dtype = self._taps[name]
-        self._kept[name] = reducer(output).to(dtype, copy=True, memory_format=torch.contiguous_format)
-        if len(self._kept) == len(self._taps):
+        kept: dict[str, Tensor] = self._of_thread.kept
+        kept[name] = reducer(output).to(dtype, copy=True, memory_format=torch.contiguous_format)
+        if len(kept) == len(self._taps):
             raise _LastTapReached

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from udta.cli.common import PATH, STORE, emit, json_option
+from udta.cli.common import PATH, STORE, device_option, emit, json_option
 
 
 @click.command(
@@ -18,7 +18,7 @@ Example:
 @click.argument("store", type=STORE)
 @click.option("--split", default="test", show_default=True, help="Which rows.")
 @click.option("--out", type=PATH, help="Write the metrics to this JSON file as well.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@device_option
 @json_option
 def evaluate(run: Path, store: Path, split: str, out: Path | None, device: str, as_json: bool) -> None:
     """Measure the adapter in RUN on one split of STORE."""

@@ -38,7 +38,11 @@ _OPTIONS: list[Any] = [
         show_default=True,
         help="Lossless compression: smaller by a little, slower to read by a lot.",
     ),
-    click.option("--splits", type=PATH, help="CSV path,split; without it a seeded stratified 70/30 split."),
+    click.option(
+        "--splits",
+        type=PATH,
+        help="CSV path,split; without it the split that IMAGES has, else a seeded stratified 70/30 one.",
+    ),
     click.option(
         "--compute",
         type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
@@ -49,6 +53,8 @@ _OPTIONS: list[Any] = [
     device_option,
     on_error_option,
     click.option("--seed", default=0, show_default=True, help="Of the augmented views and the split."),
+    click.option("--workers", type=int, help="Processes; one by default, or one for each GPU."),
+    click.option("--prefetch", default=4, show_default=True, help="Batches decoded ahead of the backbone."),
     click.option(
         "--transform", help="Replaces the backbone's evaluation transform, such as 'resize(256)|centre_crop(224)'."
     ),

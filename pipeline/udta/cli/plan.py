@@ -23,7 +23,7 @@ Example:
 def plan(images: str, out: Path, as_json: bool, on_error: str, **options: Any) -> None:
     """Say what `udta extract` with the same options would do: rows, bytes, time, free disk, and what is there already.
 
-    Nothing is written; the time comes from a few batches through decoder and backbone.
+    IMAGES is as for `udta extract`. Nothing is written; the time comes from a few batches through decoder and backbone.
     """
     from udta.extraction.plan import plan as run
 

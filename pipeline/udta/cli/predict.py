@@ -35,7 +35,8 @@ def predict(
 ) -> None:
     """Predict the class of every image in IMAGES: one pass of the backbone, any number of adapters.
 
-    The table has one line for each image and adapter: path, adapter, label, probability.
+    IMAGES is a folder, with class folders or flat, or anything else that `udta extract` takes; labels are not used. The table
+    has one line for each image and adapter: path, adapter, label, probability.
     """
     from udta.prediction import predict as run
 

@@ -7,19 +7,34 @@ from typing import Any
 
 import click
 
-from udta.cli.common import PATH, STORE, ProgressDisplay, emit, json_option, options_from
+from udta.cli.common import PATH, STORE, ProgressDisplay, device_option, emit, json_option, options_from
 
 _RECIPE = ("epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "mixup")
+
+
+class AdapterOption(click.Option):
+    """Its help names what the registry holds, which is not imported before somebody asks."""
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """See the class."""
+        from udta.adapters import ADAPTERS
+        from udta.selection import AUTO
+
+        self.help = (
+            f"{', '.join(ADAPTERS)}; or {AUTO}, which cross-validates some of them on the training rows and picks."
+        )
+        return super().get_help_record(ctx)
 
 
 @click.command(
     epilog="""\b
 Example:
   udta train photos.zarr --adapter udta --out runs/photos-udta
-  udta train photos.zarr --adapter udta --option width=64 --epochs 20 --out runs/narrow"""
+  udta train photos.zarr --adapter udta --option width=64 --epochs 20 --out runs/narrow
+  udta train photos.zarr --adapter auto --out runs/best"""
 )
 @click.argument("store", type=STORE)
-@click.option("--adapter", default="udta", show_default=True, help="udta, linear or concat_linear.")
+@click.option("--adapter", cls=AdapterOption, default="udta", show_default=True, metavar="NAME")
 @click.option("--out", required=True, type=PATH, help="The run folder.")
 @click.option(
     "--option", "pairs", multiple=True, metavar="NAME=VALUE", help="An option of the adapter; may be repeated."
@@ -33,13 +48,15 @@ Example:
 @click.option("--mixup", type=float, help="Beta parameter of feature mixup, 0 for none.")
 @click.option("--split", default="train", show_default=True, help="Rows to train on.")
 @click.option("--test-split", default="test", show_default=True, help="Rows to evaluate on.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@device_option
 @json_option
 def train(store: Path, out: Path, pairs: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Train an adapter from STORE into a run folder: adapter.safetensors, metrics.json, history.csv.
 
-    What is not given comes from the adapter's own recipe.
+    What is not given comes from the adapter's own recipe. Closed forms (ridge, knn) have none. Interrupted, the same command goes
+    on from the last checkpoint.
     """
+    from udta.cost import describe_cost
     from udta.training import train as run
 
     recipe = {name: options.pop(name) for name in _RECIPE}
@@ -50,6 +67,11 @@ def train(store: Path, out: Path, pairs: tuple[str, ...], as_json: bool, **optio
             options=options_from(pairs),
             recipe={name: value for name, value in recipe.items() if value is not None},
             on_epoch=lambda result, epochs: progress(result.epoch, epochs, f"loss {result.loss:.3f}"),
+            on_score=lambda score: click.echo(
+                f"{score.adapter}: {score.top1:.4f} top-1, {score.top1_views:.4f} over all views, of images left out"
+                f" ({score.seconds:.1f} s)",
+                err=True,
+            ),
             **options,
         )
     metrics = report.metrics
@@ -62,5 +84,5 @@ def train(store: Path, out: Path, pairs: tuple[str, ...], as_json: bool, **optio
         as_json,
         {"run": str(out), **report.to_json()},
         f"{out}: {report.adapter}, {report.parameters:,} parameters, {report.epochs} epochs on {report.train_samples} samples"
-        f" in {report.seconds:.1f} s" + (f"\n{figures}" if figures else ""),
+        f" in {report.seconds:.1f} s\n{describe_cost(report.cost)}" + (f"\n{figures}" if figures else ""),
     )

@@ -1,6 +1,6 @@
 """Images: which there are (manifest, readers), their pixels (decode), and the views made of them (transforms, views)."""
 
-from udta.data.decode import IMAGE_SUFFIXES, MAX_PIXELS, decode_image
+from udta.data.decode import IMAGE_SUFFIXES, MAX_PIXELS, EncodedImage, decode_image
 from udta.data.manifest import UNLABELLED, Manifest, Sample
 from udta.data.readers import read_images
 from udta.data.transforms import Transform
@@ -10,6 +10,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "UNLABELLED",
+    "EncodedImage",
     "Manifest",
     "Sample",
     "Transform",

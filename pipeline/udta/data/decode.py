@@ -30,37 +30,77 @@ _PILLOW = r"PIL\."
 _WHITE = (255, 255, 255, 255)
 
 
+# A JPEG decodes to 1/2, 1/4 or 1/8 of its size for a fraction of the work (libjpeg leaves coefficients out). That is done where
+# what comes out is still this many times as large as a transform wants it, as Pillow's own thumbnails do.
+_REDUCING_GAP = 2
+
+
 def decode_image(source: Path | bytes, name: str) -> UInt8[np.ndarray, "height width 3"]:
-    """The pixels of an image file, uint8 RGB in sRGB as stored (colour profiles are not applied).
-
-    EXIF orientation is applied; CMYK, palettes and greyscale become RGB; 16 bits are scaled to 8 (`round(value / 257)`);
-    transparency is composited on white; of an animation or a multi-page file the first frame is taken.
-
-    Args:
-        source: a file, or the content of one.
-        name: what errors call the image, its id.
-
-    Raises:
-        ImageError: empty, unreadable, no image, truncated, over `MAX_PIXELS`, or of a pixel type without a known scale.
-    """
+    """The pixels of an image file in full size; see `EncodedImage`."""
     try:
         content = source if isinstance(source, bytes) else source.read_bytes()
     except OSError as error:
         raise ImageError(name, f"cannot be read ({error.strerror})") from error
-    if not content:
-        raise ImageError(name, "is empty (0 bytes)")
-    _silence_pillow()
-    with _open(content, name) as image:
-        width, height = image.size
+    return EncodedImage(content, name).pixels()
+
+
+class EncodedImage:
+    """An image file whose header was read; every size that is asked for is decoded once.
+
+    Args:
+        content: of the file.
+        name: what errors call the image, its id.
+
+    Raises:
+        ImageError: empty, no image, or over `MAX_PIXELS`.
+    """
+
+    def __init__(self, content: bytes, name: str) -> None:
+        if not content:
+            raise ImageError(name, "is empty (0 bytes)")
+        _silence_pillow()
+        self._content, self._name = content, name
+        with _open(content, name) as image:
+            self._size, self._is_jpeg = image.size, image.format in ("JPEG", "MPO")
+        width, height = self._size
         if width * height > MAX_PIXELS:
             raise ImageError(name, f"has {width}x{height} pixels, over the limit of {MAX_PIXELS // 10**6} megapixels")
-        try:
-            image.load()
-            return np.array(_to_rgb(_upright(image), name))
-        except ImageError:
-            raise
-        except Exception as error:  # OSError, SyntaxError, struct.error, IndexError: it depends on the damage
-            raise ImageError(name, f"is damaged or truncated ({error or type(error).__name__})") from error
+        self._decoded: dict[int, np.ndarray] = {}
+
+    def pixels(self, side: int | None = None) -> UInt8[np.ndarray, "height width 3"]:
+        """uint8 RGB in sRGB as stored (colour profiles are not applied).
+
+        EXIF orientation is applied; CMYK, palettes and greyscale become RGB; 16 bits are scaled to 8 (`round(value / 257)`);
+        transparency is composited on white; of an animation or a multi-page file the first frame is taken.
+
+        Args:
+            side: what the shorter side will be resized to; a JPEG that is much larger is decoded at 1/2, 1/4 or 1/8.
+
+        Raises:
+            ImageError: unreadable, truncated, or of a pixel type without a known scale.
+        """
+        reduction = self._reduction(side)
+        if reduction not in self._decoded:
+            self._decoded[reduction] = self._decode(reduction)
+        return self._decoded[reduction]
+
+    def _reduction(self, side: int | None) -> int:
+        if side is None or not self._is_jpeg:
+            return 1
+        return next((r for r in (8, 4, 2) if min(self._size) >= r * _REDUCING_GAP * side), 1)
+
+    def _decode(self, reduction: int) -> np.ndarray:
+        width, height = self._size
+        with _open(self._content, self._name) as image:
+            try:
+                if reduction > 1:
+                    image.draft(None, (width // reduction, height // reduction))
+                image.load()
+                return np.array(_to_rgb(_upright(image), self._name))
+            except ImageError:
+                raise
+            except Exception as error:  # OSError, SyntaxError, struct.error, IndexError: it depends on the damage
+                raise ImageError(self._name, f"is damaged or truncated ({error or type(error).__name__})") from error
 
 
 def _open(content: bytes, name: str) -> Image.Image:

@@ -11,12 +11,16 @@ from udta.data.decode import IMAGE_SUFFIXES
 
 @dataclass(frozen=True)
 class Listing:
-    """One entry for each image: its id relative to `root`, its class name ('' where unknown), its split if it has one."""
+    """One entry for each image: its id relative to `root`, its class name ('' where unknown), its split if it has one.
+
+    `split_rule` says where given splits come from.
+    """
 
     root: Path
     ids: tuple[str, ...]
     labels: tuple[str, ...]
     splits: tuple[str, ...] | None = None
+    split_rule: str = "column"
 
 
 def relative_id(root: Path, path: str) -> str:

@@ -39,6 +39,11 @@ class Op(ABC):
         """(height, width) that comes out when `size` goes in; None where that is not fixed."""
         return size
 
+    @property
+    def input_side(self) -> int | None:
+        """The shorter side of an input that is large enough not to be enlarged; None where pixels count as they are."""
+        return None
+
     def __str__(self) -> str:
         # Defaults are left out: whoever changes one changes what a feature is, and raises FEATURE_VERSION.
         given = [(part, getattr(self, part.name)) for part in fields(self)]
@@ -69,6 +74,11 @@ class Resize(Op):
                 f"image of {image.width}x{image.height}", f"is too elongated: {self} makes it {width}x{height}"
             )
         return image.resize((width, height), _BILINEAR)
+
+    @property
+    def input_side(self) -> int:
+        """The longer one of what comes out, if both are given."""
+        return max(self.height, self.width or 0)
 
     def output_size(self, size: Size | None) -> Size | None:
         """Of an input of this size; None when only the shorter side is known."""
@@ -116,6 +126,12 @@ class RandomResizedCrop(Square):
     is_random = True
     scale: Span = field(default=Span(0.08, 1.0), kw_only=True, metadata=span(1.0))
     ratio: Span = field(default=Span(3 / 4, 4 / 3), kw_only=True, metadata=span(100.0))
+
+    @property
+    def input_side(self) -> int:
+        """So that the shorter side of the smallest part is not enlarged: sqrt(scale * ratio) of that of a square image."""
+        narrowest = min(self.ratio.low, 1 / self.ratio.high, 1.0)
+        return math.ceil(self.side / math.sqrt(self.scale.low * narrowest))
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """Draws two numbers a try, and two for the place."""

@@ -1,4 +1,4 @@
-"""From what a user calls IMAGES, a folder or a table, to a manifest."""
+"""From what a user calls IMAGES, a folder, a table or a built-in dataset, to a manifest."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from udta.data.builtin import BUILTIN, list_builtin
 from udta.data.folders import list_folder
 from udta.data.listing import Listing
 from udta.data.manifest import UNLABELLED, Manifest, first_few
@@ -26,24 +27,18 @@ def read_images(images: str | Path, *, splits: Path | None = None, seed: int = 0
 
     Args:
         images: a folder with a sub-folder per class (rows are sorted by class, then path), a flat folder of images without
-            classes, or a CSV/Parquet file `path,label[,split]` (rows are in its order).
-        splits: a CSV `path,split`, paths relative to the images; it replaces a `split` column. Without either, a seeded
-            stratified 70/30 rule decides.
+            classes, a CSV/Parquet file `path,label[,split]` (rows are in its order), or `name:folder` of a built-in dataset
+            (rows are in the order of its official lists). A folder or file that is there is never taken for a name.
+        splits: a CSV `path,split`, paths relative to the images; it replaces a `split` column or an official split. Without
+            any of them, a seeded stratified 70/30 rule decides.
         seed: of that rule.
 
     Raises:
+        ConfigError: there is no built-in dataset of this name, or a package that reads the files is not installed.
         DataError: images or splits that are missing, contradict each other, or cannot be read. What the image files hold is
             not looked at: a bad one keeps its row.
     """
-    path = Path(images)
-    if path.is_dir():
-        listing = list_folder(path)
-    elif not path.exists():
-        raise DataError(f"there is no folder or file {str(images)!r}; give a folder of images, or a .csv or .parquet")
-    elif path.suffix.lower() in TABLE_SUFFIXES:
-        listing = list_table(path)
-    else:
-        raise DataError(f"{path} is neither a folder nor a .csv or .parquet file")
+    listing = _list(images)
     split_names, rule = _split(listing, splits, seed)
     classes = tuple(sorted(set(listing.labels) - {""}))
     index = {"": -1, **{name: number for number, name in enumerate(classes)}}
@@ -58,12 +53,29 @@ def read_images(images: str | Path, *, splits: Path | None = None, seed: int = 0
     )
 
 
+def _list(images: str | Path) -> Listing:
+    """What `images` names; what is there on the disk comes first, so that a path may have a colon."""
+    path = Path(images)
+    if path.is_dir():
+        return list_folder(path)
+    if path.exists():
+        if path.suffix.lower() in TABLE_SUFFIXES:
+            return list_table(path)
+        raise DataError(f"{path} is neither a folder nor a .csv or .parquet file")
+    if ":" in str(images):
+        return list_builtin(str(images))
+    raise DataError(
+        f"there is no folder or file {str(images)!r}; give a folder of images, a .csv or .parquet, or name:folder of a "
+        f"built-in dataset ({', '.join(BUILTIN)})"
+    )
+
+
 def _split(listing: Listing, file: Path | None, seed: int) -> tuple[tuple[str, ...], str]:
     """The split of every row, and the rule it came from."""
     if file is not None:
         return splits_from_file(file, listing.root, listing.ids), "file"
     if listing.splits is not None:
-        return listing.splits, "column"
+        return listing.splits, listing.split_rule
     rule = stratified_rule(seed) if any(listing.labels) else UNLABELLED
     return stratified_splits(listing.ids, listing.labels, seed), rule
 

@@ -49,6 +49,11 @@ class Transform:
             size = op.output_size(size)
         return size
 
+    @property
+    def input_side(self) -> int | None:
+        """How large the shorter side of an image should be at least, where the first operation resizes; else None."""
+        return self.ops[0].input_side
+
     def apply(
         self, image: UInt8[np.ndarray, "height width 3"], rng: np.random.Generator
     ) -> UInt8[np.ndarray, "height2 width2 3"]:

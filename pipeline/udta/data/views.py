@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
+from udta.data.decode import EncodedImage
 from udta.data.ops import Size
 from udta.data.transforms import Transform
 from udta.errors import ConfigError, Problems
@@ -57,19 +58,19 @@ class ViewSpec:
         assert size is not None  # refused when it was made
         return size
 
-    def view(
-        self, image: UInt8[np.ndarray, "height width 3"], sha256: str, v: int
-    ) -> UInt8[np.ndarray, "height2 width2 3"]:
-        """View `v` of the decoded image whose file has this SHA-256.
+    def view(self, image: EncodedImage, sha256: str, v: int) -> UInt8[np.ndarray, "height width 3"]:
+        """View `v` of the image whose file has this SHA-256.
+
+        At which size it is decoded depends on this view's transform alone: view 0 has the same bits beside any other views.
 
         Raises:
             ConfigError: there is no view `v`.
-            ImageError: as `Transform.apply`.
+            ImageError: the image cannot be decoded; as `Transform.apply`.
         """
         if not 0 <= v < self.count:
             raise ConfigError(f"view {v} was asked for, but there are views 0 to {self.count - 1}")
         transform = self.evaluate if v == 0 else self.augment
-        return transform.apply(image, view_rng(self.seed, sha256, v))
+        return transform.apply(image.pixels(transform.input_side), view_rng(self.seed, sha256, v))
 
     def to_json(self) -> dict[str, int | str]:
         """As it stands in a fingerprint, where `evaluate` has its own place."""

@@ -1,9 +1,10 @@
-"""A first pass over a few images: the ranges of uint8 features, and what the storage type costs.
+"""A first pass over a few images: the ranges of uint8 features, and what storage type and arithmetic cost.
 
 The error is measured on images other than those that the ranges were fitted on: relative root mean square error for each tap,
 sqrt(sum (stored - exact)^2 / sum exact^2), and the top-1 difference of a linear probe (ridge regression on the last tap's
-average) between stored and exact features. Both are written into the store's attributes. The images are chosen evenly over the
-rows and the pass happens before the store exists, so that its result depends on nothing but the images.
+average) between stored and exact features. Where the backbone does not run in float32, the same relative error says how far its
+features are from those that it gives in float32. All of it is written into the store's attributes. The images are chosen evenly
+over the rows and the pass happens before the store exists, so that its result depends on nothing but the images.
 """
 
 from __future__ import annotations
@@ -17,31 +18,50 @@ import torch
 from jaxtyping import Float, Int64
 
 from udta.backbones import TapForward
+from udta.extraction.computing import Computer
 from udta.extraction.pipeline import decoded_batches
 from udta.extraction.setup import OnError, Setup
+from udta.fingerprint import TapSpec
 from udta.store import BATCH_ROWS, Layout, Quantiser, value_dtype
 
 # Ranges need many images; the rounding error of a float is known to be small and needs few.
 _IMAGES = {"uint8": 512, "float16": 64, "bfloat16": 64}
+_COMPUTE_IMAGES = 64
 _RIDGE = 1e-2
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """`quantisers` for the taps looked at (none but for uint8), and `error` as `Layout.storage_error` keeps it."""
+    """`quantisers` for the taps looked at (none but for uint8), and the errors as `Layout` keeps them."""
 
     quantisers: Mapping[str, Quantiser]
-    error: Mapping[str, Any]
+    storage_error: Mapping[str, Any]
+    compute_error: Mapping[str, Any]
 
     def into(self, layout: Layout, known: Layout | None) -> Layout:
         """The layout with this calibration, beside that of a store that grows."""
         if known is None:
-            return replace(layout, quantisers=dict(self.quantisers), storage_error=dict(self.error))
-        error = {**self.error, **known.storage_error}
-        if error:
-            rmse = {**known.storage_error.get("relative_rmse", {}), **self.error.get("relative_rmse", {})}
-            error["relative_rmse"] = {tap: rmse[tap] for tap in layout.taps if tap in rmse}
-        return replace(layout, quantisers={**self.quantisers, **known.quantisers}, storage_error=error)
+            return replace(
+                layout,
+                quantisers=dict(self.quantisers),
+                storage_error=dict(self.storage_error),
+                compute_error=dict(self.compute_error),
+            )
+        return replace(
+            layout,
+            quantisers={**self.quantisers, **known.quantisers},
+            storage_error=_joined(known.storage_error, self.storage_error, layout),
+            compute_error=_joined(known.compute_error, self.compute_error, layout),
+        )
+
+
+def _joined(known: Mapping[str, Any], new: Mapping[str, Any], layout: Layout) -> dict[str, Any]:
+    """The error of a store that grows: its own figures, and those of the taps that come."""
+    error = {**new, **known}
+    if error:
+        rmse = {**known.get("relative_rmse", {}), **new.get("relative_rmse", {})}
+        error["relative_rmse"] = {tap: rmse[tap] for tap in layout.taps if tap in rmse}
+    return error
 
 
 def calibrate(setup: Setup, on_error: OnError, known: Layout | None = None) -> Calibration:
@@ -51,40 +71,51 @@ def calibrate(setup: Setup, on_error: OnError, known: Layout | None = None) -> C
         ImageError: an image cannot be used, with `on_error="fail"`.
     """
     dtype = setup.taps[0].dtype
-    taps = [tap for tap in setup.taps if known is None or tap.name not in known.taps]
-    if dtype not in _IMAGES or not taps:
-        return Calibration({}, {})
-    exact, labels = _features(setup, [replace(tap, dtype="float32") for tap in taps], _IMAGES[dtype], on_error)
-    if not len(labels):
-        return Calibration({}, {})
+    taps = [replace(tap, dtype="float32") for tap in setup.taps if known is None or tap.name not in known.taps]
+    quantisers: dict[str, Quantiser] = {}
+    storage_error: dict[str, Any] = {}
+    compute_error: dict[str, Any] = {}
+    if taps and dtype in _IMAGES:
+        exact, labels = _features(setup, taps, _IMAGES[dtype], on_error)
+        if len(labels):
+            quantisers, storage_error = _storage(exact, labels, dtype)
+    if taps and setup.compute != "float32":
+        fast, labels = _features(setup, taps, _COMPUTE_IMAGES, on_error)
+        reference, _ = _features(replace(setup, compute="float32"), taps, _COMPUTE_IMAGES, on_error)
+        rmse = {tap: _relative_rmse(reference[tap][:, 0], fast[tap][:, 0]) for tap in fast}
+        compute_error = {"images": len(labels), "relative_rmse": rmse} if len(labels) else {}
+    return Calibration(quantisers, storage_error, compute_error)
+
+
+def _storage(
+    exact: Mapping[str, Float[np.ndarray, "images views ..."]], labels: Int64[np.ndarray, " images"], dtype: str
+) -> tuple[dict[str, Quantiser], dict[str, Any]]:
+    """Ranges of codes, and what storing costs."""
     fitted, held_out = slice(0, None, 2), slice(1 if len(labels) > 1 else 0, None, 2)
     quantisers = {tap: Quantiser.fit(values[fitted].reshape(-1, *values.shape[2:])) for tap, values in exact.items()}
     quantisers = quantisers if dtype == "uint8" else {}
     stored = {tap: _round_trip(values, dtype, quantisers.get(tap)) for tap, values in exact.items()}
     rmse = {tap: _relative_rmse(exact[tap][held_out, 0], stored[tap][held_out, 0]) for tap in exact}
-    last = taps[-1].name
+    last = list(exact)[-1]
     accuracies = [_probe_top1(values[last][:, 0], labels) for values in (exact, stored)]
     difference = None if accuracies[0] is None or accuracies[1] is None else accuracies[1] - accuracies[0]
-    return Calibration(quantisers, {"images": len(labels), "relative_rmse": rmse, "probe_top1_difference": difference})
+    return quantisers, {"images": len(labels), "relative_rmse": rmse, "probe_top1_difference": difference}
 
 
 def _features(
-    setup: Setup, taps: list[Any], count: int, on_error: OnError
+    setup: Setup, taps: list[TapSpec], count: int, on_error: OnError
 ) -> tuple[dict[str, Float[np.ndarray, "images views ..."]], Int64[np.ndarray, " images"]]:
     """Float32 features of some images: of view 0 and, for the ranges, of the last augmented view; and their labels."""
     rows = np.unique(np.linspace(0, len(setup.manifest) - 1, min(count, len(setup.manifest))).astype(int)).tolist()
     views = sorted({0, setup.views.count - 1}) if setup.taps[0].dtype == "uint8" else [0]
-    forward = TapForward(setup.backbone, taps, setup.compute, setup.device)
+    computer = Computer(TapForward(setup.backbone, taps, setup.compute, setup.device), taps, {}, setup.manifest.ids)
     parts: dict[str, list[np.ndarray]] = {tap.name: [] for tap in taps}
     labels: list[int] = []
     batches = [rows[start : start + BATCH_ROWS] for start in range(0, len(rows), BATCH_ROWS)]
-    for batch in decoded_batches(setup.manifest, setup.views, views, batches, on_error):
+    for batch in computer.batches(decoded_batches(setup.manifest, setup.views, views, batches, on_error)):
         good = [position for position, row in enumerate(batch.rows) if row not in batch.skipped]
-        outputs = [
-            forward(torch.from_numpy(batch.images[:, view].copy()).permute(0, 3, 1, 2)) for view in range(len(views))
-        ]
         for tap, found in parts.items():
-            found.append(np.stack([output[tap].cpu().numpy()[good] for output in outputs], axis=1))
+            found.append(batch.features[tap][good])
         labels += [int(setup.layout.labels[batch.rows[position]]) for position in good]
     return {tap: np.concatenate(found) for tap, found in parts.items()}, np.array(labels, dtype=np.int64)
 

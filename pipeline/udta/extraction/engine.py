@@ -1,33 +1,28 @@
-"""The extraction: read and decode in threads, forward here, write in a thread; commit block by block.
-
-Decoding, the backbone and the disk work at the same time, and what is in memory is bounded by two blocks and a few batches,
-whatever the number of images.
-"""
+"""The extraction: images in, a complete store and a report out."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
-from udta.backbones import Backbone, TapForward
+from udta.backbones import Backbone
 from udta.data import Manifest
+from udta.errors import Problems
+from udta.extraction.blocks import Effort, compute_blocks
 from udta.extraction.calibration import calibrate
-from udta.extraction.report import ExtractReport, stored_bytes
+from udta.extraction.meter import Meter
+from udta.extraction.pipeline import PREFETCH
+from udta.extraction.processes import in_processes
+from udta.extraction.report import ExtractReport, stored_bytes, write_report
 from udta.extraction.room import check_room
 from udta.extraction.setup import OnError, Setup, set_up
-from udta.extraction.stream import FeatureStream
-from udta.fingerprint import TapSpec
-from udta.store import IfStale, Layout, Part, StoreWriter, known_layout, open_store, stored_dtype
+from udta.store import IfStale, StoreWriter, known_layout, open_store
 
-# Called after every batch with the rows done and the rows there are to do.
-Progress = Callable[[int, int], None]
+# Called after every batch with the rows done, the rows there are to do, and where the time goes.
+Progress = Callable[[int, int, str], None]
 
 
 def extract(
@@ -49,6 +44,8 @@ def extract(
     transform: str | None = None,
     augment: str | None = None,
     if_stale: IfStale = "refuse",
+    workers: int | None = None,
+    prefetch: int = PREFETCH,
     progress: Progress | None = None,
 ) -> ExtractReport:
     """Compute the features of every image and view that the store at `out` does not hold yet.
@@ -58,7 +55,8 @@ def extract(
     is complete.
 
     Args:
-        images: a folder with a sub-folder per class, a CSV/Parquet manifest, or a `Manifest`.
+        images: a folder with a sub-folder per class, a CSV/Parquet manifest, `name:folder` of a built-in dataset, or a
+            `Manifest`.
         backbone: a torchvision name, `package.module:factory`, or a `Backbone` that is built already.
         taps: such as `features.6,features.13=grid(14),features.18=avg`.
         out: the store.
@@ -75,6 +73,8 @@ def extract(
         transform: replaces the backbone's evaluation transform.
         augment: the transform of views 1 and up; random resized crop, flip and colour jitter by default.
         if_stale: `refuse` a store at `out` that was made from something else, or `replace` it.
+        workers: processes; one by default, or one for each GPU where there are several. A store that grows is written by one.
+        prefetch: batches that are decoded ahead of the backbone.
         progress: called after every batch.
 
     Raises:
@@ -101,30 +101,54 @@ def extract(
         transform=transform,
         augment=augment,
     )
+    check_effort(workers, prefetch)
     path = Path(out)
     setup = calibrated(setup, path, on_error, if_stale)
     with StoreWriter(path, setup.layout, setup.manifest.hashes, if_stale, format) as writer:
         check_room(path, writer.layout, len(writer.missing))
-        started, done = time.perf_counter(), _run(writer, setup, on_error, progress)
-        seconds = time.perf_counter() - started
+        created, meter = writer.is_new, Meter()
+        n = 1 if writer.grows else workers or _default_workers(setup.device)
+        count = _counter(writer, meter, progress)
+        if n == 1 or not writer.missing:
+            blocks, effort = list(writer.missing), Effort(prefetch)
+            rows = compute_blocks(writer, setup, blocks, on_error, effort=effort, meter=meter, computed=count)
+        else:
+            rows = in_processes(n, writer, setup, on_error, prefetch=prefetch, meter=meter, computed=count)
+        seconds = meter.elapsed
     store = open_store(path)
-    return ExtractReport(
+    report = ExtractReport(
         store=str(path),
         format=store.format,
         rows=len(store),
-        computed_rows=done.rows,
-        computed_images=done.images,
+        computed_rows=rows,
+        computed_images=meter.images,
         n_views=views,
         seconds=seconds,
+        step_seconds=meter.seconds,
         bytes=stored_bytes(path),
+        written_bytes=meter.bytes,
         skipped={setup.manifest.ids[row]: reason for row, reason in store.skipped.items()},
         clipped=store.clipped,
         storage_error=store.layout.storage_error,
+        compute_error=store.layout.compute_error,
         fingerprint=store.fingerprint.digest,
         device=_device_name(setup.device),
         compute=setup.compute,
         dtype=dtype,
+        workers=n,
     )
+    write_report(path, report, anew=created)
+    return report
+
+
+def check_effort(workers: int | None, prefetch: int) -> None:
+    """Raises `ConfigError` for numbers that make no sense."""
+    problems = Problems()
+    if workers is not None and workers < 1:
+        problems.add(f"workers is {workers}, but at least one process has to work")
+    if prefetch < 1:
+        problems.add(f"prefetch is {prefetch}, but at least one batch has to be decoded before it can be computed")
+    problems.raise_any()
 
 
 def calibrated(setup: Setup, path: Path, on_error: OnError, if_stale: IfStale = "refuse") -> Setup:
@@ -136,74 +160,23 @@ def calibrated(setup: Setup, path: Path, on_error: OnError, if_stale: IfStale = 
     return replace(setup, layout=found.into(setup.layout, known if usable else None))
 
 
-class _Done:
-    """What a run computed: rows of which anything was computed, and images (views of rows) through the backbone."""
-
-    rows = images = 0
-
-
-def _run(writer: StoreWriter, setup: Setup, on_error: OnError, progress: Progress | None) -> _Done:
-    """Compute and commit every missing block."""
-    layout, done = writer.layout, _Done()
-    plan = {block: writer.parts(block) for block in writer.missing}
-    streams = _streams([part for parts in plan.values() for part in parts], setup, layout, on_error, progress)
-    with ThreadPoolExecutor(1, thread_name_prefix="udta-write") as disk:
-        pending: Future[None] | None = None
-        try:
-            for block, parts in plan.items():
-                start, stop = layout.block_range(block)
-                features = _block_buffers(layout, stop - start)
-                writer.recall(block, features)
-                skipped: dict[int, str] = {}
-                clipped: dict[str, int] = {}
-                for part in parts:
-                    bad, outside = streams[part.views, part.taps].fill(part.rows, start, features)
-                    skipped |= bad
-                    clipped = {tap: clipped.get(tap, 0) + outside.get(tap, 0) for tap in {*clipped, *outside}}
-                    done.images += len(part.rows) * len(part.views)
-                done.rows += len(np.unique(np.concatenate([part.rows for part in parts]))) if parts else 0
-                if pending:
-                    pending.result()  # one block at most waits for the disk, and its errors surface here
-                pending = disk.submit(writer.write, block, features, skipped, clipped)
-        finally:
-            for stream in streams.values():
-                stream.close()
-            if pending:
-                pending.result()
-    return done
-
-
-def _streams(
-    parts: list[Part], setup: Setup, layout: Layout, on_error: OnError, progress: Progress | None
-) -> dict[tuple[Any, Any], FeatureStream]:
-    """One stream for each combination of views and taps: one for a new store, up to three for one that grows."""
-    kinds: dict[tuple[Any, Any], list[Part]] = {}
-    for part in parts:
-        kinds.setdefault((part.views, part.taps), []).append(part)
-
-    total, handled = sum(len(part.rows) for part in parts), 0
+def _counter(writer: StoreWriter, meter: Meter, progress: Progress | None) -> Callable[[int], None]:
+    """Adds up rows for the progress display."""
+    total = sum(len(part.rows) for block in writer.missing for part in writer.parts(block)) if progress else 0
+    done = 0
 
     def count(rows: int) -> None:
-        nonlocal handled
-        handled += rows
+        nonlocal done
+        done += rows
         if progress:
-            progress(handled, total)
+            progress(done, total, str(meter))
 
-    def forward(taps: tuple[TapSpec, ...]) -> TapForward:
-        return TapForward(setup.backbone, taps, setup.compute, setup.device)
-
-    return {
-        kind: FeatureStream(found, setup.manifest, setup.views, layout, forward, on_error, count)
-        for kind, found in kinds.items()
-    }
+    return count
 
 
-def _block_buffers(layout: Layout, rows: int) -> dict[str, np.ndarray]:
-    """`[rows, views, *tap.shape]` for every tap, one view after another in memory: a view is written without a copy."""
-    return {
-        name: np.empty((layout.n_views, rows, *tap.shape), stored_dtype(tap.dtype)).swapaxes(0, 1)
-        for name, tap in layout.taps.items()
-    }
+def _default_workers(device: torch.device) -> int:
+    several = device.type == "cuda" and device.index is None
+    return max(1, torch.cuda.device_count()) if several else 1
 
 
 def _device_name(device: torch.device) -> str:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import deque
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import UInt8
 
-from udta.data import Manifest, ViewSpec, decode_image
+from udta.data import EncodedImage, Manifest, ViewSpec
 from udta.errors import DataError, ImageError
+from udta.extraction.meter import Meter
 from udta.extraction.setup import OnError
+from udta.threads import n_cores
 
 # Batches decoded ahead: two keep the backbone busy, four absorb a slow file; each holds 24 MB at five views of 224 px.
-AHEAD = 4
+PREFETCH = 4
 
 
 @dataclass(frozen=True)
@@ -30,21 +32,42 @@ class ViewBatch:
 
 
 def decoded_batches(
-    manifest: Manifest, views: ViewSpec, which: Sequence[int], batches: Iterable[Sequence[int]], on_error: OnError
+    manifest: Manifest,
+    views: ViewSpec,
+    which: Sequence[int],
+    batches: Iterable[Sequence[int]],
+    on_error: OnError,
+    *,
+    prefetch: int = PREFETCH,
+    threads: int | None = None,
+    pinned: bool = False,
+    meter: Meter | None = None,
 ) -> Generator[ViewBatch, None, None]:
     """Every batch of rows in order, in the views `which`, decoded in threads while the caller works on an earlier one.
+
+    Args:
+        manifest: what is decoded.
+        views: how each view is made.
+        which: view numbers.
+        batches: rows of each batch; an iterator is asked for the next ones only when there is room for them.
+        on_error: what an image that cannot be used does.
+        prefetch: batches that are decoded ahead.
+        threads: that decode; one for each core by default.
+        pinned: in memory that a CUDA device copies from without waiting.
+        meter: counts reading and decoding.
 
     Raises:
         ImageError: an image cannot be used, and `on_error` is `fail`.
         DataError: a file is not the one that the manifest describes.
     """
-    height, width = views.size
+    meter = meter or Meter()
     pending: deque[tuple[Sequence[int], Sequence[Future[np.ndarray]]]] = deque()
-    with ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="udta-decode") as pool:
+    with ThreadPoolExecutor(threads or n_cores(), thread_name_prefix="udta-decode") as pool:
 
         def collect() -> ViewBatch:
             rows, futures = pending.popleft()
-            images = np.zeros((len(rows), len(which), height, width, 3), dtype=np.uint8)
+            shape = (len(rows), len(which), *views.size, 3)
+            images = torch.zeros(shape, dtype=torch.uint8, pin_memory=pinned).numpy()
             skipped = {}
             for position, future in enumerate(futures):
                 try:
@@ -57,8 +80,8 @@ def decoded_batches(
 
         try:
             for rows in batches:
-                pending.append((rows, [pool.submit(make_views, manifest, row, views, which) for row in rows]))
-                if len(pending) > AHEAD:
+                pending.append((rows, [pool.submit(make_views, manifest, row, views, which, meter) for row in rows]))
+                if len(pending) > prefetch:
                     yield collect()
             while pending:
                 yield collect()
@@ -67,22 +90,24 @@ def decoded_batches(
 
 
 def make_views(
-    manifest: Manifest, row: int, views: ViewSpec, which: Sequence[int]
+    manifest: Manifest, row: int, views: ViewSpec, which: Sequence[int], meter: Meter
 ) -> UInt8[np.ndarray, "views height width 3"]:
-    """Some views of one sample, from a file that is read and decoded once.
+    """Some views of one sample, from a file that is read once.
 
     Raises:
         ImageError: the file cannot be read or is no usable image.
         DataError: its content is not what the manifest was made from.
     """
     sample = manifest.sample(row)
-    try:
-        content = sample.path.read_bytes()
-    except OSError as error:
-        raise ImageError(sample.id, f"cannot be read ({error.strerror})") from error
-    if hashlib.sha256(content).hexdigest() != sample.sha256:
-        raise DataError(
-            f"{sample.path} changed after the manifest was made; run the same command again to use its new content"
-        )
-    image = decode_image(content, sample.id)
-    return np.stack([views.view(image, sample.sha256, view) for view in which])
+    with meter.step("read"):
+        try:
+            content = sample.path.read_bytes()
+        except OSError as error:
+            raise ImageError(sample.id, f"cannot be read ({error.strerror})") from error
+        if hashlib.sha256(content).hexdigest() != sample.sha256:
+            raise DataError(
+                f"{sample.path} changed after the manifest was made; run the same command again to use its new content"
+            )
+    with meter.step("decode"):
+        image = EncodedImage(content, sample.id)
+        return np.stack([views.view(image, sample.sha256, view) for view in which])

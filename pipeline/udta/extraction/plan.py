@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from udta.backbones import TapForward
 from udta.data import Manifest
 from udta.errors import NotAStoreError
+from udta.extraction.computing import Computer
 from udta.extraction.pipeline import decoded_batches
 from udta.extraction.room import block_bytes, free_bytes
 from udta.extraction.setup import Setup, set_up
@@ -145,13 +145,12 @@ def _images_per_second(setup: Setup, parts: list[Part]) -> float:
     chosen = rows[: BATCH_ROWS * (1 + _CALIBRATION_BATCHES)]
     batches = [chosen[start : start + BATCH_ROWS] for start in range(0, len(chosen), BATCH_ROWS)]
     forward = TapForward(setup.backbone, setup.taps, setup.compute, setup.device)
+    taps = tuple(replace(tap, dtype="float32") if tap.dtype == "uint8" else tap for tap in setup.taps)
+    computer = Computer(forward, taps, {}, setup.manifest.ids)
     started, images = time.perf_counter(), 0
-    for number, batch in enumerate(decoded_batches(setup.manifest, setup.views, views, batches, "skip")):
-        for view in range(len(views)):
-            outputs = forward(torch.from_numpy(np.ascontiguousarray(batch.images[:, view])).permute(0, 3, 1, 2))
-            for output in outputs.values():
-                output.cpu()
-        images += len(batch.rows) * len(views)
+    decoded = decoded_batches(setup.manifest, setup.views, views, batches, "skip")
+    for number, batch in enumerate(computer.batches(decoded)):
+        images += len(batch) * len(views)
         if number == 0 and len(batches) > 1:
             started, images = time.perf_counter(), 0
     return images / max(time.perf_counter() - started, 1e-9)

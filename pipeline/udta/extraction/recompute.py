@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from udta.backbones import Backbone, TapForward, build_backbone, resolve_device
 from udta.data import Manifest, Transform, ViewSpec
 from udta.errors import ConfigError, StaleStoreError
+from udta.extraction.computing import Computer
 from udta.extraction.pipeline import decoded_batches
 from udta.extraction.setup import feature_fingerprint
-from udta.store import BATCH_ROWS, Store, open_store
+from udta.store import BATCH_ROWS, Store, as_tensor, open_store, value_dtype
 
 # Relative root mean square difference that other hardware or another batch may make in bf16; a wrong feature is above 0.5.
 TOLERANCE = 0.05
@@ -88,27 +88,28 @@ def recompute(
         [row for row in range(len(opened)) if opened.ids[row] in opened.hashes and row not in opened.skipped]
     )
     rows = np.sort(np.random.default_rng(seed).choice(readable, min(samples, len(readable)), replace=False))
-    forward = TapForward(network, taps, fields["compute"], resolve_device(device))
+    exact = tuple(replace(tap, dtype="float32") if tap.dtype == "uint8" else tap for tap in taps)
+    computer = Computer(TapForward(network, exact, fields["compute"], resolve_device(device)), exact, {}, manifest.ids)
     errors = {tap: np.zeros((len(rows), spec.count)) for tap in opened.taps}
     equal = total = done = 0
     batches = [rows[start : start + BATCH_ROWS].tolist() for start in range(0, len(rows), BATCH_ROWS)]
-    for batch in decoded_batches(manifest, spec, range(spec.count), batches, "fail"):
-        for view in range(spec.count):
-            pixels = torch.from_numpy(np.ascontiguousarray(batch.images[:, view])).permute(0, 3, 1, 2)
-            for tap, values in forward(pixels).items():
-                stored = opened.read(batch.rows, [tap], [view], dtype="float32")[tap][:, 0]
-                quantiser = opened.layout.quantisers.get(tap)
-                fresh = (quantiser.round_trip(values) if quantiser else values.float()).cpu().numpy()
-                equal, total = equal + int((stored == fresh).sum()), total + stored.size
-                errors[tap][done : done + len(fresh), view] = _relative(stored, fresh)
-        done += len(batch.rows)
+    for batch in computer.batches(decoded_batches(manifest, spec, range(spec.count), batches, "fail")):
+        for tap, bits in batch.features.items():
+            stored = opened.read(batch.rows, [tap], dtype="float32")[tap]
+            quantiser = opened.layout.quantisers.get(tap)
+            values = as_tensor(bits.view(value_dtype(opened.taps[tap].dtype)) if quantiser is None else bits)
+            flat = values.flatten(0, 1)
+            fresh = (quantiser.round_trip(flat) if quantiser else flat.float()).numpy().reshape(stored.shape)
+            equal, total = equal + int((stored == fresh).sum()), total + stored.size
+            errors[tap][done : done + len(batch)] = _relative(stored, fresh)
+        done += len(batch)
     bad = np.any([error.max(axis=1) > TOLERANCE for error in errors.values()], axis=0)
     worst = {tap: float(error.max(initial=0)) for tap, error in errors.items()}
     return RecomputeReport(len(rows), equal / max(total, 1), worst, tuple(opened.ids[rows[bad]].tolist()))
 
 
 def _relative(stored: np.ndarray, fresh: np.ndarray) -> np.ndarray:
-    axes = tuple(range(1, fresh.ndim))
+    axes = tuple(range(2, fresh.ndim))
     result: np.ndarray = np.sqrt(
         np.square(stored - fresh).sum(axis=axes) / np.maximum(np.square(fresh).sum(axis=axes), 1e-12)
     )

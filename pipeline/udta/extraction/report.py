@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
+import platform
+import resource
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from udta.files import write_json
+from udta.store import report_path
+
+_PACKAGES = ("udta", "torch", "torchvision", "numpy", "pillow", "zarr", "h5py")
 
 
 @dataclass(frozen=True)
@@ -13,8 +24,10 @@ class ExtractReport:
     """Figures of one call of `extract`.
 
     `rows` are in the store now; of `computed_rows` this call computed anything (the others were there already), and it sent
-    `computed_images` views of them through the backbone; `seconds` is the wall time of decoding, forward and writing, without
-    start-up; `bytes` is what the store takes on disk; `clipped` counts values of uint8 taps that lay outside their range.
+    `computed_images` views of them through the backbone; `seconds` is the wall time of reading, decoding, forward and writing,
+    without start-up, `step_seconds` the work of each step, summed over threads and processes; `bytes` is what the store takes on
+    disk, `written_bytes` the features that this call wrote; `clipped` counts values of uint8 taps that lay outside their range;
+    `storage_error` and `compute_error` are what storage type and arithmetic cost, see `calibration`.
     """
 
     store: str
@@ -24,40 +37,92 @@ class ExtractReport:
     computed_images: int
     n_views: int
     seconds: float
+    step_seconds: Mapping[str, float]
     bytes: int
+    written_bytes: int
     skipped: Mapping[str, str]
     clipped: Mapping[str, int]
     storage_error: Mapping[str, Any]
+    compute_error: Mapping[str, Any]
     fingerprint: str
     device: str
     compute: str
     dtype: str
+    workers: int
 
     @property
     def images_per_second(self) -> float:
         """Views of images through the backbone per second; 0 when nothing had to be computed."""
         return self.computed_images / self.seconds if self.computed_images else 0.0
 
+    @property
+    def bound_by(self) -> str:
+        """The step that took most of the work."""
+        return max(self.step_seconds, key=lambda step: self.step_seconds[step])
+
     def to_json(self) -> dict[str, Any]:
-        """Every figure."""
+        """Every figure, and what it was measured with."""
         return {
             **asdict(self),
             "images_per_second": round(self.images_per_second, 1),
             "seconds": round(self.seconds, 3),
+            "step_seconds": {step: round(seconds, 3) for step, seconds in self.step_seconds.items()},
+            "bound_by": self.bound_by,
+            "peak_memory_bytes": peak_memory(),
+            "machine": machine(),
         }
 
     def __str__(self) -> str:
-        lines = [
-            f"{self.store}: {self.rows} rows x {self.n_views} view(s), {self.bytes / 1e6:.1f} MB",
-            f"computed {self.computed_rows} rows in {self.seconds:.1f} s"
-            f" ({self.images_per_second:.0f} images/s, {self.compute} on {self.device})"
-            if self.computed_rows
-            else "nothing to compute: every block was there already",
-        ]
+        lines = [f"{self.store}: {self.rows} rows x {self.n_views} view(s), {self.bytes / 1e6:.1f} MB"]
+        if self.computed_rows:
+            whole = max(sum(self.step_seconds.values()), 1e-9)
+            steps = ", ".join(f"{step} {seconds / whole:.0%}" for step, seconds in self.step_seconds.items())
+            processes = f", {self.workers} processes" if self.workers > 1 else ""
+            lines += [
+                f"computed {self.computed_rows} rows in {self.seconds:.1f} s ({self.images_per_second:.0f} images/s,"
+                f" {self.written_bytes / max(self.seconds, 1e-9) / 1e6:.1f} MB/s; {self.compute} on {self.device}{processes})",
+                f"work: {steps}; peak memory {peak_memory() / 1e6:.0f} MB",
+            ]
+        else:
+            lines.append("nothing to compute: every block was there already")
+        if self.compute_error:
+            errors = ", ".join(f"{tap} {value:.2g}" for tap, value in self.compute_error["relative_rmse"].items())
+            lines.append(f"{self.compute} against float32: relative error {errors}")
         if self.skipped:
             lines.append(f"skipped {len(self.skipped)} image(s):")
             lines += [f"  {name}: {reason}" for name, reason in self.skipped.items()]
         return "\n".join(lines)
+
+
+def write_report(path: Path, report: ExtractReport, *, anew: bool) -> None:
+    """Keep a report beside the store at `path`, behind those of earlier runs that worked on it, unless it began `anew`.
+
+    It lies beside the store and not inside, so that two stores of the same features are the same bytes however long they took.
+    """
+    target, runs = report_path(path), []
+    if not anew and target.exists():
+        try:
+            runs = json.loads(target.read_bytes())["runs"]
+        except (ValueError, KeyError, TypeError):
+            runs = []  # damaged: it decides nothing
+    write_json(target, {"runs": [*runs, report.to_json()]})
+
+
+def machine() -> dict[str, Any]:
+    """Versions and hardware that a rate depends on."""
+    return {
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": platform.machine(),
+        "cores": os.cpu_count(),
+        **{name: version(name) for name in _PACKAGES},
+    }
+
+
+def peak_memory() -> int:
+    """Largest resident size of this process and of any child that ended, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def stored_bytes(path: Path) -> int:

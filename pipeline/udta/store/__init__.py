@@ -1,10 +1,13 @@
 """Feature stores: ordinary Zarr v3 groups or HDF5 files with a ledger of the blocks that count."""
 
+from udta.store.block_writer import BlockWriter
+from udta.store.claims import Claims
 from udta.store.dtypes import STORAGE_TYPES, as_tensor, stored_dtype, value_dtype
 from udta.store.engines import ENGINES, engine_at
 from udta.store.growth import Part, only_more
 from udta.store.layout import BATCH_ROWS, Layout, default_block_rows, row_bytes
 from udta.store.ledger import Record
+from udta.store.place import report_path
 from udta.store.quantise import Quantiser
 from udta.store.reader import Store, open_store
 from udta.store.standing import Standing, known_layout, standing
@@ -14,6 +17,8 @@ __all__ = [
     "BATCH_ROWS",
     "ENGINES",
     "STORAGE_TYPES",
+    "BlockWriter",
+    "Claims",
     "IfStale",
     "Layout",
     "Part",
@@ -28,6 +33,7 @@ __all__ = [
     "known_layout",
     "only_more",
     "open_store",
+    "report_path",
     "row_bytes",
     "standing",
     "stored_dtype",

@@ -28,7 +28,7 @@ class Layout:
     """The rows (id, label, split), the taps in execution order, the number of views and the block size of a store.
 
     `quantisers` has an entry for every uint8 tap; `codec` is the lossless compression of its chunks, `none` by default.
-    `storage_error` is the measured error of the storage type, see `extraction.calibration`.
+    `storage_error` and `compute_error` are the measured errors of storage type and arithmetic, see `extraction.calibration`.
     `source` is a hint for finding the images and the backbone again; it decides nothing.
     """
 
@@ -44,6 +44,7 @@ class Layout:
     quantisers: Mapping[str, Quantiser] = field(default_factory=dict)
     codec: str = "none"
     storage_error: Mapping[str, Any] = field(default_factory=dict)
+    compute_error: Mapping[str, Any] = field(default_factory=dict)
     source: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -78,6 +79,7 @@ class Layout:
             "codec": self.codec,
             "quantisation": {tap: quantiser.to_json() for tap, quantiser in self.quantisers.items()},
             "storage_error": dict(self.storage_error),
+            "compute_error": dict(self.compute_error),
             "fingerprint": dict(self.fingerprint.fields),
             "source": dict(self.source),
         }
@@ -105,6 +107,7 @@ class Layout:
                 if tap.name in attributes["quantisation"]
             },
             storage_error=attributes["storage_error"],
+            compute_error=attributes.get("compute_error", {}),  # stores of feature version 1 have none
             source=attributes["source"],
         )
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from udta.errors import StoreBusyError
 
-# A stage that was killed with its parent needs a moment to die (PR_SET_PDEATHSIG): wait for it rather than fail.
+# A stage whose `dvc` was killed needs a moment to die: wait for it rather than fail.
 PATIENCE_S = 5.0
 
 

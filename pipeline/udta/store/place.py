@@ -46,6 +46,16 @@ def growing_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.growing")
 
 
+def claims_path(path: Path) -> Path:
+    """Where processes that write one store claim their blocks."""
+    return path.with_name(f".{path.name}.claims")
+
+
+def report_path(path: Path) -> Path:
+    """What the extractions that made a store took; for people and cost figures, it decides nothing."""
+    return path.with_name(f"{path.name}.report.json")
+
+
 def create_beside(path: Path, fill: Callable[[Path], None]) -> DirectoryLock | None:
     """Make a directory with content under a temporary name, then give it its own.
 

@@ -52,7 +52,7 @@ def standing(engine: Engine, layout: Layout, samples: Samples, format: str | Non
     asked = replace(layout, block_rows=stored.block_rows)
     differences = _format_differences(engine, asked, stored, format)
     if not differences and stored.fingerprint == asked.fingerprint and _same_samples(samples, stored, records):
-        asked = replace(asked, storage_error=stored.storage_error)
+        asked = replace(asked, storage_error=stored.storage_error, compute_error=stored.compute_error)
         return Standing(asked, records, [], None, not sound or columns_differ(stored, asked))
     if not differences and only_more(stored.fingerprint, asked.fingerprint):
         old = Predecessor(engine, stored, records, asked, samples)

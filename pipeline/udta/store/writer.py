@@ -18,27 +18,25 @@ import numpy as np
 from udta.errors import (
     ConfigError,
     CorruptStoreError,
-    FeatureError,
     NotAStoreError,
     StaleStoreError,
     StoreError,
     did_you_mean,
 )
-from udta.store.dtypes import finite_rows
+from udta.store.block_writer import BlockWriter
 from udta.store.engine import Engine
 from udta.store.engines import engine_at, find_engine
 from udta.store.growth import Part, Predecessor
 from udta.store.layout import Layout
-from udta.store.ledger import Record, checksum
 from udta.store.lock import DirectoryLock
-from udta.store.place import create_beside, exchange, growing_path, is_vacant, move_aside
+from udta.store.place import claims_path, create_beside, exchange, growing_path, is_vacant, move_aside
 from udta.store.standing import columns_differ, standing
 
 IfStale = Literal["refuse", "replace"]
 DEFAULT_FORMAT = "zarr"
 
 
-class StoreWriter:
+class StoreWriter(BlockWriter):
     """The one writer of a store: opened on what is there, it says which blocks are `missing` and commits them one by one.
 
     Args:
@@ -65,13 +63,12 @@ class StoreWriter:
         format: str | None = None,  # noqa: A002  # the word that users type
     ) -> None:
         self.path, self.layout = path, layout
-        self._samples = tuple(zip(layout.ids, hashes, strict=True))
-        self._committed: set[int] = set()
         self._old: Predecessor | None = None
         try:
             self._finish_exchange()
             self._format = format
-            self._engine, self._lock, self._created = self._acquire()
+            engine, self._lock, self._created = self._acquire()
+            super().__init__(path, engine, layout, tuple(zip(layout.ids, hashes, strict=True)))
             if not self._created:
                 try:
                     self._reopen(if_stale)
@@ -92,17 +89,18 @@ class StoreWriter:
         self.close()
 
     @property
-    def missing(self) -> list[int]:
-        """The blocks that no ledger record covers, in order."""
-        return [block for block in range(self.layout.n_blocks) if block not in self._committed]
+    def is_new(self) -> bool:
+        """Whether this writer created the store."""
+        return self._created
+
+    @property
+    def grows(self) -> bool:
+        """Whether blocks may be in the store already, in part."""
+        return self._old is not None
 
     def parts(self, block: int) -> list[Part]:
         """What of a missing block has to be computed; the rest of it is in the store already, see `recall`."""
-        if self._old is not None:
-            return self._old.missing(block)
-        return [
-            Part(np.arange(*self.layout.block_range(block)), tuple(range(self.layout.n_views)), tuple(self.layout.taps))
-        ]
+        return super().parts(block) if self._old is None else self._old.missing(block)
 
     def recall(self, block: int, features: Mapping[str, np.ndarray]) -> None:
         """Fill in what the store that grows has of a missing block."""
@@ -116,43 +114,18 @@ class StoreWriter:
         skipped: Mapping[int, str] | None = None,
         clipped: Mapping[str, int] | None = None,
     ) -> None:
-        """Store and commit one block.
-
-        Args:
-            block: one of `missing`.
-            features: for every tap `[rows, views, *tap.shape]` as stored (bfloat16 as its bits, uint16).
-            skipped: reason by row (of the store) for samples whose image could not be used; their features become NaN.
-            clipped: how many values of a uint8 tap lay outside its range.
-
-        Raises:
-            FeatureError: a feature of a sample that is not skipped is NaN or infinite; nothing of the block is committed.
-        """
-        start, stop = self.layout.block_range(block)
-        bad = dict(skipped or {})
-        keep = np.array([row not in bad for row in range(start, stop)])
-        fresh = np.unique(np.concatenate([np.empty(0, int), *(part.rows - start for part in self.parts(block))]))
-        for tap, values in features.items():
-            self._check(tap, values, fresh[keep[fresh]], start)
-            if bad:
-                values[~keep] = np.nan if values.dtype.kind == "f" else 0
-        try:
-            note = self._engine.write_block(self.layout, block, features)
-        except OSError as error:
-            raise StoreError(
-                f"{self.path}: block {block} cannot be written ({error.strerror or error}); {len(self._committed)} of "
-                f"{self.layout.n_blocks} blocks are committed, the same command continues once there is room"
-            ) from error
-        checksums = {
-            tap: tuple(checksum(values[:, view]) for view in range(self.layout.n_views))
-            for tap, values in features.items()
-        }
-        samples = self._samples[start:stop]
-        self._engine.ledger.put(Record(block, start, stop, samples, checksums, bad, dict(clipped or {}), note))
-        self._committed.add(block)
+        """See `BlockWriter.write`; the last block of a store that grows puts it in the place of the old one."""
+        super().write(block, features, skipped, clipped)
         self._install_when_complete()
+
+    def claims_folder(self) -> Path:
+        """An empty folder for the claims of other processes; `close` removes it."""
+        claims_path(self.path).mkdir(exist_ok=True)
+        return claims_path(self.path)
 
     def close(self) -> None:
         """Let go of the store. One that this writer created and put nothing into is removed again."""
+        shutil.rmtree(claims_path(self.path), ignore_errors=True)
         if (self._created or self._old is not None) and not self._committed:
             shutil.rmtree(self._engine.path, ignore_errors=True)
         self._lock.release()
@@ -175,6 +148,7 @@ class StoreWriter:
     def _reopen(self, if_stale: IfStale) -> None:
         """Continue what is there: as it is, grown, or (with `replace`) anew."""
         self._engine.sweep()
+        shutil.rmtree(claims_path(self.path), ignore_errors=True)  # of processes that were killed
         found = standing(self._engine, self.layout, self._samples, self._format)
         if found.differences:
             if if_stale == "refuse":
@@ -231,16 +205,6 @@ class StoreWriter:
         self._lock.release()
         remove()
         self._engine, self._lock, self._created = self._acquire()
-
-    def _check(self, tap: str, values: np.ndarray, positions: np.ndarray, start: int) -> None:
-        """Rows that were taken over from an older store have been checked when they were computed."""
-        kind = self.layout.taps[tap].dtype
-        finite = finite_rows((values[position] for position in positions.tolist()), kind)
-        if finite.all():
-            return
-        name, _ = self._samples[start + positions[int(np.argmin(finite))]]
-        hint = "; --dtype float32 or bfloat16 hold larger values than float16" if kind == "float16" else ""
-        raise FeatureError(f"tap {tap!r} of sample {name!r} holds NaN or infinite values, which are never stored{hint}")
 
 
 def _check_codec(engine: type[Engine], codec: str) -> None:

@@ -16,15 +16,17 @@ import numpy as np
 import torch
 
 from udta.adapters import Adapter, load_adapter
+from udta.cost import shared_cost
 from udta.files import write_text
 from udta.loader import Batch, FeatureLoader
+from udta.run_folder import HISTORY_COLUMNS, history_line
 from udta.store import Store
 from udta.sweeping.batches import Rebatch
 from udta.sweeping.group import CHUNK, Group, group_key
 from udta.sweeping.halving import losers, validation_top1
 from udta.sweeping.spec import Halving
 from udta.sweeping.trial import Trial
-from udta.training import HISTORY_COLUMNS, history_line, leave_run, train
+from udta.training import leave_run, train
 
 
 class Loop:
@@ -137,7 +139,13 @@ class Loop:
         csv.writer(text, lineterminator="\n").writerows([HISTORY_COLUMNS, *map(history_line, trial.history)])
         write_text(run / "history.csv", text.getvalue())
         report = leave_run(
-            run, model, trial.store, member.settings, seed=member.seed, samples=len(trial.rows), seconds=trial.seconds
+            run,
+            model,
+            trial.store,
+            member.settings,
+            seed=member.seed,
+            samples=len(trial.rows),
+            spent=shared_cost(trial.seconds, torch.device(self._device)),
         )
         trial.metrics, trial.validation = report.metrics, validation_top1(model, trial, self._device)
         trial.status = "finished"

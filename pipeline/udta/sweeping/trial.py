@@ -12,11 +12,11 @@ import numpy as np
 from udta.adapters import Adapter
 from udta.errors import ConfigError, Problems
 from udta.evaluation import labelled_rows
+from udta.fitting import build
 from udta.store import Store
 from udta.sweeping.spec import Member
 from udta.sweeping.tasks import TRAIN, with_label_fraction, with_taps, with_task, with_validation
 from udta.trainer import EpochResult
-from udta.training import build
 
 Status = Literal["running", "finished", "stopped", "diverged"]
 

@@ -1,9 +1,16 @@
-"""Keeping torch's own threads out of reading threads."""
+"""How many cores there are for us, and keeping torch's own threads out of our threads."""
 
 from __future__ import annotations
 
+import os
+
 import torch
 from threadpoolctl import threadpool_limits
+
+
+def n_cores() -> int:
+    """Cores that this process may use; fewer than the machine has inside a container, under taskset or a scheduler."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def one_thread_each() -> None:

@@ -1,0 +1,181 @@
+"""Blocks computed and committed one after another: the next is computed while one is on its way to the disk.
+
+What is in memory is bounded by two blocks and the batches ahead, whatever the number of images.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from udta.backbones import TapForward
+from udta.extraction.computing import Computer, FeatureBatch
+from udta.extraction.meter import Meter
+from udta.extraction.pipeline import PREFETCH, decoded_batches
+from udta.extraction.setup import OnError, Setup
+from udta.extraction.stream import FeatureStream
+from udta.store import BlockWriter, Layout, Part, stored_dtype
+
+_Kind = tuple[tuple[int, ...], tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much of the machine is used; none of it can change a bit. `threads` decode, and as many compute on a CPU."""
+
+    prefetch: int = PREFETCH
+    threads: int | None = None
+
+
+def compute_blocks(
+    writer: BlockWriter,
+    setup: Setup,
+    blocks: Iterable[int],
+    on_error: OnError,
+    *,
+    effort: Effort,
+    meter: Meter,
+    computed: Callable[[int], None],
+    committed: Callable[[int], None] = lambda _block: None,
+) -> int:
+    """Compute and commit blocks; returns of how many rows anything was computed.
+
+    Args:
+        writer: of the store.
+        setup: what is extracted.
+        blocks: which; an iterator is asked for the next one shortly before it is begun.
+        on_error: what an image that cannot be used does.
+        effort: threads and batches ahead.
+        meter: counts what is done.
+        computed: called with the number of rows of every batch.
+        committed: called with every block that is on the disk.
+
+    Raises:
+        ImageError, DataError, FeatureError, StoreError: as `extract`.
+    """
+    factory = _StreamFactory(writer.layout, setup, on_error, effort, meter, computed)
+    streams, plan = _grown(writer, blocks, factory) if writer.grows else _whole(writer, blocks, factory)
+
+    def write(block: int, features: dict[str, np.ndarray], skipped: dict[int, str], clipped: dict[str, int]) -> None:
+        with meter.step("write"):
+            writer.write(block, features, skipped, clipped)
+        meter.add({}, bytes=sum(values.nbytes for values in features.values()))
+        committed(block)
+
+    rows = 0
+    with ThreadPoolExecutor(1, thread_name_prefix="udta-write") as disk:
+        pending: Future[None] | None = None
+        try:
+            for block, parts in plan:
+                start, stop = writer.layout.block_range(block)
+                features = _buffers(writer.layout, stop - start)
+                writer.recall(block, features)
+                skipped: dict[int, str] = {}
+                clipped: dict[str, int] = {}
+                for part in parts:
+                    bad, outside = streams[part.views, part.taps].fill(part.rows, start, features)
+                    skipped |= bad
+                    clipped = {tap: clipped.get(tap, 0) + outside.get(tap, 0) for tap in {*clipped, *outside}}
+                rows += len(np.unique(np.concatenate([part.rows for part in parts]))) if parts else 0
+                if pending:
+                    pending.result()  # one block at most waits for the disk, and its errors surface here
+                pending = disk.submit(write, block, features, skipped, clipped)
+        finally:
+            for stream in streams.values():
+                stream.close()
+            if pending:
+                pending.result()
+    return rows
+
+
+@dataclass(frozen=True)
+class _StreamFactory:
+    """Makes the stream of a kind of parts: from decoding to stored features."""
+
+    layout: Layout
+    setup: Setup
+    on_error: OnError
+    effort: Effort
+    meter: Meter
+    computed: Callable[[int], None]
+
+    def __call__(self, kind: _Kind, parts: Iterable[Part]) -> FeatureStream:
+        views, names = kind
+        setup, layout = self.setup, self.layout
+        taps = tuple(layout.taps[name] for name in names)
+        computer = Computer(
+            TapForward(setup.backbone, taps, setup.compute, setup.device),
+            taps,
+            layout.quantisers,
+            setup.manifest.ids,
+            threads=self.effort.threads,
+            meter=self.meter,
+        )
+
+        def compute(batches: Iterator[list[int]]) -> Generator[FeatureBatch, None, None]:
+            decoded = decoded_batches(
+                setup.manifest,
+                setup.views,
+                views,
+                batches,
+                self.on_error,
+                prefetch=self.effort.prefetch,
+                threads=self.effort.threads,
+                pinned=computer.on_gpu,
+                meter=self.meter,
+            )
+            try:
+                yield from computer.batches(decoded)
+            finally:
+                decoded.close()
+
+        return FeatureStream(parts, layout, views, compute, self.computed)
+
+
+_Plan = Iterator[tuple[int, list[Part]]]
+
+
+def _whole(
+    writer: BlockWriter, blocks: Iterable[int], stream: _StreamFactory
+) -> tuple[dict[_Kind, FeatureStream], _Plan]:
+    """Whole blocks: one stream, and which block is next is asked as late as decoding ahead allows."""
+    begun: deque[tuple[int, list[Part]]] = deque()
+
+    def parts() -> Iterator[Part]:
+        for block in blocks:
+            found = writer.parts(block)
+            begun.append((block, found))
+            yield from found
+
+    kind = tuple(range(writer.layout.n_views)), tuple(writer.layout.taps)
+    only = stream(kind, parts())
+
+    def plan() -> _Plan:
+        while only.more():
+            yield begun.popleft()
+
+    return {kind: only}, plan()
+
+
+def _grown(
+    writer: BlockWriter, blocks: Iterable[int], stream: _StreamFactory
+) -> tuple[dict[_Kind, FeatureStream], _Plan]:
+    """Blocks that are there in part: a stream for each combination of views and taps, at most three."""
+    plan = [(block, writer.parts(block)) for block in blocks]
+    kinds: dict[_Kind, list[Part]] = {}
+    for _, parts in plan:
+        for part in parts:
+            kinds.setdefault((part.views, part.taps), []).append(part)
+    return {kind: stream(kind, parts) for kind, parts in kinds.items()}, iter(plan)
+
+
+def _buffers(layout: Layout, rows: int) -> dict[str, np.ndarray]:
+    """`[rows, views, *tap.shape]` for every tap, one view after another in memory: a view is written without a copy."""
+    return {
+        name: np.empty((layout.n_views, rows, *tap.shape), stored_dtype(tap.dtype)).swapaxes(0, 1)
+        for name, tap in layout.taps.items()
+    }

@@ -1,0 +1,68 @@
+"""Where the time of an extraction goes: seconds of work by step, added up over threads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+STEPS = ("read", "decode", "forward", "write")
+
+
+class Meter:
+    """Seconds of work by step, images (views of rows) through the backbone, and bytes written; any thread may add to it.
+
+    Seconds are summed over threads: two threads that decode at the same time for a second count two. On a GPU the forward
+    step is what its threads wait for.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._started = threading.Lock(), time.perf_counter()
+        self._seconds: dict[str, float] = defaultdict(float)
+        self.images = self.bytes = 0
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Count the time inside of it as work of this step."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.add({name: time.perf_counter() - started})
+
+    def add(self, seconds: Mapping[str, float], images: int = 0, bytes: int = 0) -> None:  # noqa: A002  # as the attribute
+        """Add work that was done elsewhere."""
+        with self._lock:
+            for name, more in seconds.items():
+                self._seconds[name] += more
+            self.images += images
+            self.bytes += bytes
+
+    @property
+    def elapsed(self) -> float:
+        """Wall seconds since it was made."""
+        return time.perf_counter() - self._started
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Seconds of work by step, in the order of the steps."""
+        with self._lock:
+            return {name: self._seconds[name] for name in STEPS}
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The part of all work that each step took; they add up to 1, or to 0 before any work."""
+        seconds = self.seconds
+        whole = sum(seconds.values())
+        return {name: value / whole if whole else 0.0 for name, value in seconds.items()}
+
+    def __str__(self) -> str:
+        """Rates and shares in one line; the step that most work went into is the one that a faster machine has to speed up."""
+        elapsed, shares = max(self.elapsed, 1e-9), self.shares
+        parts = " ".join(f"{name} {share:.0%}" for name, share in shares.items())
+        slowest = max(shares, key=lambda name: shares[name])
+        return (
+            f"{self.images / elapsed:.0f} images/s, {self.bytes / elapsed / 1e6:.1f} MB/s; {parts}; bound by {slowest}"
+        )

@@ -1,0 +1,220 @@
+"""Several processes that extract into one store: each claims blocks, and any of them may die.
+
+The parent holds the store's lock and opens the store; a child is `python -m udta.extraction.processes`, so that it does not
+matter what the parent's own main module is. It gets what it needs on standard input and reports on standard output, one JSON
+document a line. A child ends when its standard input does, that is when its parent dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, TextIO
+
+import torch
+
+from udta import errors
+from udta.errors import BackboneError, StoreError, UdtaError
+from udta.extraction.blocks import Effort, compute_blocks
+from udta.extraction.meter import Meter
+from udta.extraction.setup import OnError, Setup
+from udta.store import BlockWriter, Claims, StoreWriter, engine_at
+from udta.threads import n_cores
+
+Events = SimpleQueue[dict[str, Any] | None]
+
+_WAIT_S = 0.1
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a child works on; the parent sends it to nobody else."""
+
+    path: Path
+    claims: Path
+    setup: Setup
+    on_error: OnError
+    effort: Effort
+
+
+def in_processes(
+    n: int,
+    writer: StoreWriter,
+    setup: Setup,
+    on_error: OnError,
+    *,
+    prefetch: int,
+    meter: Meter,
+    computed: Callable[[int], None],
+) -> int:
+    """Compute and commit all missing blocks in `n` processes; returns how many rows they computed.
+
+    On CPUs they share the cores; on GPUs they take turns on all of them.
+
+    Raises:
+        UdtaError: of the first child that failed, whatever kind it was; the others are stopped, what they committed stays.
+        StoreError: every child died.
+    """
+    effort = Effort(prefetch, max(1, n_cores() // n))
+    events: Events = SimpleQueue()
+    children: list[_Child] = []
+    try:
+        for number in range(n):
+            own = replace(setup, device=_device(setup.device, number), layout=writer.layout)
+            children.append(_Child(Task(writer.path, writer.claims_folder(), own, on_error, effort), events))
+        rows = _listen(n, events, meter, computed)
+    finally:
+        for child in children:
+            child.end()
+        writer.refresh()
+    if writer.missing:
+        raise StoreError(
+            f"{writer.path}: all {n} worker processes died; {writer.layout.n_blocks - len(writer.missing)} of "
+            f"{writer.layout.n_blocks} blocks are committed, the same command continues"
+        )
+    return rows
+
+
+class _Child:
+    """A worker process; what it reports goes into `events`, and None when it has ended, however it did."""
+
+    def __init__(self, task: Task, events: Events) -> None:
+        try:
+            self._content = pickle.dumps(task)
+        except Exception as error:  # whatever a stranger's module raises
+            raise BackboneError(
+                f"backbone {task.setup.backbone.factory} cannot be sent to another process ({error}); use --workers 1"
+            ) from error
+        self._events = events
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        self._follower = threading.Thread(target=self._follow, daemon=True)
+        self._follower.start()
+
+    def end(self) -> None:
+        """Kill it if it lives."""
+        self._process.kill()
+        self._process.wait()
+        self._follower.join()
+        assert self._process.stdin is not None  # pipes were asked for
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+
+    def _follow(self) -> None:
+        assert self._process.stdin is not None  # pipes were asked for
+        assert self._process.stdout is not None
+        header = json.dumps({"path": sys.path, "bytes": len(self._content)}).encode() + b"\n"
+        with (
+            self._process.stdout as reports,
+            contextlib.suppress(OSError, ValueError),
+        ):  # killed in the middle of a line
+            self._process.stdin.write(header + self._content)
+            self._process.stdin.flush()
+            for line in reports:
+                self._events.put(json.loads(line))
+        self._events.put(None)
+
+
+def _listen(living: int, events: Events, meter: Meter, computed: Callable[[int], None]) -> int:
+    """Until every child has ended."""
+    rows = 0
+    while living:
+        event = events.get()
+        if event is None:
+            living -= 1
+        elif "error" in event:
+            raise _rebuilt(event["error"], event["message"])
+        else:
+            meter.add(event["seconds"], event["images"], event["bytes"])
+            rows += event["rows"]
+            if event["rows"]:
+                computed(event["rows"])
+    return rows
+
+
+def _rebuilt(kind: str, message: str) -> UdtaError:
+    """An error of a child, of the same class; its constructor wants more than the message."""
+    found = getattr(errors, kind, UdtaError)
+    error: UdtaError = found.__new__(found)
+    Exception.__init__(error, message)
+    return error
+
+
+def _device(device: torch.device, number: int) -> torch.device:
+    """`cuda` without a number means all of them."""
+    if device.type != "cuda" or device.index is not None:
+        return device
+    return torch.device("cuda", number % max(1, torch.cuda.device_count()))
+
+
+def _work(task: Task, reports: TextIO) -> None:
+    """In the child: claim, compute, commit, until the ledger has everything."""
+    engine = engine_at(task.path)
+    assert engine is not None  # the parent holds its lock
+    samples = tuple(zip(task.setup.layout.ids, task.setup.manifest.hashes, strict=True))
+    writer = BlockWriter(task.path, engine, task.setup.layout, samples)
+    claims, meter, told = Claims(task.claims, writer), Meter(), Meter()
+
+    def tell(rows: int) -> None:
+        seconds = {name: value - told.seconds[name] for name, value in meter.seconds.items()}
+        images, written = meter.images - told.images, meter.bytes - told.bytes
+        told.add(seconds, images, written)
+        print(
+            json.dumps({"rows": rows, "seconds": seconds, "images": images, "bytes": written}), file=reports, flush=True
+        )
+
+    while writer.missing:
+        blocks = iter(claims)
+        first = next(blocks, None)
+        if first is None:
+            time.sleep(_WAIT_S)  # others have the rest; should one of them die, its blocks are free again
+            continue
+        compute_blocks(
+            writer,
+            task.setup,
+            chain([first], blocks),
+            task.on_error,
+            effort=task.effort,
+            meter=meter,
+            computed=tell,
+            committed=claims.release,
+        )
+        tell(0)
+
+
+def main() -> None:
+    """The child."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and ends us
+    reports = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # whatever else is printed is no report
+    header = json.loads(sys.stdin.buffer.readline())
+    sys.path[:] = ["", *header["path"]]  # a backbone of the user's own lies where the parent found it
+    task = pickle.loads(sys.stdin.buffer.read(header["bytes"]))
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    try:
+        _work(task, reports)
+    except UdtaError as error:
+        print(json.dumps({"error": type(error).__name__, "message": str(error)}), file=reports, flush=True)
+
+
+def _die_with_parent() -> None:
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

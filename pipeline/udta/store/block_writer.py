@@ -1,0 +1,111 @@
+"""Committing blocks of a store that is there: values, then flush, then the ledger record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from udta.errors import FeatureError, StoreError
+from udta.store.dtypes import finite_rows
+from udta.store.engine import Engine
+from udta.store.growth import Part
+from udta.store.layout import Layout
+from udta.store.ledger import Record, checksum
+from udta.store.standing import Samples
+
+
+class BlockWriter:
+    """Writes blocks into the store of an engine. Several may, in several processes, as long as each has blocks of its own.
+
+    Args:
+        path: what errors call the store.
+        engine: of the store.
+        layout: of the store.
+        samples: (id, content hash) of every row.
+    """
+
+    def __init__(self, path: Path, engine: Engine, layout: Layout, samples: Samples) -> None:
+        self.path, self.layout = path, layout
+        self._engine, self._samples = engine, samples
+        self._committed: set[int] = set()
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look into the ledger again: others may have committed blocks."""
+        self._committed = set(self._engine.ledger.blocks())
+
+    @property
+    def missing(self) -> list[int]:
+        """The blocks that no ledger record covers, in order."""
+        return [block for block in range(self.layout.n_blocks) if block not in self._committed]
+
+    def is_committed(self, block: int) -> bool:
+        """Whether the ledger has a block by now."""
+        return self._engine.ledger.path(block).exists()
+
+    @property
+    def grows(self) -> bool:
+        """Whether a store is there already of which this is the successor."""
+        return False
+
+    def parts(self, block: int) -> list[Part]:
+        """What of a missing block has to be computed: all of it."""
+        return [
+            Part(np.arange(*self.layout.block_range(block)), tuple(range(self.layout.n_views)), tuple(self.layout.taps))
+        ]
+
+    def recall(self, block: int, features: Mapping[str, np.ndarray]) -> None:
+        """Fill in what does not have to be computed: nothing."""
+
+    def write(
+        self,
+        block: int,
+        features: Mapping[str, np.ndarray],
+        skipped: Mapping[int, str] | None = None,
+        clipped: Mapping[str, int] | None = None,
+    ) -> None:
+        """Store and commit one block.
+
+        Args:
+            block: one of `missing`.
+            features: for every tap `[rows, views, *tap.shape]` as stored (bfloat16 as its bits, uint16).
+            skipped: reason by row (of the store) for samples whose image could not be used; their features become NaN.
+            clipped: how many values of a uint8 tap lay outside its range.
+
+        Raises:
+            FeatureError: a feature of a sample that is not skipped is NaN or infinite; nothing of the block is committed.
+        """
+        start, stop = self.layout.block_range(block)
+        bad = dict(skipped or {})
+        keep = np.array([row not in bad for row in range(start, stop)])
+        fresh = np.unique(np.concatenate([np.empty(0, int), *(part.rows - start for part in self.parts(block))]))
+        for tap, values in features.items():
+            self._check(tap, values, fresh[keep[fresh]], start)
+            if bad:
+                values[~keep] = np.nan if values.dtype.kind == "f" else 0
+        try:
+            note = self._engine.write_block(self.layout, block, features)
+        except OSError as error:
+            raise StoreError(
+                f"{self.path}: block {block} cannot be written ({error.strerror or error}); {len(self._committed)} of "
+                f"{self.layout.n_blocks} blocks are committed, the same command continues once there is room"
+            ) from error
+        checksums = {
+            tap: tuple(checksum(values[:, view]) for view in range(self.layout.n_views))
+            for tap, values in features.items()
+        }
+        samples = self._samples[start:stop]
+        self._engine.ledger.put(Record(block, start, stop, samples, checksums, bad, dict(clipped or {}), note))
+        self._committed.add(block)
+
+    def _check(self, tap: str, values: np.ndarray, positions: np.ndarray, start: int) -> None:
+        """Rows that were taken over from an older store have been checked when they were computed."""
+        kind = self.layout.taps[tap].dtype
+        finite = finite_rows((values[position] for position in positions.tolist()), kind)
+        if finite.all():
+            return
+        name, _ = self._samples[start + positions[int(np.argmin(finite))]]
+        hint = "; --dtype float32 or bfloat16 hold larger values than float16" if kind == "float16" else ""
+        raise FeatureError(f"tap {tap!r} of sample {name!r} holds NaN or infinite values, which are never stored{hint}")
