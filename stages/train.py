@@ -10,10 +10,8 @@ from udta.cli.common import ProgressDisplay
 
 def train(params: Params, backbone: str, dataset: str) -> None:
     """Train what `run.adapters` names, on all training rows: nothing is chosen here, so nothing is held back to choose by."""
-    entries = {}
-    for name in params.run.adapters:
-        entry = params.adapters[name].model_dump()
-        entries[name] = {**entry, "seeds": [entry.pop("seed")]}
+    chosen = {name: params.adapters[name] for name in params.run.adapters}
+    entries = {name: {**entry.model_dump(exclude={"seed"}), "seeds": [entry.seed]} for name, entry in chosen.items()}
     with ProgressDisplay("epochs") as progress:
         report = sweep(
             store_path(params, backbone, dataset),

@@ -1,5 +1,7 @@
 """Every adapter on the contract, and what is particular to each."""
 
+import copy
+
 import pytest
 import torch
 from adapter_contract import (
@@ -41,10 +43,23 @@ class TestConcatLinear(TrainedContract):
 class TestUdta(TrainedContract):
     name = "udta"
 
-    def test_pools_middle_maps_to_second_order_beside_the_last_tap(self):
-        adapter = build_adapter("udta", MAPS, N_CLASSES)
-        assert adapter.second_order == ["early", "middle"]
-        assert adapter.taps_used == ("early", "middle", "last")
+    def test_pools_a_middle_map_to_second_order_beside_the_last_tap(self):
+        adapter = build_adapter("udta", MAPS, N_CLASSES, width=9)
+        assert adapter.second_order == ["middle"]
+        assert adapter.taps_used == ("middle", "last")
+
+    @pytest.mark.parametrize(
+        ("taps", "chosen"),
+        [
+            ({"6": (32, 14, 14), "10": (64, 14, 14), "13": (96, 14, 14), "17": (320, 7, 7), "18": (1280,)}, ["13"]),
+            ({"layer2": (512, 28, 28), "layer3": (1024, 14, 14), "layer4": (2048, 7, 7)}, ["layer3"]),
+            ({"blocks.5": (197, 384), "blocks.8": (197, 384), "blocks.11": (384,)}, ["blocks.8"]),
+            ({"a": (32, 3, 3), "b": (64, 7, 7), "c": (96, 7, 7), "last": (1280,)}, ["c"]),
+            ({"a": (32,), "last": (1280, 7, 7)}, []),
+        ],
+    )
+    def test_takes_the_deepest_tap_with_positions_enough_for_a_covariance(self, taps, chosen):
+        assert build_adapter("udta", taps, N_CLASSES).second_order == chosen
 
     def test_vectors_join_the_linear_path(self):
         adapter = build_adapter("udta", VECTORS, N_CLASSES)
@@ -53,6 +68,36 @@ class TestUdta(TrainedContract):
 
     def test_tokens_are_positions(self):
         assert build_adapter("udta", TOKENS, N_CLASSES).second_order == ["block1"]
+
+    def test_starts_as_the_linear_probe(self):
+        """Beside zero heads, the gradient of the linear path is that of the probe alone."""
+        inputs, labels = features(MAPS), torch.arange(6) % N_CLASSES
+        gradients = []
+        for name in ("udta", "linear"):
+            adapter = build_adapter(name, MAPS, N_CLASSES)
+            torch.nn.functional.cross_entropy(adapter(inputs), labels).backward()
+            gradients.append(adapter.probe.classify.weight.grad)
+        assert gradients[0].abs().sum() > 0
+        torch.testing.assert_close(*gradients)
+
+    def test_adapters_are_batched_with_vmap(self):
+        """Two adapters in one call, as a sweep trains them: outputs, gradients and running statistics are each one's own."""
+        adapters = [build_adapter("udta", MAPS, N_CLASSES) for _ in range(2)]
+        parameters, buffers = torch.func.stack_module_state(adapters)
+        model = copy.deepcopy(adapters[0]).to("meta")
+        inputs = features(MAPS)
+
+        def loss(parameters, buffers):
+            logits = torch.func.functional_call(model, (parameters, buffers), (inputs,))
+            return torch.nn.functional.cross_entropy(logits, torch.arange(6) % N_CLASSES)
+
+        gradients = torch.func.vmap(torch.func.grad(loss))(parameters, buffers)
+        for index, adapter in enumerate(adapters):
+            torch.nn.functional.cross_entropy(adapter(inputs), torch.arange(6) % N_CLASSES).backward()
+            weight = adapter.heads[0].classify.weight.grad
+            torch.testing.assert_close(gradients["heads.0.classify.weight"][index], weight)
+            running = buffers["pools.0.variance"][index]
+            torch.testing.assert_close(running, adapter.pools[0].variance)
 
     def test_the_second_order_taps_can_be_chosen(self):
         adapter = build_adapter("udta", MAPS, N_CLASSES, second_order=["middle"])

@@ -21,9 +21,10 @@ def test_many_steps_give_the_square_root(k):
     np.testing.assert_allclose(root, vectors * values.sqrt()[:, None] @ vectors.transpose(1, 2), atol=1e-2)
 
 
-def test_five_steps_are_exact_for_the_large_eigenvalues():
+def test_five_steps_are_exact_for_the_large_eigenvalues_two_within_a_fifth():
     a = torch.diag_embed(torch.tensor([[1.0, 0.5, 0.25]]))
-    np.testing.assert_allclose(matrix_sqrt(a)[0].diagonal(), np.sqrt([1.0, 0.5, 0.25]), rtol=1e-3)
+    np.testing.assert_allclose(matrix_sqrt(a, steps=5)[0].diagonal(), np.sqrt([1.0, 0.5, 0.25]), rtol=1e-3)
+    np.testing.assert_allclose(matrix_sqrt(a)[0].diagonal(), np.sqrt([1.0, 0.5, 0.25]), rtol=0.25)
 
 
 def test_is_homogeneous_and_finite_at_zero():
@@ -37,6 +38,31 @@ def test_is_homogeneous_and_finite_at_zero():
 def test_gradient_matches_finite_differences():
     a = random_covariance(3, 12).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: matrix_sqrt((x + x.transpose(1, 2)) / 2), (a,))
+
+
+@pytest.mark.parametrize("positions", [5, 20])  # a wide map and a narrow one
+def test_pooling_is_the_root_of_the_covariance_of_unit_directions_of_scaled_channels(positions):
+    torch.manual_seed(0)
+    pool = CovariancePool(6, 4).double()
+    pool.directions.data *= 3  # their length is taken out
+    x = 5 * torch.randn(8, positions, 6, dtype=torch.float64) + 2
+    scale = torch.stack([torch.cov(sample.T, correction=0).diagonal() for sample in x]).mean(0).sqrt()
+    thin = x / scale @ torch.nn.functional.normalize(pool.directions, dim=1).T
+    row, column = torch.triu_indices(4, 4)
+    roots = torch.stack([matrix_sqrt(torch.cov(sample.T, correction=0)[None])[0][row, column] for sample in thin])
+    torch.testing.assert_close(pool(x), roots, rtol=1e-5, atol=1e-5)
+    weights = torch.randn_like(roots)
+    ours, theirs = (torch.autograd.grad((y * weights).sum(), pool.directions)[0] for y in (pool(x), roots))
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_evaluation_scales_by_the_running_variance():
+    torch.manual_seed(0)
+    pool, x = CovariancePool(6, 4), 2 * torch.randn(32, 20, 6)
+    for _ in range(100):
+        trained = pool(x)
+    torch.testing.assert_close(pool.eval()(x), trained, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(pool.eval()(x[:1]), trained[:1], rtol=1e-3, atol=1e-4)  # alone as among others
 
 
 def test_pooling_ignores_the_order_of_positions_and_the_mean():

@@ -51,7 +51,7 @@ def test_logits_gradients_and_statistics_are_those_of_each_adapter(name):
 def test_what_does_not_depend_on_an_adapter_is_there_once():
     stack = Stack(adapters("udta"), features(0))
     assert stack.buffers["pools.0.standardise.running_mean"].shape == (6,)
-    assert stack.buffers["pools.0.normalise.running_mean"].shape == (3, 6)
+    assert stack.buffers["heads.0.standardise.running_mean"].shape == (3, 21)
 
 
 def test_some_can_be_dropped():
@@ -62,7 +62,7 @@ def test_some_can_be_dropped():
     np.testing.assert_allclose(
         stack(features(1), training=False).detach(), before.detach()[[0, 2]], rtol=1e-5, atol=1e-6
     )
-    assert torch.equal(stack.state(1)["pools.0.reduce.weight"], alone[2].pools[0].reduce.weight)
+    assert torch.equal(stack.state(1)["pools.0.directions"], alone[2].pools[0].directions)
 
 
 def test_no_gradient_reaches_the_features():

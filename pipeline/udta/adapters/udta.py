@@ -1,7 +1,8 @@
 """UDTA, the unidirectional thin adapter: thin second-order pooling of middle taps beside a linear path on the last one.
 
 The paper (arXiv 2203.10463) fixes the idea: outputs of several layers of a frozen backbone go in, nothing goes back, and what
-comes out complements the backbone's own features. The blocks here are our own design, chosen by measurement; see docs/udta.md.
+comes out complements the backbone's own features. The blocks here are our own design, chosen by measurement; see
+docs/adapters.md.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
@@ -23,7 +25,7 @@ class UdtaOptions(AdapterOptions):
     """Options of `udta`.
 
     `width`: channels after the thin reduction of a second-order tap (never more than it has).
-    `second_order`: the taps that are pooled so; None takes every map and token tap but the last tap.
+    `second_order`: the taps that are pooled so; None takes one, see `default_second_order`.
     """
 
     width: int = Field(default=64, ge=2, le=512)
@@ -31,15 +33,14 @@ class UdtaOptions(AdapterOptions):
 
 
 class Udta(Adapter):
-    """`udta`: logits = linear(average of the last tap) + sum over middle taps of linear(sqrt-covariance of a thin reduction).
+    """`udta`: logits = linear(average of the last tap) + sum over second-order taps of linear(sqrt-covariance, thin).
 
     Every linear layer starts at zero, so the adapter starts as the linear probe does, and each part learns only what the others
     leave. A middle tap that is a vector has no covariance; it joins the linear path.
     """
 
     name: ClassVar[str] = "udta"
-    # Chosen by 3-fold cross-validation on the training splits of five photograph sets (mean top-1 of one view, 25 epochs unless
-    # said): weight decay 0.05 92.4, 2 92.9, 5 93.3, 10 93.6, 20 93.4; 10 with 40 epochs 93.9. Mixup 0.2 cost 0.6.
+    # Chosen by cross-validation on training splits; docs/adapters.md has the figures.
     recipe: ClassVar[Recipe] = Recipe(epochs=40, weight_decay=10.0)
     options_type: ClassVar[type[AdapterOptions]] = UdtaOptions
     settings: UdtaOptions
@@ -47,8 +48,8 @@ class Udta(Adapter):
     def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
         super().__init__(taps, n_classes, **options)
         self.second_order = self._choose()
-        vectors = [tap for tap, shape in self.taps.items() if n_positions(shape) == 1]
-        self.linear_taps = [tap for tap in self.taps if tap in vectors or tap == list(self.taps)[-1]]
+        last = list(self.taps)[-1]
+        self.linear_taps = [tap for tap, shape in self.taps.items() if n_positions(shape) == 1 or tap == last]
         self.probe = LinearProbe(sum(channels(self.taps[tap]) for tap in self.linear_taps), n_classes)
         pools = [
             CovariancePool(channels(self.taps[tap]), min(self.settings.width, channels(self.taps[tap])))
@@ -65,18 +66,16 @@ class Udta(Adapter):
 
     def logits(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch classes"]:
         """The sum over all parts."""
-        import torch
-
         logits: Tensor = self.probe(torch.cat([average(features[tap]) for tap in self.linear_taps], dim=1))
         for tap, pool, head in zip(self.second_order, self.pools, self.heads, strict=True):
             logits = logits + head(pool(positions(features[tap])))
         return logits
 
     def _choose(self) -> list[str]:
-        able = [tap for tap, shape in self.taps.items() if n_positions(shape) > 1]
         asked = self.settings.second_order
         if asked is None:
-            return [tap for tap in able if tap != list(self.taps)[-1]]
+            return default_second_order(self.taps, self.settings.width)
+        able = [tap for tap, shape in self.taps.items() if n_positions(shape) > 1]
         problems = [
             f"adapter 'udta', option 'second_order': {tap!r} is no tap with positions: {did_you_mean(tap, able)}"
             for tap in asked
@@ -85,3 +84,14 @@ class Udta(Adapter):
         if problems:
             raise ConfigError(problems)
         return [tap for tap in able if tap in asked]
+
+
+def default_second_order(taps: Mapping[str, tuple[int, ...]], width: int) -> list[str]:
+    """The deepest middle tap with at least `width` positions, or the one with most; none where no middle tap has any.
+
+    A covariance of `width` channels from fewer positions is singular and mostly noise; among the taps with enough of them the
+    deepest knows most of the classes. The last tap is the linear path's.
+    """
+    able = [tap for tap in list(taps)[:-1] if n_positions(taps[tap]) > 1]
+    # `max` keeps the first of equals, so the deepest comes first.
+    return [max(reversed(able), key=lambda tap: min(n_positions(taps[tap]), width))] if able else []

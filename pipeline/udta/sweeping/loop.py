@@ -56,8 +56,9 @@ class Loop:
         """How many adapters are being trained."""
         return sum(len(group.trials) for group in self.groups)
 
-    def solve(self) -> None:
-        """Train every closed form that is not done, as `train` does it."""
+    def solve(self) -> bool:
+        """Train every closed form that is not done, as `train` does it; whether there was one."""
+        solved = False
         for trial in self.trials:
             if trial.closed_form and trial.status == "running":
                 run, member = self._runs / trial.member.name, trial.member
@@ -72,22 +73,12 @@ class Loop:
                 )
                 trial.metrics, trial.seconds, trial.status = report.metrics, report.seconds, "finished"
                 trial.validation = validation_top1(load_adapter(run)[0].to(self._device), trial, self._device)
+                solved = True
+        return solved
 
-    def next_epoch(self) -> None:
-        """Train one epoch, finish those trials whose last one it was, and stop losers where it is time to."""
+    def train_epoch(self) -> None:
+        """The steps of the next epoch; every trial gets its share of the time."""
         self.epoch += 1
-        self._train()
-        for group in self.groups:
-            for trial in group.trials:
-                if trial.status == "running" and trial.member.settings.epochs == self.epoch:
-                    self._finish(trial, group.model(trial))
-        if self._halving and self.epoch in self._halving.epochs(self.epochs):
-            self._stop_losers(self._halving.keep)
-        for group in self.groups:
-            group.keep([trial for trial in group.trials if trial.status == "running"])
-
-    def _train(self) -> None:
-        """The steps of one epoch; every trial gets its share of the time."""
         started, spent = time.perf_counter(), dict.fromkeys(self.groups, 0.0)
         groups = [group for group in self.groups if group.trials]
         with torch.random.fork_rng(devices=[]):
@@ -107,6 +98,17 @@ class Loop:
                 trial.history.append(replace(result, seconds=trial.seconds))
                 if not np.isfinite(result.loss):
                     trial.status = "diverged"
+
+    def settle(self) -> None:
+        """After an epoch: finish those trials whose last one it was, and stop losers where it is time to."""
+        for group in self.groups:
+            for trial in group.trials:
+                if trial.status == "running" and trial.member.settings.epochs == self.epoch:
+                    self._finish(trial, group.model(trial))
+        if self._halving and self.epoch in self._halving.epochs(self.epochs):
+            self._stop_losers(self._halving.keep)
+        for group in self.groups:
+            group.keep([trial for trial in group.trials if trial.status == "running"])
 
     def _batches(self, groups: Sequence[Group]) -> Iterator[tuple[Rebatch, Batch]]:
         """Every batch of every feed in use, from one pass over the rows and taps that somebody needs."""

@@ -62,10 +62,12 @@ def sweep(
     asked = identity(opened, trials, options)
     loop = Loop(opened, trials, file.halving, target / "runs", seed, device)
     _go_on(target, asked, loop)
-    loop.solve()
+    if loop.solve():
+        save_state(target / _STATE, asked, loop.epoch, trials, loop.groups)
     saved = time.monotonic()
     while loop.active:
-        loop.next_epoch()
+        loop.train_epoch()
+        loop.settle()
         if time.monotonic() - saved >= checkpoint_seconds or not loop.active:
             save_state(target / _STATE, asked, loop.epoch, trials, loop.groups)
             saved = time.monotonic()

@@ -17,6 +17,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from udta.adapters import Adapter
+from udta.sweeping.pooling import share_covariances
 
 Features = Mapping[str, Float[Tensor, "batch ..."]]
 
@@ -38,6 +39,7 @@ class Stack:
         self._dims: dict[str, int | None] = dict.fromkeys(self.buffers, 0)
         for name in self._shared_buffers(example):
             self.buffers[name], self._dims[name] = self.buffers[name][0].clone(), None
+        share_covariances(self._module)
 
     def __call__(self, features: Features, *, training: bool) -> Float[Tensor, "adapters batch classes"]:
         """The logits of every adapter; in training, BatchNorm takes and updates the statistics of the batch."""

@@ -1,0 +1,136 @@
+"""What every part of `udta` is worth: one change a row, chosen on training splits, then measured once on test splits.
+
+    python -m benchmarks.ablation STORES [--sets food,flowers] [--seeds 5] [--folds 3] [--part choose|report]
+
+STORES holds one store a set, with at least the taps of `TAPS`. `choose` cross-validates every row of the table on the rows of split `train`
+alone: it is handed those rows and no others, and a fold holds all views of an image. `report` trains every row on the whole of
+`train` with several seeds and evaluates it on `test`; the default of the adapter is one of the rows, and nothing in the code
+depends on what `report` finds. Both merge their figures into `benchmarks/results/ablation.json`, set by set, and print them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import udta
+from udta.adapters import Adapter, find_adapter
+from udta.evaluation import log_probabilities
+from udta.files import write_json
+from udta.fitting import build, training_sources
+from udta.metrics import classification_metrics
+from udta.trainer import fit
+
+SETS = ("birds", "butterflies", "flowers", "food", "monkeys")
+TAPS = ("features.10", "features.13", "features.17", "features.18")
+RESULT = Path(__file__).parent / "results" / "ablation.json"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: an adapter with options and changes to its recipe."""
+
+    adapter: str = "udta"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+
+ROWS = {
+    "linear": Row("linear"),
+    "udta": Row(),
+    "two taps: .10, .13": Row(options={"second_order": ["features.10", "features.13"]}),
+    "two taps: .13, .17": Row(options={"second_order": ["features.13", "features.17"]}),
+    "only .17": Row(options={"second_order": ["features.17"]}),
+    "width 32": Row(options={"width": 32}),
+    "width 96": Row(options={"width": 96}),
+    "20 epochs": Row(recipe={"epochs": 20}),
+    "weight decay 30": Row(recipe={"weight_decay": 30.0}),
+    "no label smoothing": Row(recipe={"label_smoothing": 0.0}),
+}
+
+
+def choose(store: udta.Store, rows: np.ndarray, row: Row, folds: int) -> dict[str, Any]:
+    """Cross-validated figures of one row of the table on training rows."""
+    found = [train(store, row, fold, left_out, seed) for seed, (fold, left_out) in enumerate(split(store, rows, folds))]
+    return summary(found)
+
+
+def report(store: udta.Store, row: Row, seeds: int) -> dict[str, Any]:
+    """Figures of one row of the table on the test split, over seeds."""
+    rows, test = store.rows("train"), store.rows("test")
+    return summary([train(store, row, rows, test, seed) for seed in range(seeds)])
+
+
+def train(store: udta.Store, row: Row, rows: np.ndarray, held_out: np.ndarray, seed: int) -> dict[str, float]:
+    """Train on some rows, measure on others; `seconds` of training and reading, on the clock and of the processor."""
+    settings = find_adapter(row.adapter).recipe_with(row.recipe)
+    model: Adapter = build(row.adapter, store, row.options, seed)
+    batches, every_view = training_sources(model, store, rows, settings.batch_size, seed, "cpu")
+    wall, cpu = time.perf_counter(), time.process_time()
+    fit(model, batches, recipe=settings, every_view=every_view, seed=seed)
+    spent = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+    metrics = classification_metrics(log_probabilities(model, store, held_out), store.labels[held_out])
+    return {"top1": metrics["top1"], "top1_views": metrics["top1_views"], **spent}
+
+
+def split(store: udta.Store, rows: np.ndarray, folds: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Stratified folds of images."""
+    rng = np.random.default_rng(0)
+    order = rows[rng.permutation(len(rows))]
+    order = order[np.argsort(store.labels[order], kind="stable")]
+    for fold in range(folds):
+        left_out = np.arange(len(order)) % folds == fold
+        yield np.sort(order[~left_out]), np.sort(order[left_out])
+
+
+def summary(found: list[dict[str, float]]) -> dict[str, Any]:
+    """Mean of every figure, and the standard deviation of the accuracies."""
+    means = {key: float(np.mean([each[key] for each in found])) for key in found[0]}
+    spread = {f"{key}_std": float(np.std([each[key] for each in found])) for key in ("top1", "top1_views")}
+    return {**means, **spread, "top1_each": [each["top1"] for each in found]}
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stores", type=Path)
+    parser.add_argument("--sets", default=",".join(SETS))
+    parser.add_argument("--rows", help="names of rows, separated by semicolons; all by default")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--part", choices=("choose", "report"), default="choose")
+    arguments = parser.parse_args()
+    for name in arguments.sets.split(","):
+        store = udta.open_store(arguments.stores / name)
+        for label in arguments.rows.split(";") if arguments.rows else ROWS:
+            row = ROWS[label]
+            if arguments.part == "choose":
+                figures = choose(store, store.rows("train"), row, arguments.folds)
+            else:
+                figures = report(store, row, arguments.seeds)
+            print(
+                f"{arguments.part} {name:12} {label:20} top-1 {100 * figures['top1']:.1f} +- {100 * figures['top1_std']:.1f}"
+                f"  views averaged {100 * figures['top1_views']:.1f} +- {100 * figures['top1_views_std']:.1f}"
+                f"  {figures['seconds']:.1f} s ({figures['cpu_seconds']:.1f} s CPU)",
+                flush=True,
+            )
+            keep(arguments.part, name, label, figures)
+
+
+def keep(part: str, name: str, label: str, figures: Mapping[str, Any]) -> None:
+    """Merge one figure into the result file, so that a run can be done in pieces."""
+    document = json.loads(RESULT.read_text()) if RESULT.exists() else {"cores": os.cpu_count(), "taps": TAPS}
+    document.setdefault(part, {}).setdefault(name, {})[label] = dict(figures)
+    write_json(RESULT, document)
+
+
+if __name__ == "__main__":
+    main()

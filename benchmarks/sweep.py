@@ -1,0 +1,115 @@
+"""32 `udta` adapters in one sweep against `udta.train` one by one, alternating in one run.
+
+    python -m benchmarks.sweep STORE [--adapters 32] [--epochs 40] [--rounds 3]
+
+The adapters are seeds x learning rates x weight decays x label smoothings of the default `udta`; the single trainings are some of
+them, one before and one after every sweep, so that a change of the machine's load meets both. Times are of training with
+reading, without evaluation: wall clock, and processor time of the process, which other processes disturb less; the medians
+count. Prints the ratio of the time per adapter and both mean accuracies, writes `benchmarks/results/sweep.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import udta
+from udta import trainer
+from udta.evaluation import evaluate_rows
+from udta.files import write_json
+from udta.sweeping import loop, spec, trial
+from udta.sweeping.group import CHUNK
+
+RESULT = Path(__file__).parent / "results" / "sweep.json"
+GRID = {"lr": [0.0005, 0.001], "weight_decay": [5.0, 10.0], "label_smoothing": [0.05, 0.1]}
+Times = dict[str, list[float]]
+
+
+def members(count: int, epochs: int) -> list[spec.Member]:
+    """As many adapters as asked: the product of `GRID` with enough seeds."""
+    seeds = list(range(-(-count // int(np.prod([len(values) for values in GRID.values()])))))
+    entry = {"seeds": seeds, "recipe": {"epochs": epochs}, "grid": {"recipe": GRID}}
+    return spec.expand(spec.parse({"adapters": {"udta": entry}}, "benchmark"), "benchmark", Path())[:count]
+
+
+@contextmanager
+def clock(times: Times, share: int) -> Iterator[None]:
+    """Wall-clock and processor seconds of the block, for each of `share` adapters."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    yield
+    times["wall"].append((time.perf_counter() - wall) / share)
+    times["cpu"].append((time.process_time() - cpu) / share)
+
+
+def train_together(store: udta.Store, chosen: list[spec.Member], times: Times, runs: Path) -> dict[str, float]:
+    """Top-1 by name; the clock runs while epochs are trained, not while finished adapters are evaluated and written."""
+    trials = trial.make_trials(store, chosen, validation=0, seed=0)
+    together = loop.Loop(store, trials, None, runs, 0, "cpu")
+    spent: Times = {"wall": [], "cpu": []}
+    while together.active:
+        with clock(spent, len(chosen)):
+            together.train_epoch()
+        together.settle()
+    for kind, parts in spent.items():
+        times[kind].append(sum(parts))
+    return {each.member.name: each.metrics["top1"] for each in trials}
+
+
+def train_alone(store: udta.Store, member: spec.Member, times: Times) -> float:
+    """Top-1; the clock is stopped before the evaluation."""
+    trained = trial.make_trials(store, [member], validation=0, seed=0)[0]
+    source = udta.FeatureLoader(
+        store, rows=trained.rows, taps=trained.model.taps_used, batch_size=member.settings.batch_size, seed=member.seed
+    )
+    with clock(times, 1):
+        trainer.fit(trained.model, source, recipe=member.settings, seed=member.seed)
+    return float(evaluate_rows(trained.model, store, store.classes, store.rows("test"))["top1"])
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("store", type=Path)
+    parser.add_argument("--adapters", type=int, default=32)
+    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--rounds", type=int, default=3)
+    arguments = parser.parse_args()
+    torch.set_num_threads(2)
+    store, chosen = udta.open_store(arguments.store), members(arguments.adapters, arguments.epochs)
+    alone: Times = {"wall": [], "cpu": []}
+    together: Times = {"wall": [], "cpu": []}
+    tops: dict[str, list[float]] = {"single": [], "same in the sweep": [], "sweep": []}
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(arguments.rounds):
+            pair = [chosen[(2 * number + place) * 5 % len(chosen)] for place in (0, 1)]
+            tops["single"].append(train_alone(store, pair[0], alone))
+            found = train_together(store, chosen, together, Path(folder) / str(number))
+            tops["single"].append(train_alone(store, pair[1], alone))
+            tops["same in the sweep"] += [found[member.name] for member in pair]
+            tops["sweep"] += list(found.values())
+    ratios = {kind: statistics.median(together[kind]) / statistics.median(alone[kind]) for kind in alone}
+    means = {name: float(np.mean(values)) for name, values in tops.items()}
+    print(f"time per adapter, sweep / single: {ratios['wall']:.2f} wall clock, {ratios['cpu']:.2f} processor")
+    print("mean top-1: " + ", ".join(f"{name} {100 * value:.1f}" for name, value in means.items()))
+    document = {
+        "versions": {"python": platform.python_version(), "torch": torch.__version__},
+        "cores": os.cpu_count(), "load": os.getloadavg(), "threads": torch.get_num_threads(),
+        "adapters": len(chosen), "chunk": CHUNK, "epochs": arguments.epochs,
+        "train_samples": len(store.rows("train")), "taps": {name: list(tap.shape) for name, tap in store.taps.items()},
+        "ratio": ratios, "seconds": {"single": alone, "sweep": together}, "top1": means,
+    }  # fmt: skip
+    write_json(RESULT, document)
+
+
+if __name__ == "__main__":
+    main()
