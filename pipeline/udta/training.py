@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import torch
+from numpy.typing import ArrayLike
 
 from udta.adapters import Adapter, AdapterHeader, Recipe, find_adapter, save_adapter
 from udta.errors import AdapterError
@@ -57,6 +58,7 @@ def train(
     recipe: Mapping[str, Any] | None = None,
     seed: int = 0,
     split: str = "train",
+    rows: ArrayLike | None = None,
     test_split: str = "test",
     device: str = "cpu",
     on_epoch: Callable[[EpochResult, int], None] | None = None,
@@ -71,6 +73,7 @@ def train(
         recipe: fields of `Recipe` that shall differ from the adapter's default, such as `{"epochs": 20}`.
         seed: of initial weights, order, views and mixup.
         split: rows to train on; those without a label are left out.
+        rows: exactly these rows instead of a split.
         test_split: rows to evaluate on; when the store has none of this split, the metrics are left out.
         device: where to train.
         on_epoch: called after every epoch with its figures and the number of epochs.
@@ -82,12 +85,12 @@ def train(
     """
     opened = store if isinstance(store, Store) else open_store(store)
     settings = override(find_adapter(adapter).recipe, recipe or {})
-    rows = labelled_rows(opened, split)
+    chosen = labelled_rows(opened, split, rows)
     model = build(adapter, opened, options or {}, seed)
     run = _prepare(Path(out))
     loader = FeatureLoader(
         opened,
-        rows=rows,
+        rows=chosen,
         taps=model.taps_used,
         batch_size=settings.batch_size,
         seed=seed,
@@ -102,8 +105,8 @@ def train(
     metrics: dict[str, Any] = {}
     if test_split in set(opened.splits.tolist()):
         metrics = evaluate_rows(model, opened, opened.classes, labelled_rows(opened, test_split), device)
-    report = RunReport(str(run), adapter, model.n_parameters, settings.epochs, seconds, len(rows), metrics)
-    save_adapter(run / "adapter.safetensors", model, _header(model, opened, settings, seed, len(rows), metrics))
+    report = RunReport(str(run), adapter, model.n_parameters, settings.epochs, seconds, len(chosen), metrics)
+    save_adapter(run / "adapter.safetensors", model, _header(model, opened, settings, seed, len(chosen), metrics))
     write_json(run / "metrics.json", report.to_json())
     return report
 
