@@ -23,7 +23,7 @@ try:
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.utils import check_random_state
     from sklearn.utils.multiclass import check_classification_targets
-    from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+    from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d, validate_data
 except ImportError as missing:
     raise ConfigError("UDTAClassifier needs scikit-learn 1.6 or newer: pip install 'udta[sklearn]'") from missing
 
@@ -106,6 +106,7 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             inputs, targets = validate_data(self, X, y, dtype=np.float32, ensure_min_samples=2)
         else:
             inputs, targets = self._rows(store, X, reset=True), column_or_1d(y, warn=True)
+            check_consistent_length(inputs, targets)
         check_classification_targets(targets)
         self.classes_, codes = np.unique(targets, return_inverse=True)
         if len(self.classes_) < 2:
