@@ -66,9 +66,14 @@ def store_path(params: Params, backbone: str, dataset: str) -> Path:
     return params.paths.stores / backbone / dataset
 
 
+def sweep_path(params: Params, backbone: str, dataset: str) -> Path:
+    """The folder of all adapters of one store."""
+    return params.paths.out / "sweeps" / f"{backbone}-{dataset}"
+
+
 def run_path(params: Params, backbone: str, dataset: str, adapter: str) -> Path:
     """The run folder of one adapter."""
-    return params.paths.out / "runs" / f"{backbone}-{dataset}-{adapter}"
+    return sweep_path(params, backbone, dataset) / "runs" / adapter
 
 
 def metrics_path(params: Params, backbone: str, dataset: str, adapter: str) -> Path:

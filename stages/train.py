@@ -1,21 +1,28 @@
-"""Stage train: one adapter from one store -> a run folder."""
+"""Stage train: all adapters of one store -> a run folder for each."""
 
 from __future__ import annotations
 
-from _common import Params, run, run_path, store_path
+from _common import Params, run, store_path, sweep_path
 
-from udta import train as train_adapter
+from udta import sweep
+from udta.cli.common import ProgressDisplay
 
 
-def train(params: Params, backbone: str, dataset: str, adapter: str) -> None:
-    """Train with the options and the recipe that `params.yaml` gives this adapter."""
-    settings = params.adapters[adapter]
-    report = train_adapter(
-        store_path(params, backbone, dataset),
-        out=run_path(params, backbone, dataset, adapter),
-        **settings.model_dump(),
-    )
-    print(f"{report.run}: {report.parameters:,} parameters, {report.epochs} epochs in {report.seconds:.1f} s")
+def train(params: Params, backbone: str, dataset: str) -> None:
+    """Train what `run.adapters` names, on all training rows: nothing is chosen here, so nothing is held back to choose by."""
+    entries = {}
+    for name in params.run.adapters:
+        entry = params.adapters[name].model_dump()
+        entries[name] = {**entry, "seeds": [entry.pop("seed")]}
+    with ProgressDisplay("epochs") as progress:
+        report = sweep(
+            store_path(params, backbone, dataset),
+            adapters={"adapters": entries},
+            out=sweep_path(params, backbone, dataset),
+            validation=0,
+            on_epoch=lambda epoch, epochs, active: progress(epoch, epochs, f"{active} adapters"),
+        )
+    print(report)
 
 
 if __name__ == "__main__":

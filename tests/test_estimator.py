@@ -85,6 +85,12 @@ def test_parameters_reach_the_training(digits):
         UDTAClassifier("liner").fit(train, labels)
 
 
+@pytest.mark.parametrize("adapter", ["ridge", "knn"])
+def test_closed_forms_work_too(digits, adapter):
+    train, test, train_labels, test_labels = digits
+    assert UDTAClassifier(adapter).fit(train, train_labels).score(test, test_labels) > 0.9
+
+
 # --- rows of a store
 
 
@@ -143,6 +149,13 @@ def test_cross_validation_and_grid_search_over_rows(toy_store, rows):
     search = GridSearchCV(model, {"average_views": [False, True]}, cv=2, error_score="raise")
     assert search.fit(train, labels).best_score_ > 0.8
     assert clone(search.best_estimator_).get_params()["store"] == str(toy_store)
+
+
+@pytest.mark.parametrize("adapter", ["ridge", "knn"])
+def test_closed_forms_read_every_view_of_the_rows(toy_store, rows, adapter):
+    store, train, test = rows
+    found = UDTAClassifier(adapter, store=toy_store).fit(train, store.labels[train])
+    assert found.score(test, store.labels[test]) > 0.6
 
 
 def test_labels_need_not_be_those_of_the_store(toy_store, rows):

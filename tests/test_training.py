@@ -10,7 +10,6 @@ import torch
 import udta
 from udta.adapters import ADAPTERS, Recipe
 from udta.errors import AdapterError, ConfigError
-from udta.training import override
 
 
 @pytest.mark.parametrize("adapter", list(ADAPTERS))
@@ -65,7 +64,7 @@ def test_an_output_that_is_not_a_run_is_left_alone(toy_store, tmp_path):
 
 def test_all_wrong_recipe_fields_are_named():
     with pytest.raises(ConfigError) as caught:
-        override(Recipe(epochs=3), {"epoch": 3, "lr": -1, "batch_size": "many"})
+        Recipe(epochs=3).override({"epoch": 3, "lr": -1, "batch_size": "many"})
     assert len(caught.value.problems) == 3
     assert "did you mean 'epochs'" in str(caught.value)
 

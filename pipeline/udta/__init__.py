@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from udta.store import Store, open_store
     from udta.store.diff import diff_stores
     from udta.store.verify import verify
+    from udta.sweeping import sweep
     from udta.training import train
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "plan",
     "predict",
     "recompute",
+    "sweep",
     "train",
     "verify",
 ]
@@ -69,6 +71,7 @@ _HOME = {
     "plan": "extraction.plan",
     "predict": "prediction",
     "recompute": "extraction.recompute",
+    "sweep": "sweeping",
     "train": "training",
     "verify": "store.verify",
 }

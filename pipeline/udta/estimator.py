@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from udta.adapters import Adapter, build_adapter, find_adapter
+from udta.device import own_randomness, resolve_device
 from udta.errors import ConfigError
 from udta.evaluation import log_probabilities
-from udta.loader import Batch, FeatureLoader
+from udta.fitting import training_sources
+from udta.loader import Batch
 from udta.store import Store, open_store
 from udta.trainer import fit
 
@@ -53,7 +56,7 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         label_smoothing: share of the target spread over all classes.
         mixup: Beta parameter of feature mixup, 0 for none.
         average_views: with a store: predict from all cached views instead of view 0 alone.
-        device: where to train and predict.
+        device: where to train and predict: `auto`, `cpu`, `cuda` or `cuda:N`.
         random_state: of initial weights, order, views and mixup, as scikit-learn has it.
 
     Attributes:
@@ -75,7 +78,7 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         label_smoothing: float | None = None,
         mixup: float | None = None,
         average_views: bool = False,
-        device: str = "cpu",
+        device: str = "auto",
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.adapter = adapter
@@ -100,7 +103,7 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             UncommittedRowError, IndexError: rows that the store does not have.
         """
         changes = {name: getattr(self, name) for name in _RECIPE if getattr(self, name) is not None}
-        recipe = find_adapter(self.adapter).recipe.override(changes)
+        recipe = find_adapter(self.adapter).recipe_with(changes)
         store = self._open()
         if store is None:
             inputs, targets = validate_data(self, X, y, dtype=np.float32, ensure_min_samples=2)
@@ -113,12 +116,17 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             raise ValueError(f"y has one class, {self.classes_[0]!r}: a classifier needs at least two")
         seed = int(check_random_state(self.random_state).randint(2**31))
         model = self._build(store, seed)
-        batches = (
-            ArrayBatches(inputs, codes, recipe.batch_size, seed, self.device)
-            if store is None
-            else RowBatches(store, inputs, codes, model, recipe.batch_size, seed, self.device)
-        )
-        fit(model, batches, recipe=recipe, seed=seed, device=self.device)
+        place = resolve_device(self.device)
+        batches: ArrayBatches | Relabelled
+        every_view: ArrayBatches | Relabelled
+        if store is None:
+            batches = ArrayBatches(inputs, codes, recipe.batch_size, place, seed)
+            every_view = ArrayBatches(inputs, codes, recipe.batch_size, place)
+        else:
+            by_row = _labels_by_row(len(store), inputs, codes)
+            loader, views = training_sources(model, store, inputs, recipe.batch_size, seed, place)
+            batches, every_view = Relabelled(loader, len(loader), by_row), Relabelled(views, len(views.loader), by_row)
+        fit(model, batches, recipe=recipe, every_view=every_view, seed=seed, device=str(place))
         self.adapter_ = model.cpu()
         return self
 
@@ -144,14 +152,14 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
     def _scores(self, X: ArrayLike) -> Float[np.ndarray, "samples classes"]:  # noqa: N803
         """Log-probabilities, of view 0 or the mean over views."""
         check_is_fitted(self)
-        store = self._open()
+        store, place = self._open(), resolve_device(self.device)
         if store is None:
-            inputs = torch.tensor(validate_data(self, X, dtype=np.float32, reset=False), device=self.device)
+            inputs = torch.tensor(validate_data(self, X, dtype=np.float32, reset=False), device=place)
             with torch.inference_mode():
-                logits: Tensor = self.adapter_.to(self.device)({_TAP: inputs})
+                logits: Tensor = self.adapter_.to(place)({_TAP: inputs})
                 return logits.log_softmax(dim=1).cpu().double().numpy()
         views = range(store.n_views if self.average_views else 1)
-        values = log_probabilities(self.adapter_, store, self._rows(store, X, reset=False), self.device, views)
+        values = log_probabilities(self.adapter_, store, self._rows(store, X, reset=False), str(place), views)
         mean: np.ndarray = values.mean(axis=1, dtype=np.float64)
         return mean
 
@@ -169,70 +177,58 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         shapes: dict[str, tuple[int, ...]] = {_TAP: (self.n_features_in_,)}
         if store is not None:
             shapes = {tap.name: tap.shape for tap in store.taps.values()}
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with own_randomness(seed):
             return build_adapter(self.adapter, shapes, len(self.classes_), **(self.options or {}))
 
 
 class ArrayBatches:
-    """Shuffled epochs over an array in memory, as one tap."""
+    """Epochs over an array in memory, as one tap; a seed shuffles every one of them."""
 
     def __init__(
         self,
         inputs: Float[np.ndarray, "samples features"],
         codes: Int64[np.ndarray, " samples"],
         batch_size: int,
-        seed: int,
-        device: str,
+        device: torch.device,
+        seed: int | None = None,
     ) -> None:
         # Copies, because torch warns of arrays that must not be written to.
         self._inputs, self._codes = torch.tensor(inputs, device=device), torch.tensor(codes, device=device)
-        self._batch_size, self._generator = batch_size, torch.Generator().manual_seed(seed)
+        self._batch_size = batch_size
+        self._generator = None if seed is None else torch.Generator().manual_seed(seed)
 
     def __len__(self) -> int:
         return -(-len(self._codes) // self._batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        order = torch.randperm(len(self._codes), generator=self._generator).to(self._codes.device)
-        for part in torch.split(order, self._batch_size):
+        n = len(self._codes)
+        order = torch.arange(n) if self._generator is None else torch.randperm(n, generator=self._generator)
+        for part in torch.split(order.to(self._codes.device), self._batch_size):
             yield Batch({_TAP: self._inputs[part]}, self._codes[part], part)
 
 
-class RowBatches:
-    """The batches of a loader with labels of our own.
+@dataclass(frozen=True)
+class Relabelled:
+    """The batches of a store with labels that are not the store's; `by_row` has one for every row."""
 
-    Raises:
-        ValueError: a row is given twice with different labels.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        rows: Int64[np.ndarray, " samples"],
-        codes: Int64[np.ndarray, " samples"],
-        model: Adapter,
-        batch_size: int,
-        seed: int,
-        device: str,
-    ) -> None:
-        self._loader = FeatureLoader(
-            store,
-            rows=rows,
-            taps=model.taps_used,
-            batch_size=batch_size,
-            seed=seed,
-            device=device,
-            dtype=store.value_dtype,
-        )
-        by_row = np.full(len(store), -1)
-        by_row[rows] = codes
-        if not np.array_equal(by_row[rows], codes):
-            raise ValueError("a row of the store is given twice with different labels")
-        self._by_row: Tensor = torch.from_numpy(by_row).to(device)
+    batches: Iterable[Batch]
+    n_batches: int
+    by_row: Int64[Tensor, " rows"]
 
     def __len__(self) -> int:
-        return len(self._loader)
+        return self.n_batches
 
     def __iter__(self) -> Iterator[Batch]:
-        for batch in self._loader:
-            yield Batch(batch.taps, self._by_row[batch.rows], batch.rows)
+        for batch in self.batches:
+            yield Batch(batch.taps, self.by_row.to(batch.rows.device)[batch.rows], batch.rows)
+
+
+def _labels_by_row(
+    n_rows: int, rows: Int64[np.ndarray, " samples"], codes: Int64[np.ndarray, " samples"]
+) -> Int64[Tensor, " rows"]:
+    """Raises `ValueError` for a row that is given twice with different labels."""
+    by_row = np.full(n_rows, -1)
+    by_row[rows] = codes
+    if not np.array_equal(by_row[rows], codes):
+        raise ValueError("a row of the store is given twice with different labels")
+    return torch.from_numpy(by_row)

@@ -88,7 +88,7 @@ def few_shot(
     recipe: Mapping[str, Any] | None = None,
     split: str = "train",
     test_split: str = "test",
-    device: str = "cpu",
+    device: str = "auto",
     on_run: Callable[[ShotRun, int, int], None] | None = None,
 ) -> FewShotReport:
     """Train an adapter on nested, seeded subsets of the training rows, the same number of each class, and evaluate each.
@@ -96,14 +96,14 @@ def few_shot(
     Args:
         store: where the features are.
         out: a folder for `few_shot.json` (curve and runs), `few_shot.csv` (a line a run) and the run folders `<shots>/<seed>`.
-        adapter: the adapter's name.
+        adapter: as of `train`.
         shots: images a class, None for all; a class with fewer gives what it has.
         seeds: how many, counted from 0, or which; a seed decides both the subset and the training.
         options: as of `train`.
         recipe: as of `train`.
         split: the rows that subsets are taken from.
         test_split: the rows to evaluate on.
-        device: where to train.
+        device: where to train: `auto`, `cpu`, `cuda` or `cuda:N`.
         on_run: called after every training with its figures, how many are done, and of how many.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +13,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 
-from udta.adapters import Adapter, Recipe
+from udta.adapters import Adapter, Recipe, Samples
+from udta.checkpoint import Checkpoints, Learner
+from udta.device import own_randomness
 from udta.errors import AdapterError
 
 WARM_UP, START = 0.2, 0.04
@@ -21,7 +23,10 @@ WARM_UP, START = 0.2, 0.04
 
 @dataclass(frozen=True)
 class EpochResult:
-    """One line of `history.csv`: mean training loss and accuracy (with mixup: of the larger part), the last learning rate."""
+    """One line of `history.csv`: mean training loss and accuracy (with mixup: of the larger part), the last learning rate.
+
+    A closed form has one epoch without a learning rate; its loss and accuracy are those on images that it left out.
+    """
 
     epoch: int
     loss: float
@@ -51,42 +56,86 @@ def fit(
     batches: BatchSource,
     *,
     recipe: Recipe,
+    every_view: Iterable[Samples] = (),
     seed: int = 0,
     device: str = "cpu",
     on_epoch: Callable[[EpochResult], None] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> None:
-    """Train `adapter` in place; it ends in evaluation mode on `device`.
+    """Train `adapter` in place; it ends in evaluation mode on `device`. The random state of torch is left as it was.
+
+    Args:
+        adapter: what to train.
+        batches: what gradient steps are taken on.
+        recipe: how they are taken.
+        every_view: every view of every row once, for adapters that are solved or prepared so; others read none of it.
+        seed: of mixup, and of what the adapter draws itself.
+        device: where to train.
+        on_epoch: called after every epoch.
+        checkpoints: where to go on from; one is offered after every step.
 
     Raises:
         AdapterError: the loss is not finite any more.
     """
+    place = torch.device(device)
+    with own_randomness(seed, place):
+        _fit(adapter.to(place).train(), batches, recipe, every_view, seed, place, on_epoch, checkpoints)
+    adapter.eval()
+
+
+def _fit(
+    adapter: Adapter,
+    batches: BatchSource,
+    recipe: Recipe,
+    every_view: Iterable[Samples],
+    seed: int,
+    device: torch.device,
+    on_epoch: Callable[[EpochResult], None] | None,
+    checkpoints: Checkpoints | None,
+) -> None:
     started = time.perf_counter()
-    adapter.to(device).train()
+    solved = adapter.solve(every_view)
+    if solved is not None:
+        if on_epoch:
+            on_epoch(EpochResult(1, solved.loss, solved.accuracy, 0.0, time.perf_counter() - started))
+        return
     optimiser = torch.optim.AdamW(_groups(adapter, recipe.weight_decay), lr=recipe.lr)
     n_steps = recipe.epochs * len(batches)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step / n_steps))
-    generator = torch.Generator().manual_seed(seed)
-    for epoch in range(1, recipe.epochs + 1):
-        loss_sum = correct = seen = 0.0
+    learner = Learner(adapter, optimiser, schedule, torch.Generator().manual_seed(seed), device)
+    if checkpoints:
+        checkpoints.resume(learner)
+    _run(learner, batches, recipe, on_epoch, checkpoints)
+
+
+def _run(
+    learner: Learner,
+    batches: BatchSource,
+    recipe: Recipe,
+    on_epoch: Callable[[EpochResult], None] | None,
+    checkpoints: Checkpoints | None,
+) -> None:
+    """The epochs that are left."""
+    progress = learner.progress
+    started, cpu_started = time.perf_counter() - progress.seconds, time.process_time() - progress.cpu_seconds
+    while progress.epoch <= recipe.epochs:
         for batch in batches:
             if len(batch.labels) > 1:  # BatchNorm has no statistics of a single sample
-                loss, hits = _step(adapter, optimiser, batch, recipe, generator)
-                loss_sum, correct, seen = loss_sum + loss * len(batch.labels), correct + hits, seen + len(batch.labels)
-            schedule.step()
-        result = EpochResult(
-            epoch,
-            loss_sum / max(seen, 1),
-            correct / max(seen, 1),
-            float(schedule.get_last_lr()[0]),
-            time.perf_counter() - started,
-        )
+                progress.add(*_step(learner.adapter, learner.optimiser, batch, recipe, learner.generator))
+            learner.schedule.step()
+            progress.seconds, progress.cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+            if checkpoints:
+                checkpoints.offer(learner)
+        loss, accuracy = progress.means()
+        rate = float(learner.schedule.get_last_lr()[0])
+        result = EpochResult(progress.epoch, loss, accuracy, rate, time.perf_counter() - started)
         if on_epoch:
             on_epoch(result)
-        if not result.loss < float("inf"):
+        if not loss < float("inf"):
             raise AdapterError(
-                f"training diverged in epoch {epoch} (loss {result.loss}); try a lower learning rate than {recipe.lr}"
+                f"training diverged in epoch {result.epoch} (loss {loss}); try a lower learning rate than {recipe.lr}"
             )
-    adapter.eval()
+        progress.next_epoch()
 
 
 def one_cycle(progress: float) -> float:
@@ -101,31 +150,34 @@ def one_cycle(progress: float) -> float:
 
 def _step(
     adapter: Adapter, optimiser: torch.optim.Optimizer, batch: Batch, recipe: Recipe, generator: torch.Generator
-) -> tuple[float, float]:
-    """One update; returns the loss and how many of the batch were right."""
+) -> tuple[Tensor, Tensor, int]:
+    """One update; returns the loss, how many of the batch were right, and how many it has."""
     targets = F.one_hot(batch.labels, adapter.n_classes).float()
     taps: Mapping[str, Tensor] = batch.taps
     if recipe.mixup > 0:
-        taps, targets = _mix(taps, targets, recipe.mixup, generator)
+        taps, targets = mix(taps, targets, recipe.mixup, generator)
     logits = adapter(taps)
     loss = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
     optimiser.zero_grad()
     torch.autograd.backward(loss)
     nn.utils.clip_grad_norm_(adapter.parameters(), recipe.clip)
     optimiser.step()
-    return loss.item(), (logits.argmax(1) == targets.argmax(1)).sum().item()
+    return loss, (logits.argmax(1) == targets.argmax(1)).sum(), len(targets)
 
 
-def _mix(
-    taps: Mapping[str, Tensor], targets: Tensor, strength: float, generator: torch.Generator
-) -> tuple[dict[str, Tensor], Tensor]:
+def mix(
+    taps: Mapping[str, Tensor],
+    targets: Float[Tensor, "*adapters batch classes"],
+    strength: float,
+    generator: torch.Generator,
+) -> tuple[dict[str, Tensor], Float[Tensor, "*adapters batch classes"]]:
     """Mixup in feature space (Zhang et al. 2018, arXiv 1710.09412): maps and targets of two samples, the same weight for all."""
     concentration = torch.full((2,), strength)
     weights = torch._sample_dirichlet(concentration, generator=generator)
     lam = float(weights.max())
-    other = torch.randperm(len(targets), generator=generator).to(targets.device)
+    other = torch.randperm(targets.shape[-2], generator=generator).to(targets.device)
     mixed = {tap: torch.lerp(values[other].float(), values.float(), lam) for tap, values in taps.items()}
-    return mixed, torch.lerp(targets[other], targets, lam)
+    return mixed, torch.lerp(targets[..., other, :], targets, lam)
 
 
 def _groups(adapter: Adapter, weight_decay: float) -> list[dict[str, object]]:

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from adapter_contract import MAPS, N_CLASSES, TOKENS, VECTORS, AdapterContract
+from adapter_contract import MAPS, N_CLASSES, TOKENS, VECTORS, AdapterContract, ClosedFormContract, TrainedContract
 
 from udta.adapters import ADAPTERS, build_adapter
 from udta.errors import ConfigError
 
 
-class TestLinear(AdapterContract):
+class TestLinear(TrainedContract):
     name = "linear"
 
     def test_reads_the_last_tap_alone(self):
@@ -18,7 +18,7 @@ class TestLinear(AdapterContract):
         assert build_adapter("linear", MAPS, N_CLASSES).n_parameters == 10 * N_CLASSES + N_CLASSES
 
 
-class TestConcatLinear(AdapterContract):
+class TestConcatLinear(TrainedContract):
     name = "concat_linear"
 
     def test_reads_the_averages_of_all_taps(self):
@@ -26,7 +26,7 @@ class TestConcatLinear(AdapterContract):
         assert adapter.n_parameters == (6 + 8 + 10) * N_CLASSES + N_CLASSES
 
 
-class TestUdta(AdapterContract):
+class TestUdta(TrainedContract):
     name = "udta"
 
     def test_pools_middle_maps_to_second_order_beside_the_last_tap(self):
@@ -63,6 +63,22 @@ class TestUdta(AdapterContract):
             loss.backward()
             optimiser.step()
         assert (adapter.eval()(taps).argmax(1) == labels).float().mean() > 0.95
+
+
+class TestLadder(TrainedContract):
+    name = "ladder"
+
+
+class TestHead2Toe(TrainedContract):
+    name = "head2toe"
+
+
+class TestRidge(ClosedFormContract):
+    name = "ridge"
+
+
+class TestKnn(ClosedFormContract):
+    name = "knn"
 
 
 def test_every_registered_adapter_is_on_the_contract():

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
@@ -53,6 +53,25 @@ class Recipe:
         return replace(self, **changes)
 
 
+class Samples(Protocol):
+    """A batch in which every view of an image is a sample of its own; `rows` says of which image, `labels` are class indices."""
+
+    @property
+    def taps(self) -> Mapping[str, Float[Tensor, "batch ..."]]: ...  # noqa: D102
+    @property
+    def labels(self) -> Int64[Tensor, " batch"]: ...  # noqa: D102
+    @property
+    def rows(self) -> Int64[Tensor, " batch"]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """How well a closed form predicted the views of training images that it had left out: mean cross-entropy, top-1."""
+
+    loss: float
+    accuracy: float
+
+
 class AdapterOptions(BaseModel):
     """Base of every adapter's options: unknown names are refused, values are checked, all of them are JSON."""
 
@@ -74,9 +93,10 @@ class Adapter(nn.Module, ABC):
 
     name: ClassVar[str]
     recipe: ClassVar[Recipe]
+    closed_form: ClassVar[bool] = False  # trained by `solve` alone, no gradient steps
     options_type: ClassVar[type[AdapterOptions]] = AdapterOptions
 
-    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
+    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, /, **options: Any) -> None:
         super().__init__()
         problems = [*_shape_problems(taps), *_option_problems(type(self), options)]
         if n_classes < 2:
@@ -100,6 +120,35 @@ class Adapter(nn.Module, ABC):
     @abstractmethod
     def logits(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch classes"]:
         """From float32 features that carry no gradient history."""
+
+    def solve(self, samples: Iterable[Samples]) -> HeldOut | None:
+        """Fits what needs no gradient, before the first step of any that do.
+
+        Most adapters have no such part: then nothing is read. One that is `closed_form` is trained by this alone.
+
+        Args:
+            samples: every cached view of every training row, each exactly once.
+
+        Returns:
+            For a closed form, how well it predicts images that it left out (all views of an image together).
+
+        Raises:
+            AdapterError: there is no sample.
+        """
+        return None
+
+    @classmethod
+    def recipe_with(cls, changes: Mapping[str, Any]) -> Recipe:
+        """The default recipe with some fields replaced.
+
+        Raises:
+            ConfigError: unknown fields or impossible values, or any field at all for a closed form; every problem is listed.
+        """
+        if cls.closed_form and changes:
+            raise ConfigError(
+                f"adapter {cls.name!r} is solved in closed form: it has no {', '.join(changes)}; leave such settings out"
+            )
+        return cls.recipe.override(changes)
 
     def forward(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch classes"]:
         """Logits, float32, from features of any float dtype; taps that are not used are ignored.

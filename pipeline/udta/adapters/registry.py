@@ -7,11 +7,17 @@ from typing import Any
 
 from udta.adapters.base import Adapter
 from udta.adapters.concat_linear import ConcatLinear
+from udta.adapters.head2toe import Head2Toe
+from udta.adapters.knn import Knn
+from udta.adapters.ladder import Ladder
 from udta.adapters.linear import Linear
+from udta.adapters.ridge import Ridge
 from udta.adapters.udta import Udta
 from udta.errors import ConfigError, did_you_mean
 
-ADAPTERS: Mapping[str, type[Adapter]] = {adapter.name: adapter for adapter in (Udta, ConcatLinear, Linear)}
+ADAPTERS: Mapping[str, type[Adapter]] = {
+    adapter.name: adapter for adapter in (Udta, Ladder, Head2Toe, ConcatLinear, Linear, Ridge, Knn)
+}
 
 
 def find_adapter(name: str) -> type[Adapter]:
@@ -25,7 +31,7 @@ def find_adapter(name: str) -> type[Adapter]:
     return ADAPTERS[name]
 
 
-def build_adapter(name: str, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> Adapter:
+def build_adapter(name: str, taps: Mapping[str, tuple[int, ...]], n_classes: int, /, **options: Any) -> Adapter:
     """A new adapter with random initial weights (seed torch first for the same ones).
 
     Args:

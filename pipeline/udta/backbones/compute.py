@@ -1,4 +1,4 @@
-"""Which device and which arithmetic: `auto` takes what the hardware does well."""
+"""Which arithmetic: `auto` takes what the hardware does well."""
 
 from __future__ import annotations
 
@@ -9,21 +9,6 @@ from udta.errors import ConfigError, did_you_mean
 COMPUTES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 # torch's own tests for the instructions; they are private, so one that a release lacks counts as a no.
 _FAST_BF16 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-
-
-def resolve_device(device: str) -> torch.device:
-    """`auto`, `cpu`, `cuda` or `cuda:N`. Raises `ConfigError` when there is no such device."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        resolved = torch.device(device)
-    except RuntimeError as error:
-        raise ConfigError(f"device is {device!r}: {did_you_mean(device, ['auto', 'cpu', 'cuda'])}") from error
-    if resolved.type not in ("cpu", "cuda"):
-        raise ConfigError(f"device is {device!r}: valid are: auto, cpu, cuda, cuda:N")
-    if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
-        raise ConfigError(f"device is {device!r}, but torch sees {torch.cuda.device_count()} CUDA device(s) here")
-    return resolved
 
 
 def resolve_compute(compute: str, device: torch.device) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from udta.cli.common import PATH, STORE, emit, json_option
+from udta.cli.common import PATH, STORE, device_option, emit, json_option
 
 
 @click.command(
@@ -32,7 +32,7 @@ Example:
 @click.option("--backbone", help="For --parity: the backbone, if it is not named as at extraction.")
 @click.option("--weights", help="For --parity: its weights, if they are not where they were.")
 @click.option("--seed", default=0, show_default=True, help="Of the bootstrap and the choice of images.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@device_option
 @json_option
 def evaluate(run: Path, store: Path, as_json: bool, **options: Any) -> None:
     """Measure the adapter in RUN on one split of STORE.

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from udta.cli.common import PATH, STORE, ProgressDisplay, emit, json_option, options_from
+from udta.cli.common import PATH, STORE, ProgressDisplay, device_option, emit, json_option, options_from
 
 
 @click.command(
@@ -28,7 +28,7 @@ Example:
 )
 @click.option("--split", default="train", show_default=True, help="Rows that subsets are taken from.")
 @click.option("--test-split", default="test", show_default=True, help="Rows to evaluate on.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@device_option
 @json_option
 def fewshot(
     store: Path, shots: str, pairs: tuple[str, ...], changes: tuple[str, ...], as_json: bool, **options: Any

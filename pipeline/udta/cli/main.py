@@ -16,6 +16,7 @@ from udta.cli.fewshot import fewshot
 from udta.cli.info import info
 from udta.cli.plan import plan
 from udta.cli.predict import predict
+from udta.cli.sweep import sweep
 from udta.cli.taps import taps
 from udta.cli.train import train
 from udta.cli.verify import verify
@@ -29,7 +30,7 @@ def command() -> None:
 
 
 # In the order of use.
-for verb in (taps, plan, extract, info, verify, diff, export, train, evaluate, fewshot, predict):
+for verb in (taps, plan, extract, info, verify, diff, export, train, sweep, evaluate, fewshot, predict):
     command.add_command(verb)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from udta.cli.common import PATH, STORE, ProgressDisplay, emit, json_option, options_from
+from udta.cli.common import PATH, STORE, ProgressDisplay, device_option, emit, json_option, options_from
 
 _RECIPE = ("epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "mixup")
 
@@ -33,13 +33,14 @@ Example:
 @click.option("--mixup", type=float, help="Beta parameter of feature mixup, 0 for none.")
 @click.option("--split", default="train", show_default=True, help="Rows to train on.")
 @click.option("--test-split", default="test", show_default=True, help="Rows to evaluate on.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@device_option
 @json_option
 def train(store: Path, out: Path, pairs: tuple[str, ...], as_json: bool, **options: Any) -> None:
     """Train an adapter from STORE into a run folder: adapter.safetensors, metrics.json, history.csv.
 
-    What is not given comes from the adapter's own recipe.
+    What is not given comes from the adapter's own recipe. Interrupted, the same command goes on from the last checkpoint.
     """
+    from udta.cost import describe_cost
     from udta.training import train as run
 
     recipe = {name: options.pop(name) for name in _RECIPE}
@@ -62,5 +63,5 @@ def train(store: Path, out: Path, pairs: tuple[str, ...], as_json: bool, **optio
         as_json,
         {"run": str(out), **report.to_json()},
         f"{out}: {report.adapter}, {report.parameters:,} parameters, {report.epochs} epochs on {report.train_samples} samples"
-        f" in {report.seconds:.1f} s" + (f"\n{figures}" if figures else ""),
+        f" in {report.seconds:.1f} s\n{describe_cost(report.cost)}" + (f"\n{figures}" if figures else ""),
     )

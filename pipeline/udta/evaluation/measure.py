@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int64
 
 from udta.adapters import load_adapter
+from udta.device import resolve_device
 from udta.errors import Problems
 from udta.evaluation.comparison import paired_comparison
 from udta.evaluation.rows import class_indices, labelled_rows, log_probabilities
@@ -41,7 +42,7 @@ def evaluate(
     images: str | Path | None = None,
     backbone: str | None = None,
     weights: str | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     seed: int = 0,
 ) -> dict[str, Any]:
     """The metrics of an adapter on one split of a store; see `classification_metrics` for their meaning.
@@ -61,7 +62,7 @@ def evaluate(
         images: for `parity`: the folder that ids are relative to; where it was at extraction by default.
         backbone: for `parity`: how the backbone is named; as at extraction by default.
         weights: for `parity`: the same for its weights.
-        device: where the adapter runs.
+        device: where the adapter runs: `auto`, `cpu`, `cuda` or `cuda:N`.
         seed: of the bootstrap and of the choice of images for `parity`.
 
     Raises:
@@ -73,14 +74,15 @@ def evaluate(
         if path is not None:
             problems.collect(check_table_name, what, Path(path))
     problems.raise_any()
+    place = str(resolve_device(device))
     opened = store if isinstance(store, Store) else open_store(store)
     rows = labelled_rows(opened, split)
-    found = _outcome(run, opened, rows, device)
+    found = _outcome(run, opened, rows, place)
     metrics = classification_metrics(found.log_probabilities, found.labels, seed)
     matrix = confusion_matrix(found.log_probabilities[:, 0].argmax(axis=1), found.labels, len(found.classes))
     metrics["confusion"] = {"classes": list(found.classes), "matrix": matrix.tolist()}
     if against is not None:
-        other = _outcome(against, opened, rows, device)
+        other = _outcome(against, opened, rows, place)
         compared = paired_comparison(found.log_probabilities, found.labels, other.log_probabilities, other.labels, seed)
         metrics["against"] = {"run": str(against), **compared}
     if parity:
@@ -94,7 +96,7 @@ def evaluate(
             images=images,
             backbone=backbone,
             weights=weights,
-            device=device,
+            device=place,
             seed=seed,
         )
         metrics["parity"] = report.to_json()

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from udta.adapters import load_adapter
-from udta.backbones import Backbone, TapForward, resolve_device
+from udta.backbones import Backbone, TapForward
 from udta.data import Transform, ViewSpec
+from udta.device import resolve_device
 from udta.evaluation.rows import view_logits
 from udta.extraction import decoded_batches, feature_fingerprint
 from udta.extraction.recompute import _backbone, _manifest

@@ -68,13 +68,8 @@ def view_logits(
         device=device,
         dtype=store.value_dtype,
     )
-    parts: list[torch.Tensor] = []
     with torch.inference_mode():
-        for batch in loader:
-            n_views = next(iter(batch.taps.values())).shape[1]
-            flat = {tap: values.flatten(0, 1) for tap, values in batch.taps.items()}
-            parts.append(adapter(flat).unflatten(0, (len(batch), n_views)).cpu())
-    return torch.cat(parts)
+        return torch.cat([adapter(batch.flat().taps).unflatten(0, (len(batch), -1)).cpu() for batch in loader])
 
 
 def labelled_rows(store: Store, split: str, rows: ArrayLike | None = None) -> Int64[np.ndarray, " rows"]:

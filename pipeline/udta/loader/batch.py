@@ -26,6 +26,15 @@ class Batch:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def flat(self) -> Batch:
+        """A batch of several views with each view as a sample of its own, the views of a row next to each other."""
+        n_views = next(iter(self.taps.values())).shape[1]
+        return Batch(
+            {tap: values.flatten(0, 1) for tap, values in self.taps.items()},
+            self.labels.repeat_interleave(n_views),
+            self.rows.repeat_interleave(n_views),
+        )
+
 
 class BufferPool:
     """Memory that is used again once nobody looks at it any more.

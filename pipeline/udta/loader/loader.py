@@ -20,7 +20,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 from udta.errors import Problems
 from udta.loader.batch import Batch, BufferPool
 from udta.loader.choices import class_mask, dtype_name, view_choice
-from udta.loader.memory import default_budget
+from udta.loader.memory import default_budget, fits_on
 from udta.loader.order import Epoch, order_rows
 from udta.loader.reading import MappedSource, Resident, Source, WindowedSource
 from udta.loader.threads import one_thread_each
@@ -55,7 +55,11 @@ class FeatureLoader(IterableDataset[Batch]):
             and the values that they stand for with any of these.
         classes: rows of these classes only, by name.
         memory_budget: bytes that features may take in memory; half of the memory by default.
-        resident: keep all features of these rows in the memory of `device`, and pick the batches there.
+        resident: keep all features of these rows in the memory of `device`, and pick the batches there. `"auto"` does so on a
+            CUDA device that has room; on a CPU the kernel's own cache of the files serves as well.
+
+    Attributes:
+        bytes_read: of features that were delivered, as stored; what is resident counts once.
 
     Raises:
         ConfigError: unknown split, tap, view, dtype, class, or a batch size or budget below 1; all of them at once.
@@ -76,7 +80,7 @@ class FeatureLoader(IterableDataset[Batch]):
         dtype: str | torch.dtype | None = None,
         classes: Sequence[str] | None = None,
         memory_budget: int | None = None,
-        resident: bool = False,
+        resident: bool | Literal["auto"] = False,
     ) -> None:
         problems = Problems()
         if batch_size < 1:
@@ -97,7 +101,10 @@ class FeatureLoader(IterableDataset[Batch]):
         self.epoch = 0
         self._delivered, self._skip = (0, 0), 0
         self._resident: Resident | None = None
-        self._wants_resident = resident
+        n_views = store.n_views if self.views == "random" else self._views_per_row
+        self._whole = len(self.rows) * n_views * self._row_bytes
+        self._wants_resident = fits_on(self.device, self._whole) if resident == "auto" else resident
+        self.bytes_read = 0
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -106,8 +113,7 @@ class FeatureLoader(IterableDataset[Batch]):
     @property
     def windowed(self) -> bool:
         """Whether the rows do not fit the memory budget, so that they are shuffled in windows."""
-        views = self.store.n_views if self.views == "random" else self._views_per_row
-        return len(self.rows) * views * self._row_bytes > self.memory_budget
+        return self._whole > self.memory_budget and not self._wants_resident
 
     def state_dict(self) -> dict[str, int]:
         """Where the current epoch is: what was delivered so far, not what is read ahead."""
@@ -132,6 +138,8 @@ class FeatureLoader(IterableDataset[Batch]):
             self._resident_batches(epoch, starts) if self._wants_resident else self._read_batches(epoch, starts)
         ):
             self._delivered = (number, self._delivered[1] + 1)
+            if not self._wants_resident:
+                self.bytes_read += len(batch) * self._views_per_row * self._row_bytes
             yield batch
 
     def __getstate__(self) -> dict[str, Any]:
@@ -140,7 +148,7 @@ class FeatureLoader(IterableDataset[Batch]):
     def _plan(self, number: int) -> Epoch:
         rng = np.random.default_rng([self.seed, number])
         window_rows = None
-        if self.windowed and not self._wants_resident:
+        if self.windowed:
             # Not less than a batch: one that lay in three windows would need memory that is given back.
             window_rows = max(
                 self.batch_size, int(self.memory_budget * _WINDOW_SHARE) // (self._row_bytes * self._views_per_row)
@@ -221,10 +229,12 @@ class FeatureLoader(IterableDataset[Batch]):
             views = list(range(self.store.n_views)) if self.views == "random" else np.unique(epoch.views).tolist()
             dtypes = {tap: self._dtype or self.store.taps[tap].dtype for tap in self.taps}
             self._resident = Resident(self.store, self.taps, self.rows, views, self.device, dtypes)
+            self.bytes_read += self._whole
+        rows, labels, samples, columns = self._resident.order(epoch)
         for start in starts:
-            rows, views = epoch.rows[start : start + self.batch_size], epoch.views[start : start + self.batch_size]
-            taps = {tap: self._resident.take(tap, rows, views) for tap in self.taps}
-            yield self._batch({tap: v[:, 0] if self._single else v for tap, v in taps.items()}, rows)
+            part = slice(start, start + self.batch_size)
+            taps = {tap: self._resident.take(tap, samples[part], columns[part]) for tap in self.taps}
+            yield Batch({tap: v[:, 0] if self._single else v for tap, v in taps.items()}, labels[part], rows[part])
 
     def _batch(self, taps: dict[str, Tensor], rows: np.ndarray) -> Batch:
         labels = torch.from_numpy(self.store.labels[rows]).to(self.device)

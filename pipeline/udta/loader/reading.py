@@ -117,17 +117,22 @@ class Resident:
         device: torch.device,
         dtypes: dict[str, str],
     ) -> None:
+        self._device, self._labels = device, store.labels
         self._position = np.full(len(store), -1)
         self._position[rows] = np.arange(len(rows))
         self._column = np.full(store.n_views, -1)
         self._column[list(views)] = np.arange(len(views))
         self._taps = {tap: self._load(store, tap, rows, views, device, dtypes[tap]) for tap in taps}
 
-    def take(self, tap: str, rows: np.ndarray, views: np.ndarray) -> Tensor:
-        """`[samples, views, ...]` of rows and their views `[samples, views]`."""
-        values = self._taps[tap]
-        samples = torch.from_numpy(self._position[rows]).to(values.device)
-        return values[samples[:, None], torch.from_numpy(self._column[views]).to(values.device)]
+    def order(self, epoch: Epoch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """An epoch on the device, so that no batch waits for a copy: rows, labels, and what `take` wants of both."""
+        parts = (epoch.rows, self._labels[epoch.rows], self._position[epoch.rows], self._column[epoch.views])
+        rows, labels, samples, columns = (torch.from_numpy(part.copy()).to(self._device) for part in parts)
+        return rows, labels, samples, columns
+
+    def take(self, tap: str, samples: Tensor, columns: Tensor) -> Tensor:
+        """`[samples, views, ...]`, given `[samples]` and `[samples, views]` of `order`."""
+        return self._taps[tap][samples[:, None], columns]
 
     @staticmethod
     def _load(

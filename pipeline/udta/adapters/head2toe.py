@@ -1,0 +1,91 @@
+"""Head2Toe: the features of all layers, of which a first linear fit keeps those that matter for the task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  # everybody calls it F
+
+from udta.adapters.base import Adapter, AdapterOptions, Recipe, Samples, average, channels
+from udta.adapters.group_lasso import group_lasso
+from udta.adapters.linear import LinearProbe
+from udta.adapters.samples import gather, standardisation
+
+
+class Head2ToeOptions(AdapterOptions):
+    """Options of `head2toe`.
+
+    `keep`: the share of all features that the head reads.
+    `grid`: maps are pooled to grid x grid cells, each a feature of its own (at most as many as the map has).
+    `strength`: of the group lasso, as a share of what would switch every feature off.
+    """
+
+    keep: float = Field(default=0.5, gt=0, le=1)
+    grid: int = Field(default=2, ge=1, le=16)
+    strength: float = Field(default=0.02, gt=0, lt=1)
+
+
+class Head2Toe(Adapter):
+    """`head2toe`: pooled maps of all taps -> the most relevant features -> standardisation -> linear.
+
+    The relevance of a feature is the norm of its row of weights in a first linear fit to all of them under a group lasso (Evci
+    et al. 2022, "Head2Toe", arXiv 2201.03529, section 3.2). Here that fit is least squares, which needs no training by gradients,
+    and features are standardised one by one instead of scaled by layer.
+    """
+
+    name: ClassVar[str] = "head2toe"
+    recipe: ClassVar[Recipe] = Recipe(epochs=40, weight_decay=30.0)
+    options_type: ClassVar[type[AdapterOptions]] = Head2ToeOptions
+    settings: Head2ToeOptions
+
+    selected: Tensor
+
+    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
+        super().__init__(taps, n_classes, **options)
+        self.n_features = sum(self._n_pooled(shape) for shape in self.taps.values())
+        n_selected = max(1, round(self.settings.keep * self.n_features))
+        # Until `solve` has chosen: the deepest ones.
+        self.register_buffer("selected", torch.arange(self.n_features - n_selected, self.n_features))
+        self.probe = LinearProbe(n_selected, n_classes)
+
+    @property
+    def taps_used(self) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(self.taps)
+
+    def logits(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch classes"]:
+        """From the selected features."""
+        logits: Tensor = self.probe(self._pool(features)[:, self.selected])
+        return logits
+
+    @torch.no_grad()
+    def solve(self, samples: Iterable[Samples]) -> None:
+        """Chooses the features; the head is trained by gradients."""
+        found = gather(samples, self._pool)
+        mean, scale = standardisation(found.features)
+        targets = F.one_hot(found.labels, self.n_classes).float()
+        weights = group_lasso((found.features - mean) / scale, targets - targets.mean(dim=0), self.settings.strength)
+        best = weights.norm(dim=1).argsort(descending=True, stable=True)[: len(self.selected)]
+        self.selected.copy_(best.sort().values)
+
+    def _pool(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch features"]:
+        return torch.cat([self._pool_one(features[tap]) for tap in self.taps], dim=1)
+
+    def _pool_one(self, feature: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch features"]:
+        if feature.ndim != 4:
+            return average(feature)
+        return F.adaptive_avg_pool2d(feature, self._cells(tuple(feature.shape[1:]))).flatten(1)
+
+    def _n_pooled(self, shape: tuple[int, ...]) -> int:
+        if len(shape) != 3:
+            return channels(shape)
+        height, width = self._cells(shape)
+        return shape[0] * height * width
+
+    def _cells(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        return min(self.settings.grid, shape[1]), min(self.settings.grid, shape[2])

@@ -1,0 +1,158 @@
+"""Nearest neighbours: the training set itself is the classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Float, Int64
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  # everybody calls it F
+
+from udta.adapters.base import Adapter, AdapterOptions, HeldOut, Recipe, Samples, average, channels
+from udta.adapters.samples import Gathered, gather, views_of_images
+from udta.adapters.temperature import cross_entropy
+
+KS = (1, 2, 3, 5, 10, 20, 50, 100, 200)
+_KEYS_AT_A_TIME = 65_536  # distances of 512 queries to them: 134 MB
+_QUERIES_AT_A_TIME = 512
+_LEFT_OUT = 4096  # samples that choose k; all of them would cost the square of a large training set
+
+
+class KnnOptions(AdapterOptions):
+    """Options of `knn`.
+
+    `k`: how many neighbours vote; None chooses the number that predicts left-out images best (least cross-entropy).
+    `metric`: distance between averages of the last tap. `weights`: votes count alike, or by the inverse of the distance.
+    `smoothing`: share of the probability that is spread over all classes, so that none is impossible.
+    """
+
+    k: int | None = Field(default=None, ge=1)
+    metric: Literal["cosine", "euclidean"] = "cosine"
+    weights: Literal["uniform", "distance"] = "distance"
+    smoothing: float = Field(default=0.1, gt=0, le=1)
+
+
+class Knn(Adapter):
+    """`knn`: the classes of the nearest training views, by the average of the last tap; every view of every image is a key.
+
+    Source: Cover and Hart 1967, "Nearest Neighbor Pattern Classification". Keys are kept as float16, 2 bytes for each view and
+    channel (20 MB for 1000 images in 8 views at 1280 channels).
+    """
+
+    name: ClassVar[str] = "knn"
+    recipe: ClassVar[Recipe] = Recipe(epochs=1)
+    closed_form: ClassVar[bool] = True
+    options_type: ClassVar[type[AdapterOptions]] = KnnOptions
+    settings: KnnOptions
+
+    keys: Tensor
+    labels: Tensor
+    scale: Tensor
+    k: Tensor
+
+    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
+        super().__init__(taps, n_classes, **options)
+        self.register_buffer("keys", torch.zeros(0, channels(self.taps[self.taps_used[0]]), dtype=torch.float16))
+        self.register_buffer("labels", torch.zeros(0, dtype=torch.int64))
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("k", torch.tensor(self.settings.k or 1))
+
+    @property
+    def taps_used(self) -> tuple[str, ...]:
+        """The deepest tap alone."""
+        return (list(self.taps)[-1],)
+
+    def logits(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch classes"]:
+        """Log-probabilities; zero, that is uniform logits, as long as there are no keys."""
+        queries = self._pool(features)
+        if not len(self.keys):
+            return queries.new_zeros(len(queries), self.n_classes)
+        distances, classes = self._nearest(self._embed(queries), int(self.k))
+        return self._vote(distances, classes)
+
+    @torch.no_grad()
+    def solve(self, samples: Iterable[Samples]) -> HeldOut:
+        """See `Adapter`."""
+        found = gather(samples, self._pool)
+        # A common scale changes no neighbour and no share of a vote, and keeps every float16 finite.
+        self.scale = found.features.square().sum(dim=1).mean().sqrt().clamp_min(torch.finfo(torch.float32).tiny)
+        self.keys, self.labels = self._embed(found.features).half(), found.labels
+        n_views = int(views_of_images(found.images).max())
+        wanted = [self.settings.k] if self.settings.k else [k for k in KS if k <= len(self.keys) - n_views] or [1]
+        distances, classes, labels = self._left_out(found, max(wanted), n_views)
+        loss, k, accuracy = min(self._score(distances, classes, labels, k) for k in wanted)
+        self.k.fill_(k)
+        return HeldOut(loss, accuracy)
+
+    def _score(self, distances: Tensor, classes: Tensor, labels: Tensor, k: int) -> tuple[float, int, float]:
+        votes = self._vote(distances[:, :k], classes[:, :k])
+        return cross_entropy(votes, labels), k, float((votes.argmax(dim=1) == labels).float().mean())
+
+    def _left_out(self, found: Gathered, k: int, n_views: int) -> tuple[Tensor, Tensor, Tensor]:
+        """The k nearest views of other images, for evenly spaced samples."""
+        index = torch.arange(0, len(self.keys), -(-len(self.keys) // _LEFT_OUT), device=self.keys.device)
+        parts = []
+        for some in torch.split(index, _QUERIES_AT_A_TIME):
+            distances, keys = self._nearest_keys(self.keys[some].float(), k + n_views)
+            own = found.images[keys] == found.images[some][:, None]
+            # Stable: what is left keeps its order, and the views of the image itself go last.
+            order = own.long().argsort(dim=1, stable=True)[:, :k]
+            distances = distances.masked_fill(own, torch.inf).gather(1, order)
+            parts.append((distances, self.labels[keys].gather(1, order)))
+        distances, classes = (torch.cat(columns) for columns in zip(*parts, strict=True))
+        return distances, classes, found.labels[index]
+
+    def _vote(
+        self, distances: Float[Tensor, "batch k"], classes: Int64[Tensor, "batch k"]
+    ) -> Float[Tensor, "batch classes"]:
+        if self.settings.weights == "distance":
+            nearest = distances[:, :1].clamp_min(1e-6)
+            # The nearest counts 1: no overflow where a distance is zero. Nothing at all is infinity by infinity.
+            weights = torch.nan_to_num(nearest / distances.clamp_min(1e-6))
+        else:
+            weights = torch.isfinite(distances).float()
+        share = torch.zeros(len(distances), self.n_classes, device=distances.device)
+        share.scatter_add_(1, classes, weights / weights.sum(dim=1, keepdim=True).clamp_min(1e-6))
+        return ((1 - self.settings.smoothing) * share + self.settings.smoothing / self.n_classes).log()
+
+    def _nearest(self, queries: Tensor, k: int) -> tuple[Float[Tensor, "batch k"], Int64[Tensor, "batch k"]]:
+        distances, keys = self._nearest_keys(queries, k)
+        return distances, self.labels[keys]
+
+    def _nearest_keys(self, queries: Tensor, k: int) -> tuple[Float[Tensor, "batch k"], Int64[Tensor, "batch k"]]:
+        """Distances in ascending order, and which keys; fewer than k where there are fewer keys."""
+        best: tuple[Tensor, Tensor] | None = None
+        for start in range(0, len(self.keys), _KEYS_AT_A_TIME):
+            distances = self._distances(queries, self.keys[start : start + _KEYS_AT_A_TIME].float())
+            found, index = distances.topk(min(k, distances.shape[1]), dim=1, largest=False)
+            index = index + start
+            if best is not None:
+                found, index = torch.cat([best[0], found], dim=1), torch.cat([best[1], index], dim=1)
+                found, order = found.topk(min(k, found.shape[1]), dim=1, largest=False)
+                index = index.gather(1, order)
+            best = found, index
+        assert best is not None
+        return best
+
+    def _distances(self, queries: Tensor, keys: Tensor) -> Float[Tensor, "queries keys"]:
+        if self.settings.metric == "cosine":
+            return (1 - queries @ F.normalize(keys, dim=1).T).clamp_min(0)
+        return torch.cdist(queries, keys)
+
+    def _embed(self, pooled: Float[Tensor, "batch channels"]) -> Float[Tensor, "batch channels"]:
+        return F.normalize(pooled, dim=1) if self.settings.metric == "cosine" else pooled / self.scale
+
+    def _pool(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch channels"]:
+        return average(features[self.taps_used[0]])
+
+    def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *args: Any) -> None:
+        """How many keys there are is known from the file alone."""
+        for name in ("keys", "labels"):
+            if f"{prefix}{name}" in state_dict:
+                n_keys = len(state_dict[f"{prefix}{name}"])
+                buffer = getattr(self, name)
+                setattr(self, name, buffer.new_zeros(n_keys, *buffer.shape[1:]))
+        super()._load_from_state_dict(state_dict, prefix, *args)

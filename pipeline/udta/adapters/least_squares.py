@@ -1,0 +1,63 @@
+"""Ridge regression for every regularisation at once, with exact predictions of the images that a fit leaves out.
+
+One eigendecomposition of the Gram matrix serves every regularisation. With the hat matrix H of a fit, the residuals of an
+image's views in the fit without that image are (I - H_ii)^-1 r_i, where r_i are their residuals in the fit with it and H_ii is
+their block of H: the block form of the leave-one-out formula (Golub, Heath and Wahba 1979, "Generalized Cross-Validation as a
+Method for Choosing a Good Ridge Parameter"). Views of one image are left out together, because each would give the others away.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from udta.adapters.samples import views_of_images
+
+
+class RidgePath:
+    """The minimisers of mean |y - x b - c|^2 + alpha |b|^2 (b, c: weights and an unpenalised offset) for any alpha.
+
+    Args:
+        x: features, float64, of mean zero.
+        y: targets.
+        images: which image each sample is a view of, ascending.
+    """
+
+    def __init__(
+        self,
+        x: Float[Tensor, "samples features"],
+        y: Float[Tensor, "samples targets"],
+        images: Int64[Tensor, " samples"],
+    ) -> None:
+        self._n = len(x)
+        self._offset = y.mean(dim=0)
+        self._residual = y - self._offset
+        eigenvalues, self._vectors = torch.linalg.eigh(x.T @ x)
+        self._eigenvalues = eigenvalues.clamp_min(0)
+        self._rotated = x @ self._vectors
+        self._moments = self._rotated.T @ self._residual
+        self._counts = views_of_images(images)
+
+    def weights(self, alpha: float) -> Float[Tensor, "features targets"]:
+        """The weights b; the offset is the mean of the targets."""
+        weights: Tensor = self._vectors @ (self._moments * self._shrinkage(alpha)[:, None])
+        return weights
+
+    def left_out(self, alpha: float) -> Float[Tensor, "samples targets"]:
+        """Predictions of each sample by the fit to all images but its own."""
+        shrinkage = self._shrinkage(alpha)
+        residual = self._residual - self._rotated @ (self._moments * shrinkage[:, None])
+        left_out = torch.empty_like(residual)
+        starts = self._counts.cumsum(0) - self._counts
+        for n_views in sorted(set(self._counts.tolist())):
+            index = starts[self._counts == n_views][:, None] + torch.arange(n_views, device=starts.device)
+            views = self._rotated[index]
+            hat = (views * shrinkage) @ views.transpose(1, 2) + 1 / self._n  # the constant is the offset's share
+            identity = torch.eye(n_views, dtype=hat.dtype, device=hat.device)
+            left_out[index] = torch.linalg.solve(identity - hat, residual[index])
+        return self._residual + self._offset - left_out
+
+    def _shrinkage(self, alpha: float) -> Float[Tensor, " features"]:
+        shrinkage: Tensor = 1 / (self._eigenvalues + self._n * alpha)
+        return shrinkage

@@ -1,0 +1,85 @@
+"""Ridge regression onto one-hot targets: a linear classifier in closed form, with nothing to tune."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  # everybody calls it F
+
+from udta.adapters.base import Adapter, AdapterOptions, HeldOut, Recipe, Samples, average, channels
+from udta.adapters.least_squares import RidgePath
+from udta.adapters.linear import zero_linear
+from udta.adapters.samples import gather, standardisation
+from udta.adapters.temperature import cross_entropy, fit_scale
+
+# The mean eigenvalue of standardised features is 1: from next to no shrinkage to almost nothing left.
+ALPHAS = tuple(10 ** (exponent / 2) for exponent in range(-8, 5))
+
+
+class RidgeOptions(AdapterOptions):
+    """Options of `ridge`.
+
+    `taps`: the averages of the `last` tap, or of `all` of them side by side.
+    `alpha`: penalty beside the mean squared error of standardised features (scikit-learn's alpha is this times the number of
+    samples); None chooses the one whose predictions of left-out images have the least cross-entropy.
+    """
+
+    taps: Literal["last", "all"] = "last"
+    alpha: float | None = Field(default=None, gt=0)
+
+
+class Ridge(Adapter):
+    """`ridge`: averages -> standardisation -> least squares onto one-hot targets, scaled into log-probabilities.
+
+    Source: Hoerl and Kennard 1970, "Ridge Regression"; regularisation and scale come from leaving out one image at a time.
+    """
+
+    name: ClassVar[str] = "ridge"
+    recipe: ClassVar[Recipe] = Recipe(epochs=1)
+    closed_form: ClassVar[bool] = True
+    options_type: ClassVar[type[AdapterOptions]] = RidgeOptions
+    settings: RidgeOptions
+
+    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, /, **options: Any) -> None:
+        super().__init__(taps, n_classes, **options)
+        self.classify = zero_linear(sum(channels(self.taps[tap]) for tap in self.taps_used), n_classes)
+
+    @property
+    def taps_used(self) -> tuple[str, ...]:
+        """The deepest tap, or all."""
+        return tuple(self.taps) if self.settings.taps == "all" else (list(self.taps)[-1],)
+
+    def logits(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch classes"]:
+        """From the averages; the standardisation is part of the weights."""
+        logits: Tensor = self.classify(self._pool(features))
+        return logits
+
+    @torch.no_grad()
+    def solve(self, samples: Iterable[Samples]) -> HeldOut:
+        """See `Adapter`."""
+        found = gather(samples, self._pool)
+        x, labels = found.features.double(), found.labels
+        mean, scale = standardisation(x)
+        targets = F.one_hot(labels, self.n_classes).double()
+        path = RidgePath((x - mean) / scale, targets, found.images)
+        loss, alpha, factor, accuracy = min(
+            self._leave_out(path, alpha, labels) for alpha in ([self.settings.alpha] if self.settings.alpha else ALPHAS)
+        )
+        weights = factor * path.weights(alpha) / scale[:, None]
+        self.classify.weight.copy_(weights.T)
+        self.classify.bias.copy_(factor * targets.mean(dim=0) - mean @ weights)
+        return HeldOut(loss, accuracy)
+
+    def _leave_out(self, path: RidgePath, alpha: float, labels: Tensor) -> tuple[float, float, float, float]:
+        scores = path.left_out(alpha).float()
+        factor = fit_scale(scores, labels)
+        accuracy = float((scores.argmax(dim=1) == labels).float().mean())
+        return cross_entropy(factor * scores, labels), alpha, factor, accuracy
+
+    def _pool(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch features"]:
+        return torch.cat([average(features[tap]) for tap in self.taps_used], dim=1)

@@ -1,0 +1,59 @@
+"""Training samples gathered in memory, for what is solved rather than trained step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from udta.adapters.base import Samples
+from udta.errors import AdapterError
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """Pooled features (float32), class and image of every sample; the samples of an image are next to each other."""
+
+    features: Float[Tensor, "samples features"]
+    labels: Int64[Tensor, " samples"]
+    images: Int64[Tensor, " samples"]
+
+
+def gather(
+    samples: Iterable[Samples], pool: Callable[[Mapping[str, Tensor]], Float[Tensor, "batch features"]]
+) -> Gathered:
+    """Pool every batch, and keep the results: 4 bytes for each sample and feature (41 MB for 1000 images in 8 views at 1280).
+
+    Args:
+        samples: each view of each image once.
+        pool: from float32 taps to one vector a sample.
+
+    Raises:
+        AdapterError: there is no sample.
+    """
+    parts = [
+        (pool({tap: values.float() for tap, values in batch.taps.items()}), batch.labels, batch.rows)
+        for batch in samples
+    ]
+    if not parts:
+        raise AdapterError("an adapter that is solved in closed form needs training samples, and there is none")
+    features, labels, rows = (torch.cat(columns) for columns in zip(*parts, strict=True))
+    order = rows.argsort(stable=True)
+    return Gathered(features[order], labels[order], rows[order])
+
+
+def views_of_images(images: Int64[Tensor, " samples"]) -> Int64[Tensor, " images"]:
+    """How many samples each image has, in the order of `images`, which has those of an image next to each other."""
+    counts: Tensor = torch.unique_consecutive(images, return_counts=True)[1]
+    return counts
+
+
+def standardisation(
+    x: Float[Tensor, "samples features"],
+) -> tuple[Float[Tensor, " features"], Float[Tensor, " features"]]:
+    """Mean and scale of every feature; the scale of a feature that never changes is 1."""
+    mean, scale = x.mean(dim=0), x.std(dim=0, correction=0)
+    return mean, torch.where(scale > 1e-6 * mean.abs().clamp_min(1e-6), scale, 1.0)

@@ -1,0 +1,62 @@
+"""`udta sweep`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from udta.cli.common import PATH, STORE, ProgressDisplay, emit, json_option
+
+
+@click.command(
+    epilog="""\b
+Example:
+  udta sweep photos.zarr --adapters sweep.yaml --out sweeps/photos --halving
+with sweep.yaml:
+  adapters:
+    udta:
+      seeds: [0, 1, 2]
+      grid:
+        recipe: {lr: [0.0005, 0.001, 0.002]}
+    linear: {adapter: linear}"""
+)
+@click.argument("store", type=STORE)
+@click.option("--adapters", required=True, type=PATH, help="YAML: what to train, see docs/sweep.md.")
+@click.option(
+    "--out", required=True, type=PATH, help="Folder of the runs and the table; an unfinished sweep is continued."
+)
+@click.option("--validation", type=float, help="Share of the training rows to compare on; 0.2, or what the file says.")
+@click.option("--halving", is_flag=True, help="Stop the worse half early, three times, unless the file says otherwise.")
+@click.option("--seed", default=0, show_default=True, help="Of order, views, mixup, validation and shares of labels.")
+@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@json_option
+def sweep(
+    store: Path,
+    adapters: Path,
+    out: Path,
+    validation: float | None,
+    halving: bool,
+    seed: int,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Train many adapters from STORE, reading the data once an epoch for all of them.
+
+    Leaves runs/NAME/ for each, best/, results.csv and results.parquet in the folder. Adapters are compared on a part of the
+    training split; nothing is chosen on the test split. Running the same command again continues an interrupted sweep.
+    """
+    from udta.sweeping import sweep as run
+
+    with ProgressDisplay("epochs") as progress:
+        report = run(
+            store,
+            adapters=adapters,
+            out=out,
+            validation=validation,
+            halving=halving or None,
+            seed=seed,
+            device=device,
+            on_epoch=lambda epoch, epochs, active: progress(epoch, epochs, f"{active} adapters"),
+        )
+    emit(as_json, report.to_json(), str(report))

@@ -1,0 +1,54 @@
+"""Where tensors are computed with: the device by name, and torch's random state borrowed from the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from udta.errors import ConfigError, did_you_mean
+
+
+def resolve_device(device: str) -> torch.device:
+    """`auto`, `cpu`, `cuda` or `cuda:N`. Raises `ConfigError` when there is no such device."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise ConfigError(f"device is {device!r}: {did_you_mean(device, ['auto', 'cpu', 'cuda'])}") from error
+    if resolved.type not in ("cpu", "cuda"):
+        raise ConfigError(f"device is {device!r}: valid are: auto, cpu, cuda, cuda:N")
+    if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"device is {device!r}, but torch sees {torch.cuda.device_count()} CUDA device(s) here")
+    return resolved
+
+
+@contextmanager
+def own_randomness(seed: int, device: torch.device | None = None) -> Iterator[None]:
+    """Inside, what torch draws on the CPU and on `device` depends on `seed` alone; outside, it goes on as if nothing was drawn.
+
+    Not `torch.manual_seed`: that seeds every CUDA device, of which `fork_rng` gives back only those that it is told of.
+    """
+    gpu = device if device is not None and device.type == "cuda" else None
+    with torch.random.fork_rng(devices=[] if gpu is None else [gpu]):
+        torch.default_generator.manual_seed(seed)
+        if gpu is not None:
+            with torch.cuda.device(gpu):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+def random_states(device: torch.device) -> dict[str, Tensor]:
+    """The states on the CPU and on `device`, uint8."""
+    states = {"cpu": torch.get_rng_state()}
+    return {**states, "cuda": torch.cuda.get_rng_state(device)} if device.type == "cuda" else states
+
+
+def set_random_states(states: Mapping[str, Tensor], device: torch.device) -> None:
+    """The inverse of `random_states`."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states["cuda"], device)

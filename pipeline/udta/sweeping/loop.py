@@ -1,0 +1,179 @@
+"""The epochs of a sweep: each is read once, and every group of adapters takes its steps from it."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from udta.adapters import Adapter, load_adapter
+from udta.cost import shared_cost
+from udta.files import write_text
+from udta.loader import Batch, FeatureLoader
+from udta.run_folder import HISTORY_COLUMNS, history_line
+from udta.store import Store
+from udta.sweeping.batches import Rebatch
+from udta.sweeping.group import CHUNK, Group, group_key
+from udta.sweeping.halving import losers, validation_top1
+from udta.sweeping.spec import Halving
+from udta.sweeping.trial import Trial
+from udta.training import leave_run, train
+
+
+class Loop:
+    """All trials with the groups that they are trained in; `epoch` is the last one that was done."""
+
+    def __init__(
+        self, store: Store, trials: Sequence[Trial], halving: Halving | None, runs: Path, seed: int, device: str
+    ) -> None:
+        self.trials, self.epoch = trials, 0
+        self._store, self._halving, self._runs, self._seed, self._device = store, halving, runs, seed, device
+        stepped = [trial for trial in trials if not trial.closed_form]
+        self.epochs = max((trial.member.settings.epochs for trial in stepped), default=0)
+        self.groups: list[Group] = []
+        self._feeds: dict[Group, Rebatch] = {}
+        by_key: dict[Any, list[Trial]] = defaultdict(list)
+        for trial in stepped:
+            by_key[group_key(trial)].append(trial)
+        for alike in by_key.values():
+            feed = Rebatch(alike[0].rows, alike[0].member.settings.batch_size, len(store))
+            for start in range(0, len(alike), CHUNK):
+                group = Group(alike[start : start + CHUNK], len(feed), device)
+                self.groups.append(group)
+                self._feeds[group] = self._common(feed)
+
+    @property
+    def active(self) -> int:
+        """How many adapters are being trained."""
+        return sum(len(group.trials) for group in self.groups)
+
+    def solve(self) -> None:
+        """Train every closed form that is not done, as `train` does it."""
+        for trial in self.trials:
+            if trial.closed_form and trial.status == "running":
+                run, member = self._runs / trial.member.name, trial.member
+                report = train(
+                    trial.store,
+                    out=run,
+                    adapter=member.adapter,
+                    options=member.options,
+                    recipe=member.recipe,
+                    seed=member.seed,
+                    device=self._device,
+                )
+                trial.metrics, trial.seconds, trial.status = report.metrics, report.seconds, "finished"
+                trial.validation = validation_top1(load_adapter(run)[0].to(self._device), trial, self._device)
+
+    def next_epoch(self) -> None:
+        """Train one epoch, finish those trials whose last one it was, and stop losers where it is time to."""
+        self.epoch += 1
+        self._train()
+        for group in self.groups:
+            for trial in group.trials:
+                if trial.status == "running" and trial.member.settings.epochs == self.epoch:
+                    self._finish(trial, group.model(trial))
+        if self._halving and self.epoch in self._halving.epochs(self.epochs):
+            self._stop_losers(self._halving.keep)
+        for group in self.groups:
+            group.keep([trial for trial in group.trials if trial.status == "running"])
+
+    def _train(self) -> None:
+        """The steps of one epoch; every trial gets its share of the time."""
+        started, spent = time.perf_counter(), dict.fromkeys(self.groups, 0.0)
+        groups = [group for group in self.groups if group.trials]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_epoch_seed(self._seed, self.epoch))
+            for group in groups:
+                group.begin_epoch(_epoch_seed(self._seed, self.epoch))
+            for feed, batch in self._batches(groups):
+                for group in groups:
+                    if self._feeds[group] is feed:
+                        before = time.perf_counter()
+                        group.step(batch)
+                        spent[group] += time.perf_counter() - before
+        common = (time.perf_counter() - started - sum(spent.values())) / max(self.active, 1)
+        for group in groups:
+            for trial, result in zip(group.trials, group.end_epoch(self.epoch), strict=True):
+                trial.seconds += common + spent[group] / len(group.trials)
+                trial.history.append(replace(result, seconds=trial.seconds))
+                if not np.isfinite(result.loss):
+                    trial.status = "diverged"
+
+    def _batches(self, groups: Sequence[Group]) -> Iterator[tuple[Rebatch, Batch]]:
+        """Every batch of every feed in use, from one pass over the rows and taps that somebody needs."""
+        feeds = list(dict.fromkeys(self._feeds[group] for group in groups))
+        loader = FeatureLoader(
+            self._store,
+            rows=np.unique(np.concatenate([group.trials[0].rows for group in groups])),
+            taps=[tap for tap in self._store.taps if any(tap in group.taps for group in groups)],
+            batch_size=max(feeds, key=len).batch_size,
+            seed=self._seed,
+            device=self._device,
+            dtype=self._store.value_dtype,
+        )
+        loader.epoch = self.epoch - 1
+        for read in loader:
+            batch = replace(read, taps={tap: values.float() for tap, values in read.taps.items()})
+            for feed in feeds:
+                for ready in feed.feed(batch):
+                    yield feed, ready
+        for feed in feeds:
+            for ready in feed.flush():
+                yield feed, ready
+
+    def _finish(self, trial: Trial, model: Adapter) -> None:
+        run, member = self._runs / trial.member.name, trial.member
+        run.mkdir(parents=True, exist_ok=True)
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([HISTORY_COLUMNS, *map(history_line, trial.history)])
+        write_text(run / "history.csv", text.getvalue())
+        report = leave_run(
+            run,
+            model,
+            trial.store,
+            member.settings,
+            seed=member.seed,
+            samples=len(trial.rows),
+            spent=shared_cost(trial.seconds, torch.device(self._device)),
+        )
+        trial.metrics, trial.validation = report.metrics, validation_top1(model, trial, self._device)
+        trial.status = "finished"
+
+    def _stop_losers(self, keep: float) -> None:
+        for group in self.groups:
+            for trial in group.trials:
+                if trial.status == "running":
+                    trial.validation = validation_top1(group.model(trial), trial, self._device)
+        for trial in losers(self.trials, keep):
+            trial.status = "stopped"
+
+    def _common(self, feed: Rebatch) -> Rebatch:
+        """The feed there is already for these rows and this batch size, or this new one."""
+        return next((other for other in self._feeds.values() if other.same(feed)), feed)
+
+
+def identity(store: Store, trials: Sequence[Trial], options: Mapping[str, Any]) -> dict[str, Any]:
+    """All that decides a sweep's results, as JSON: two with the same identity may continue each other."""
+    data = hashlib.sha256()
+    for trial in trials:
+        for values in (trial.rows, trial.store.labels, trial.store.splits):
+            data.update(np.ascontiguousarray(values).tobytes())
+    return {
+        **options,
+        "adapters": {trial.member.name: trial.member.to_json() for trial in trials},
+        "features": dict(store.fingerprint.fields),
+        "rows": data.hexdigest(),
+    }
+
+
+def _epoch_seed(seed: int, epoch: int) -> int:
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])

@@ -1,0 +1,121 @@
+"""`udta.sweep`: what was asked, going on where it was left, and the results."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from udta.errors import AdapterError, ConfigError
+from udta.store import Store, open_store
+from udta.sweeping.halving import best_trials
+from udta.sweeping.loop import Loop, identity
+from udta.sweeping.results import SweepReport, make_report, write_results
+from udta.sweeping.spec import SweepFile, expand, load_file, parse
+from udta.sweeping.state import load_state, restore, save_state
+from udta.sweeping.trial import make_trials
+
+_STATE = "state.safetensors"
+_FILES = {_STATE, "runs", "best", "results.csv", "results.parquet"}
+# A checkpoint holds every parameter three times: seldom enough to cost little, often enough that a kill costs little.
+_CHECKPOINT_SECONDS = 15.0
+
+
+def sweep(
+    store: str | Path | Store,
+    *,
+    adapters: str | Path | Mapping[str, Any],
+    out: str | Path,
+    validation: float | None = None,
+    halving: Mapping[str, Any] | bool | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    checkpoint_seconds: float = _CHECKPOINT_SECONDS,
+    on_epoch: Callable[[int, int, int], None] | None = None,
+) -> SweepReport:
+    """Train many adapters, reading the data once an epoch for all of them; the same call continues an interrupted sweep.
+
+    Args:
+        store: where the features are.
+        adapters: a YAML file, or what it would hold: `{"adapters": {name: entry}}`; see `udta.sweeping.spec`.
+        out: `runs/<name>/` for each adapter as `train` leaves it, `best/`, `results.csv` and, with pyarrow, `results.parquet`.
+        validation: share of the training rows that adapters are compared on and not trained on; that of the file by default.
+            With 0 all rows are trained on, and there is no best one.
+        halving: `{"rungs": 3, "keep": 0.5}` stops losers early; that of the file by default. True is the file's, or these values.
+        seed: of order, views, mixup, the validation split and the shares of labels; initial weights have seeds of their own.
+        device: where to train.
+        checkpoint_seconds: what a kill may cost, beside the epoch it falls into.
+        on_epoch: called after every epoch with its number, the number of epochs, and how many adapters are still in training.
+
+    Raises:
+        ConfigError: anything wrong in the file, alone or beside this store; every problem is listed.
+        AdapterError: `out` holds something else, or another sweep.
+        StoreError: the store cannot be read.
+    """
+    opened = store if isinstance(store, Store) else open_store(store)
+    where, folder, file = _asked(adapters, validation, halving)
+    members, target = expand(file, where, folder), Path(out)
+    trials = make_trials(opened, members, validation=file.validation, seed=seed)
+    options = {"validation": file.validation, "halving": file.halving and file.halving.model_dump(), "seed": seed}
+    asked = identity(opened, trials, options)
+    loop = Loop(opened, trials, file.halving, target / "runs", seed, device)
+    _go_on(target, asked, loop)
+    loop.solve()
+    saved = time.monotonic()
+    while loop.active:
+        loop.next_epoch()
+        if time.monotonic() - saved >= checkpoint_seconds or not loop.active:
+            save_state(target / _STATE, asked, loop.epoch, trials, loop.groups)
+            saved = time.monotonic()
+        if on_epoch:
+            on_epoch(loop.epoch, loop.epochs, loop.active)
+    best = best_trials(trials)
+    report = make_report(target, trials, best)
+    write_results(target, report, best)
+    return report
+
+
+def _asked(
+    adapters: str | Path | Mapping[str, Any], validation: float | None, halving: Mapping[str, Any] | bool | None
+) -> tuple[str, Path, SweepFile]:
+    """What messages call the file, the folder that its paths are relative to, and the file with the options of the call."""
+    if isinstance(adapters, Mapping):
+        where, folder, file = "adapters", Path(), parse(adapters, "adapters")
+    else:
+        where, folder, file = str(adapters), Path(adapters).parent, load_file(Path(adapters))
+    changed = file.model_dump(exclude_unset=True)
+    if validation is not None:
+        changed["validation"] = validation
+    if halving is not None:
+        changed["halving"] = (changed.get("halving") or {}) if halving is True else halving or None
+    file = parse(changed, where)
+    if file.halving and not file.validation:
+        raise ConfigError(f"{where}: halving compares adapters on a validation split, but validation is 0")
+    return where, folder, file
+
+
+def _go_on(out: Path, asked: Mapping[str, Any], loop: Loop) -> None:
+    """Restore the state in `out`, or write the first one."""
+    found = load_state(out / _STATE)
+    if found is None:
+        if out.exists() and not (out.is_dir() and {file.name for file in out.iterdir()} <= _FILES):
+            raise AdapterError(
+                f"{out} exists and is not the folder of a sweep; it was left as it is, choose another --out"
+            )
+        save_state(out / _STATE, asked, 0, loop.trials, loop.groups)
+        return
+    document, tensors = found
+    if differences := _differences(document["sweep"], json.loads(json.dumps(asked))):
+        raise AdapterError(
+            f"{out} holds another sweep (other {', '.join(differences)}); it was left as it is, choose another --out or remove it"
+        )
+    loop.epoch = restore(document, tensors, loop.trials, loop.groups)
+
+
+def _differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    found = [name for name in asked if name != "adapters" and asked[name] != there.get(name)]
+    names = [*asked["adapters"], *(name for name in there["adapters"] if name not in asked["adapters"])]
+    changed = [name for name in names if asked["adapters"].get(name) != there["adapters"].get(name)]
+    return [*found, *(f"adapters.{name}" for name in changed)]

@@ -1,0 +1,70 @@
+"""Where a sweep is, in one file that is there whole or not at all: `DIR/state.safetensors`, tensors and one JSON document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import safetensors
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from udta.errors import AdapterError
+from udta.files import write_bytes
+from udta.sweeping.group import Group
+from udta.sweeping.trial import Trial
+
+_KEY = "udta-sweep"
+
+
+def save_state(
+    path: Path, sweep: Mapping[str, Any], epoch: int, trials: Sequence[Trial], groups: Sequence[Group]
+) -> None:
+    """After `epoch`; `sweep` is what was asked for."""
+    tensors: dict[str, Tensor] = {}
+    values: list[dict[str, Any]] = []
+    for number, group in enumerate(groups):
+        own, plain = group.state()
+        tensors |= {f"{number}/{name}": tensor.detach().cpu().contiguous() for name, tensor in own.items()}
+        values.append(plain)
+    document = {
+        "sweep": dict(sweep),
+        "epoch": epoch,
+        "trials": {trial.member.name: trial.record() for trial in trials},
+        "groups": values,
+    }
+    write_bytes(path, save(tensors, metadata={_KEY: json.dumps(document)}))
+
+
+def load_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+    """The document and the tensors, None where no sweep was begun.
+
+    Raises:
+        AdapterError: the file is damaged or foreign.
+    """
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as opened:
+            document = json.loads((opened.metadata() or {})[_KEY])
+            return document, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError, KeyError, ValueError) as error:
+        raise AdapterError(
+            f"{path}: no readable state of a sweep ({error}); remove the folder to start again"
+        ) from error
+
+
+def restore(
+    document: Mapping[str, Any], tensors: Mapping[str, Tensor], trials: Sequence[Trial], groups: Sequence[Group]
+) -> int:
+    """Put trials and groups, made anew, where they were; returns the last epoch that was done."""
+    for trial in trials:
+        trial.restore(document["trials"][trial.member.name])
+    for number, (group, values) in enumerate(zip(groups, document["groups"], strict=True)):
+        prefix = f"{number}/"
+        own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+        group.load_state(own, values)
+    return int(document["epoch"])

@@ -1,0 +1,71 @@
+"""A stack computes what its adapters compute one by one."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from udta.adapters import ADAPTERS, build_adapter
+from udta.sweeping.stack import Stack
+
+TAPS = {"early": (6, 5, 5), "middle": (8, 3, 3), "last": (10,)}
+STEPPED = [name for name, adapter in ADAPTERS.items() if not getattr(adapter, "closed_form", False)]
+
+
+def features(seed, batch=7):
+    generator = torch.Generator().manual_seed(seed)
+    return {tap: torch.randn(batch, *shape, generator=generator) for tap, shape in TAPS.items()}
+
+
+def adapters(name, count=3):
+    made = [build_adapter(name, TAPS, 4) for _ in range(count)]
+    for adapter in made:  # zero layers would hide a difference
+        for parameter in adapter.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
+    return made
+
+
+@pytest.mark.parametrize("name", STEPPED)
+def test_logits_gradients_and_statistics_are_those_of_each_adapter(name):
+    alone = adapters(name)
+    stack = Stack([copy.deepcopy(adapter) for adapter in alone], features(0))
+    for seed in (1, 2):
+        logits = stack(features(seed), training=True)
+        expected = torch.stack([adapter.train()(features(seed)) for adapter in alone])
+        np.testing.assert_allclose(logits.detach(), expected.detach(), rtol=1e-4, atol=1e-4)
+    logits.square().sum().backward()
+    expected.square().sum().backward()
+    for number, adapter in enumerate(alone):
+        for key, parameter in adapter.named_parameters():
+            np.testing.assert_allclose(stack.parameters[key].grad[number], parameter.grad, rtol=1e-3, atol=1e-3)
+        state = stack.state(number)
+        assert list(state) == list(adapter.state_dict())
+        for key, value in adapter.state_dict().items():
+            np.testing.assert_allclose(state[key], value, rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        expected = torch.stack([adapter.eval()(features(3)) for adapter in alone])
+        np.testing.assert_allclose(stack(features(3), training=False), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_what_does_not_depend_on_an_adapter_is_there_once():
+    stack = Stack(adapters("udta"), features(0))
+    assert stack.buffers["pools.0.standardise.running_mean"].shape == (6,)
+    assert stack.buffers["pools.0.normalise.running_mean"].shape == (3, 6)
+
+
+def test_some_can_be_dropped():
+    alone = adapters("udta")
+    stack = Stack(alone, features(0))
+    before = stack(features(1), training=False)
+    stack.pick([0, 2])
+    np.testing.assert_allclose(
+        stack(features(1), training=False).detach(), before.detach()[[0, 2]], rtol=1e-5, atol=1e-6
+    )
+    assert torch.equal(stack.state(1)["pools.0.reduce.weight"], alone[2].pools[0].reduce.weight)
+
+
+def test_no_gradient_reaches_the_features():
+    inputs = {tap: values.requires_grad_() for tap, values in features(0).items()}
+    Stack(adapters("udta"), features(0))(inputs, training=True).sum().backward()
+    assert all(values.grad is None for values in inputs.values())

@@ -1,0 +1,251 @@
+"""A sweep as a whole: it trains what single training trains, goes on where it was killed, and chooses without the test split."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import safetensors.torch
+
+import udta
+from udta.errors import AdapterError, ConfigError
+from udta.sweeping.tasks import with_taps
+
+FAST = {"epochs": 6, "batch_size": 8, "lr": 1e-2}
+
+
+def table(out):
+    """results.csv without what is measured in seconds."""
+    rows = list(csv.DictReader((out / "results.csv").read_text().splitlines()))
+    return [{name: value for name, value in row.items() if name != "train_seconds"} for row in rows]
+
+
+def weights(run):
+    return safetensors.torch.load_file(run / "adapter.safetensors")
+
+
+@pytest.mark.parametrize("adapter", ["udta", "concat_linear"])
+def test_trains_what_single_training_trains(toy_store, tmp_path, adapter):
+    """With the same seed even the order and the views are the same, so that weights agree up to rounding."""
+    entries = {
+        "a": {"adapter": adapter, "recipe": FAST},
+        "b": {
+            "adapter": adapter,
+            "recipe": {**FAST, "lr": 3e-3, "weight_decay": 1.0, "label_smoothing": 0.0, "clip": 0.1},
+        },
+        "c": {"adapter": adapter, "recipe": {**FAST, "epochs": 3}},
+    }
+    udta.sweep(toy_store, adapters={"adapters": entries}, out=tmp_path / "sweep", validation=0)
+    for name, entry in entries.items():
+        udta.train(toy_store, out=tmp_path / name, adapter=adapter, recipe=entry["recipe"])
+        expected, found = weights(tmp_path / name), weights(tmp_path / "sweep" / "runs" / name)
+        assert expected.keys() == found.keys()
+        for key, value in expected.items():
+            np.testing.assert_allclose(found[key], value, rtol=2e-3, atol=2e-3)
+
+
+def test_leaves_runs_a_table_and_the_best(toy_store, tmp_path):
+    entries = {"u": {"recipe": {**FAST, "epochs": 20}, "seeds": [0, 1]}, "lin": {"adapter": "linear", "recipe": FAST}}
+    out = tmp_path / "sweep"
+    report = udta.sweep(toy_store, adapters={"adapters": entries}, out=out)
+    assert [row["name"] for row in report.rows] == ["u-seed=0", "u-seed=1", "lin"]
+    for row in report.rows:
+        run = out / "runs" / row["name"]
+        assert {file.name for file in run.iterdir()} == {"adapter.safetensors", "metrics.json", "history.csv"}
+        metrics = json.loads((run / "metrics.json").read_text())
+        assert udta.evaluate(run, toy_store)["top1"] == metrics["top1"] == row["top1"]
+        history = list(csv.DictReader((run / "history.csv").read_text().splitlines()))
+        assert len(history) == row["epochs"] == row["epochs_done"]
+        assert float(history[-1]["loss"]) < float(history[0]["loss"])
+    best = max(report.rows, key=lambda row: row["validation_top1"])
+    assert report.best == {"store": best["name"]}
+    assert weights(out / "best").keys() == weights(out / "runs" / best["name"]).keys()
+    assert (out / "best" / "adapter.safetensors").read_bytes() == (
+        out / "runs" / best["name"] / "adapter.safetensors"
+    ).read_bytes()
+    assert table(out)[0]["name"] == "u-seed=0"
+    pyarrow = pytest.importorskip("pyarrow.parquet")
+    assert pyarrow.read_table(out / "results.parquet").to_pylist() == [dict(row) for row in report.rows]
+
+
+def test_without_validation_all_training_rows_are_used_and_there_is_no_best(toy_store, tmp_path):
+    adapters = {"adapters": {"lin": {"adapter": "linear", "recipe": FAST}}}
+    report = udta.sweep(toy_store, adapters=adapters, out=tmp_path / "all", validation=0)
+    assert report.rows[0]["train_samples"] == len(udta.open_store(toy_store).rows("train"))
+    assert report.best == {}
+    assert not (tmp_path / "all" / "best").exists()
+    assert udta.sweep(toy_store, adapters=adapters, out=tmp_path / "some").rows[0]["train_samples"] < 18
+
+
+def test_losers_are_stopped_and_survivors_trained_to_the_end(toy_store, tmp_path):
+    entries = {"u": {"recipe": {**FAST, "epochs": 8}, "grid": {"recipe": {"lr": [1e-6, 1e-2]}}, "seeds": [0, 1, 2, 3]}}
+    report = udta.sweep(toy_store, adapters={"adapters": entries}, out=tmp_path / "s", validation=0.3, halving=True)
+    status = [row["status"] for row in report.rows]
+    assert status.count("finished") == 1
+    assert sorted(row["epochs_done"] for row in report.rows) == [1, 1, 1, 1, 2, 2, 4, 8]
+    assert {path.name for path in (tmp_path / "s" / "runs").iterdir()} == {
+        row["name"] for row in report.rows if row["status"] == "finished"
+    }
+
+
+def test_nothing_is_chosen_by_the_test_split(toy_store, tmp_path):
+    store = udta.open_store(toy_store)
+    shuffled = with_taps(store, None)
+    test = store.rows("test")
+    shuffled.labels = store.labels.copy()
+    shuffled.labels[test] = np.roll(store.labels[test], 2)
+    entries = {"u": {"recipe": FAST, "seeds": [0, 1, 2, 3]}, "l": {"adapter": "linear", "recipe": FAST}}
+    reports = [
+        udta.sweep(each, adapters={"adapters": entries}, out=tmp_path / str(number), halving=True)
+        for number, each in enumerate((store, shuffled))
+    ]
+    measured = {"top1", "top5", "mean_per_class", "top1_views", "ece", "train_seconds"}
+    chosen = [[{k: v for k, v in row.items() if k not in measured} for row in report.rows] for report in reports]
+    assert chosen[0] == chosen[1]
+    assert reports[0].best == reports[1].best
+    assert [row["top1"] for row in reports[0].rows] != [row["top1"] for row in reports[1].rows]
+
+
+def test_an_interrupted_sweep_ends_with_the_same_table(toy_store, tmp_path):
+    adapters = {
+        "adapters": {
+            "u": {"recipe": {**FAST, "mixup": 0.2}, "seeds": [0, 1, 2], "grid": {"label_fraction": [0.5, 1.0]}},
+            "l": {"adapter": "linear", "recipe": {"epochs": 3, "batch_size": 4}},
+        }
+    }
+    whole = udta.sweep(toy_store, adapters=adapters, out=tmp_path / "whole", halving=True)
+
+    killed = []
+
+    def kill(epoch, epochs, active):
+        if epoch in killed:
+            raise InterruptedError
+
+    options = {"adapters": adapters, "out": tmp_path / "cut", "halving": True, "checkpoint_seconds": 0}
+    for at in (1, 4):
+        killed[:] = [at]
+        with pytest.raises(InterruptedError):
+            udta.sweep(toy_store, on_epoch=kill, **options)
+        assert not (tmp_path / "cut" / "results.csv").exists()
+    udta.sweep(toy_store, **options)
+    assert table(tmp_path / "cut") == table(tmp_path / "whole")
+    for row in whole.rows:
+        if row["status"] == "finished":
+            first, second = (weights(tmp_path / each / "runs" / row["name"]) for each in ("whole", "cut"))
+            assert all((first[name] == second[name]).all() for name in first)
+
+
+@pytest.mark.slow
+def test_a_killed_command_goes_on(toy_store, tmp_path):
+    file = tmp_path / "sweep.yaml"
+    file.write_text("adapters:\n  u: {seeds: [0, 1], recipe: {epochs: 300, batch_size: 4}}\n")
+    code = "import sys, udta; udta.sweep(*sys.argv[1:2], adapters=sys.argv[2], out=sys.argv[3], checkpoint_seconds=0)"
+
+    def start(out):
+        return subprocess.Popen([sys.executable, "-c", code, str(toy_store), str(file), str(out)])
+
+    state = tmp_path / "cut" / "state.safetensors"
+    process = start(tmp_path / "cut")
+    written = None
+    while written is None or state.stat().st_mtime_ns == written:  # until an epoch after the first state
+        assert process.poll() is None, "it ended before it could be killed"
+        if written is None and state.exists():
+            written = state.stat().st_mtime_ns
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "cut" / "results.csv").exists()
+    for out in ("cut", "whole"):
+        assert start(tmp_path / out).wait() == 0
+    assert table(tmp_path / "cut") == table(tmp_path / "whole")
+
+
+def test_a_finished_sweep_is_not_trained_again(toy_store, tmp_path):
+    adapters = {"adapters": {"lin": {"adapter": "linear", "recipe": FAST}}}
+    first = udta.sweep(toy_store, adapters=adapters, out=tmp_path / "s")
+    epochs = []
+    again = udta.sweep(
+        toy_store, adapters=adapters, out=tmp_path / "s", on_epoch=lambda *figures: epochs.append(figures)
+    )
+    assert (again, epochs) == (first, [])
+
+
+def test_another_sweep_and_other_folders_are_left_alone(toy_store, tmp_path):
+    adapters = {"adapters": {"lin": {"adapter": "linear", "recipe": FAST}}}
+    udta.sweep(toy_store, adapters=adapters, out=tmp_path / "s")
+    other = {"adapters": {"lin": {"adapter": "linear", "recipe": {**FAST, "lr": 0.5}}, "new": {}}}
+    with pytest.raises(AdapterError, match=r"another sweep \(other seed, adapters.lin, adapters.new\)"):
+        udta.sweep(toy_store, adapters=other, out=tmp_path / "s", seed=1)
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.txt").write_text("precious")
+    with pytest.raises(AdapterError, match="not the folder of a sweep"):
+        udta.sweep(toy_store, adapters=adapters, out=tmp_path / "thesis")
+    assert [file.name for file in (tmp_path / "thesis").iterdir()] == ["thesis.txt"]
+    (tmp_path / "s" / "state.safetensors").write_bytes(b"junk")
+    with pytest.raises(AdapterError, match="no readable state"):
+        udta.sweep(toy_store, adapters=adapters, out=tmp_path / "s")
+
+
+def test_an_adapter_that_diverges_does_not_harm_the_others(toy_store, tmp_path):
+    good = {"recipe": FAST}
+    bad = {"recipe": {**FAST, "lr": 1e30, "clip": 1e30}}
+    report = udta.sweep(toy_store, adapters={"adapters": {"good": good, "bad": bad}}, out=tmp_path / "both")
+    assert [row["status"] for row in report.rows] == ["finished", "diverged"]
+    udta.sweep(toy_store, adapters={"adapters": {"good": good}}, out=tmp_path / "alone")
+    first, second = (weights(tmp_path / each / "runs" / "good") for each in ("both", "alone"))
+    for name in first:
+        np.testing.assert_allclose(first[name], second[name], rtol=1e-3, atol=1e-3)
+
+
+def test_tasks_taps_and_shares_of_labels_in_one_pass(toy_store, tmp_path):
+    store = udta.open_store(toy_store)
+    lines = [f"{name},{'bird' if 'bird' in name else 'no bird'}" for name in store.ids.tolist()]
+    (tmp_path / "birds.csv").write_text("\n".join(["path,label", *lines]))
+    (tmp_path / "sweep.yaml").write_text(
+        "adapters:\n"
+        "  own: {recipe: {epochs: 30, batch_size: 8, lr: 0.01}}\n"
+        "  birds: {labels: birds.csv, recipe: {epochs: 30, batch_size: 8, lr: 0.01}}\n"
+        "  few: {taps: [stage2], label_fraction: 0.3, recipe: {epochs: 30, batch_size: 8, lr: 0.01}}\n"
+    )
+    report = udta.sweep(store, adapters=tmp_path / "sweep.yaml", out=tmp_path / "s")
+    own, birds, few = report.rows
+    assert report.best == {
+        "store": "own" if own["validation_top1"] >= few["validation_top1"] else "few",
+        "birds": "birds",
+    }
+    assert (tmp_path / "s" / "best" / "birds" / "adapter.safetensors").is_file()
+    assert birds["top1"] > 0.9
+    assert (few["taps"], few["train_samples"] < own["train_samples"]) == ("stage2", True)
+    with pytest.raises(AdapterError, match="does not know"):
+        udta.evaluate(tmp_path / "s" / "runs" / "birds", store)
+
+
+def test_every_mistake_beside_the_store_is_reported(toy_store, tmp_path):
+    entries = {"a": {"taps": ["stge2"]}, "b": {"options": {"widht": 3}}, "c": {"labels": "absent.csv"}}
+    (tmp_path / "absent.csv").write_text("path,label\nx.png,a\ny.png,b\n")
+    file = tmp_path / "f.yaml"
+    file.write_text(json.dumps({"adapters": entries}))
+    with pytest.raises(ConfigError) as caught:
+        udta.sweep(toy_store, adapters=file, out=tmp_path / "s")
+    text = str(caught.value)
+    assert len(caught.value.problems) == 3
+    for part in ("adapters.a: ", "'stage2'", "adapters.b: ", "'width'", "2 path(s)"):
+        assert part in text, part
+    assert not (tmp_path / "s").exists()
+    with pytest.raises(ConfigError, match="validation is 0"):
+        udta.sweep(toy_store, adapters={"adapters": {"a": {}}}, out=tmp_path / "s", validation=0, halving=True)
+
+
+def test_no_backbone_is_loaded(toy_store, tmp_path):
+    code = (
+        "import sys, udta; udta.sweep(sys.argv[1], adapters={'adapters': {'l': {'recipe': {'epochs': 1}}}}, out=sys.argv[2]);"
+        "sys.exit(any(name.startswith(('udta.backbones', 'torchvision')) for name in sys.modules))"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code, str(toy_store), str(tmp_path / "s")], check=False).returncode == 0
+    )

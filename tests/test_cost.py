@@ -1,0 +1,120 @@
+"""The cost ledger: counted operations against closed formulas, break-even against arithmetic, and stores that do not tell."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import udta
+from udta.adapters import ADAPTERS, build_adapter
+from udta.cost import Flops, Meter, adapter_flops, break_even, describe_cost, peak_memory
+
+STATUS = Path("/proc/self/status")
+TAPS = {"middle": (6, 5, 5), "last": (10,)}
+
+
+def test_linear_costs_one_product_forward_and_one_backward():
+    """2 C K forward; backward the same for the weight and, because no gradient goes to the features, nothing else."""
+    assert adapter_flops(build_adapter("linear", TAPS, 7)) == Flops(forward=2 * 10 * 7, backward=2 * 10 * 7)
+
+
+def test_concat_linear_counts_all_taps():
+    assert adapter_flops(build_adapter("concat_linear", TAPS, 7)) == Flops(2 * 16 * 7, 2 * 16 * 7)
+
+
+def test_backward_has_no_product_for_features():
+    """The thin reduction is the first layer: 2 positions C k forward and, for its weight alone, as much backward."""
+    adapter = build_adapter("udta", TAPS, 7, width=6)
+    adapter.logits = lambda features: (
+        adapter.pools[0].reduce(features["middle"].flatten(2).transpose(1, 2)).sum(1)[:, :7]
+    )
+    adapter.n_classes = 6
+    assert adapter_flops(adapter) == Flops(2 * 25 * 6 * 6, 2 * 25 * 6 * 6)
+
+
+def test_counting_leaves_the_adapter_alone():
+    adapter = build_adapter("udta", TAPS, 7).eval()
+    before = {name: value.clone() for name, value in adapter.state_dict().items()}
+    adapter_flops(adapter)
+    assert all(torch.equal(value, before[name]) for name, value in adapter.state_dict().items())
+    assert all(parameter.grad is None for parameter in adapter.parameters())
+    assert not adapter.training
+
+
+def test_what_is_not_trained_by_gradients_has_no_backward():
+    adapter = build_adapter("linear", TAPS, 7).requires_grad_(False)
+    assert adapter_flops(adapter).backward == 0
+
+
+@pytest.mark.parametrize("adapter", list(ADAPTERS))
+def test_every_run_has_a_ledger(toy_store, tmp_path, adapter):
+    recipe = {} if ADAPTERS[adapter].closed_form else {"epochs": 2, "batch_size": 8}
+    udta.train(toy_store, out=tmp_path / "run", adapter=adapter, recipe=recipe)
+    cost = json.loads((tmp_path / "run" / "metrics.json").read_text())["cost"]
+    assert cost["train_seconds"] > 0
+    assert cost["bytes_read"] > 0
+    assert cost["peak_memory_bytes"] > 50e6  # torch alone takes more
+    assert cost["peak_gpu_bytes"] == 0
+    assert (cost["extraction"], cost["break_even_epochs"]) == ({}, None) or cost["break_even_epochs"] > 0
+    _, header = udta.adapters.load_adapter(tmp_path / "run")
+    fixed = header.training["cost"]
+    assert fixed == {name: cost[name] for name in fixed}
+    assert fixed.keys() == {"parameters", "forward_flops", "backward_flops"}
+
+
+def test_bytes_read_are_those_of_the_taps_and_epochs(toy_store, tmp_path):
+    store = udta.open_store(toy_store)
+    report = udta.train(store, out=tmp_path / "run", adapter="linear", recipe={"epochs": 3, "batch_size": 8})
+    assert report.cost["bytes_read"] == 3 * len(store.rows("train")) * 16 * 2  # stage2=avg, float16
+
+
+def test_break_even_is_the_extraction_against_one_view_of_every_sample_an_epoch():
+    """100 images a second: 50 samples take half a second in each live epoch, so 8 s of extraction pay after 16 epochs."""
+    found = break_even({"seconds": 8.0, "images": 800}, cached_epoch=0.25, images=50, epochs=40)
+    assert found == {"live_epoch_seconds": 0.75, "break_even_epochs": 16.0, "break_even_adapters": 0.4}
+
+
+@pytest.mark.parametrize("extraction", [{}, {"seconds": 3.0}, {"images": 9}, {"seconds": 0.0, "images": 0}])
+def test_a_store_that_does_not_tell_gives_unknown(extraction):
+    assert set(break_even(extraction, 0.25, 50, 40).values()) == {None}
+
+
+def test_the_line_for_people():
+    cost = {
+        "forward_flops": 1_234_000,
+        "backward_flops": 0,
+        "train_cpu_seconds": 2.5,
+        "peak_memory_bytes": 600_000_000,
+        "peak_gpu_bytes": 0,
+        "bytes_read": 12_000_000,
+        "extraction": {"seconds": 8.0, "images": 800},
+        "break_even_epochs": 16.0,
+        "break_even_adapters": 0.4,
+    }
+    line = describe_cost(cost)
+    assert "1.23 forward and 0 backward MFLOP" in line
+    assert "(8 s) pays after 16.0 epochs, 0.40 such trainings" in line
+    assert "GPU" not in line
+    unknown = {**cost, "extraction": {}, "break_even_epochs": None, "peak_gpu_bytes": 3_000_000}
+    assert describe_cost(unknown).endswith("3 MB on the GPU, 12 MB read; extraction cost unknown")
+
+
+def test_the_meter_adds_what_earlier_processes_spent():
+    cost = Meter(torch.device("cpu"), seconds=100.0, cpu_seconds=50.0).stop(bytes_read=7)
+    assert 100 < cost.seconds < 110
+    assert 50 < cost.cpu_seconds < 60
+    assert (cost.bytes_read, cost.peak_gpu_bytes) == (7, 0)
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="needs /proc to compare with")
+def test_peak_memory_is_that_of_the_kernel():
+    kilobytes = next(line.split()[1] for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+    assert peak_memory() == pytest.approx(int(kilobytes) * 1024, rel=0.02)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_memory_of_a_gpu_is_measured(toy_store, tmp_path):
+    report = udta.train(toy_store, out=tmp_path / "run", recipe={"epochs": 1}, device="cuda")
+    assert report.cost["peak_gpu_bytes"] > 0
