@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from udta.backbones import Backbone, build_backbone, list_taps
     from udta.errors import UdtaError
+    from udta.estimator import UDTAClassifier
     from udta.evaluation import evaluate
+    from udta.evaluation.parity import parity
     from udta.exporting import export
     from udta.extraction import extract
     from udta.extraction.plan import plan
     from udta.extraction.recompute import recompute
     from udta.loader import Batch, FeatureLoader
     from udta.prediction import predict
+    from udta.shots import few_shot
     from udta.store import Store, open_store
     from udta.store.diff import diff_stores
     from udta.store.verify import verify
@@ -30,14 +33,17 @@ __all__ = [
     "Batch",
     "FeatureLoader",
     "Store",
+    "UDTAClassifier",
     "UdtaError",
     "build_backbone",
     "diff_stores",
     "evaluate",
     "export",
     "extract",
+    "few_shot",
     "list_taps",
     "open_store",
+    "parity",
     "plan",
     "predict",
     "recompute",
@@ -51,14 +57,17 @@ _HOME = {
     "Batch": "loader",
     "FeatureLoader": "loader",
     "Store": "store",
+    "UDTAClassifier": "estimator",
     "UdtaError": "errors",
     "build_backbone": "backbones",
     "diff_stores": "store.diff",
     "evaluate": "evaluation",
     "export": "exporting",
     "extract": "extraction",
+    "few_shot": "shots",
     "list_taps": "backbones",
     "open_store": "store",
+    "parity": "evaluation.parity",
     "plan": "extraction.plan",
     "predict": "prediction",
     "recompute": "extraction.recompute",

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from udta.errors import ConfigError
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -30,3 +35,36 @@ def write_text(path: Path, content: str) -> None:
 def write_json(path: Path, document: Any) -> None:
     """The same for JSON, indented for people."""
     write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+def check_table_name(what: str, path: Path) -> None:
+    """Raises `ConfigError` when `write_table` cannot tell from the name what to write; `what` names the argument."""
+    if path.suffix not in (".csv", ".parquet"):
+        raise ConfigError(f"{what} is {str(path)!r}: its name must end in .csv or .parquet")
+
+
+def write_table(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
+    """The same for a table, given as columns of equal length; in CSV numbers have six decimals and None is empty.
+
+    Raises:
+        ConfigError: the name ends in neither .csv nor .parquet, or pyarrow is wanted and not installed.
+    """
+    check_table_name("table", path)
+    if path.suffix == ".csv":
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(
+            [f"{value:.6f}" if isinstance(value, float) else value for value in row]
+            for row in zip(*columns.values(), strict=True)
+        )
+        write_text(path, text.getvalue())
+        return
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ConfigError("writing .parquet needs pyarrow: pip install 'udta[parquet]', or write .csv") from error
+    content = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.table({name: list(values) for name, values in columns.items()}), content)
+    write_bytes(path, content.getvalue())

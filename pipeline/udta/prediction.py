@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +15,7 @@ from udta.backbones import Backbone, TapForward, build_backbone, resolve_compute
 from udta.data import Transform, ViewSpec, read_images
 from udta.errors import AdapterError, ConfigError
 from udta.extraction import Computer, Meter, OnError, Progress, decoded_batches, feature_fingerprint
-from udta.files import write_bytes, write_text
+from udta.files import check_table_name, write_table
 from udta.fingerprint import TapSpec
 from udta.store import BATCH_ROWS, as_tensor, value_dtype
 
@@ -66,8 +64,7 @@ def predict(
         BackboneError, ConfigError, DataError, ImageError: as `extract`.
     """
     target = Path(out)
-    if target.suffix not in (".csv", ".parquet"):
-        raise ConfigError(f"out is {str(out)!r}: its name must end in .csv or .parquet")
+    check_table_name("out", target)
     if not adapters:
         raise ConfigError("no adapter was given: name at least one run folder")
     loaded = {str(path): load_adapter(Path(path)) for path in adapters}
@@ -107,7 +104,7 @@ def predict(
                 table.append((manifest.ids[row], path, label if usable else "", probability if usable else None))
         if progress:
             progress(batch.rows[-1] + 1, len(manifest), str(meter))
-    _write_table(target, table)
+    write_table(target, dict(zip(COLUMNS, zip(*table, strict=True), strict=True)))
     return PredictReport(str(target), len(manifest) - len(skipped), list(loaded), skipped)
 
 
@@ -143,22 +140,3 @@ def _hint(header: AdapterHeader, what: str) -> str:
 def _view_zero(backbone: Backbone) -> ViewSpec:
     evaluate = Transform.parse(backbone.input.evaluate)
     return ViewSpec(1, 0, evaluate, evaluate)
-
-
-def _write_table(path: Path, table: Sequence[tuple[str, str, str, float | None]]) -> None:
-    if path.suffix == ".csv":
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows((*row[:3], "" if row[3] is None else f"{row[3]:.6f}") for row in table)
-        write_text(path, text.getvalue())
-        return
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ConfigError("writing .parquet needs pyarrow: pip install 'udta[parquet]', or write .csv") from error
-    columns = dict(zip(COLUMNS, map(list, zip(*table, strict=True)), strict=True))
-    content = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.table(columns), content)
-    write_bytes(path, content.getvalue())

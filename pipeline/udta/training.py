@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import ArrayLike
 
 from udta.adapters import Adapter, AdapterHeader, Recipe, find_adapter, save_adapter
 from udta.checkpoint import Checkpoints
@@ -66,6 +67,7 @@ def train(
     recipe: Mapping[str, Any] | None = None,
     seed: int = 0,
     split: str = "train",
+    rows: ArrayLike | None = None,
     test_split: str = "test",
     device: str = "auto",
     on_epoch: Callable[[EpochResult, int], None] | None = None,
@@ -84,6 +86,7 @@ def train(
         recipe: fields of `Recipe` that shall differ from the adapter's default, such as `{"epochs": 20}`.
         seed: of initial weights, order, views and mixup.
         split: rows to train on; those without a label are left out.
+        rows: exactly these rows instead of a split.
         test_split: rows to evaluate on; when the store has none of this split, the metrics are left out.
         device: where to train: `auto`, `cpu`, `cuda` or `cuda:N`. On a GPU the features stay in its memory where they fit.
         on_epoch: called after every epoch with its figures and the number of epochs.
@@ -96,15 +99,15 @@ def train(
     """
     opened = store if isinstance(store, Store) else open_store(store)
     place = resolve_device(device)
-    rows, selection = labelled_rows(opened, split), None
+    chosen, selection = labelled_rows(opened, split, rows), None
     if adapter == AUTO:
         selection = select(
-            opened, rows, options=options or {}, recipe=recipe or {}, seed=seed, device=str(place), on_score=on_score
+            opened, chosen, options=options or {}, recipe=recipe or {}, seed=seed, device=str(place), on_score=on_score
         )
         adapter, options, recipe = selection.picked, None, recipe_changes(selection.picked, recipe or {})
     settings = find_adapter(adapter).recipe_with(recipe or {})
     model = build(adapter, opened, options or {}, seed)
-    loader, every_view = training_sources(model, opened, rows, settings.batch_size, seed, place)
+    loader, every_view = training_sources(model, opened, chosen, settings.batch_size, seed, place)
     run = claim(Path(out))
     checkpoints = Checkpoints(run / CHECKPOINT, _task(model, loader, settings), loader)
     empty(run)
@@ -128,7 +131,7 @@ def train(
         opened,
         settings,
         seed=seed,
-        samples=len(rows),
+        samples=len(chosen),
         spent=spent,
         test_split=test_split,
         selection=selection,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,21 +14,53 @@ from udta.cli.common import PATH, STORE, device_option, emit, json_option
 @click.command(
     epilog="""\b
 Example:
-  udta evaluate runs/photos-udta photos.zarr --split test"""
+  udta evaluate runs/photos-udta photos.zarr --split test
+  udta evaluate runs/photos-udta photos.zarr --against runs/photos-linear --predictions photos.csv
+  udta evaluate runs/photos-udta photos.zarr --parity 16"""
 )
 @click.argument("run", type=PATH)
 @click.argument("store", type=STORE)
 @click.option("--split", default="test", show_default=True, help="Which rows.")
 @click.option("--out", type=PATH, help="Write the metrics to this JSON file as well.")
+@click.option("--predictions", type=PATH, metavar="FILE", help="A line an image, .csv or .parquet.")
+@click.option("--confusion", type=PATH, metavar="FILE", help="The confusion matrix with class names, .csv or .parquet.")
+@click.option("--against", type=PATH, metavar="RUN2", help="Compare with another run, image by image.")
+@click.option(
+    "--parity", default=0, type=click.IntRange(min=0), metavar="N", help="Compare N images with the live backbone."
+)
+@click.option("--images", type=PATH, help="For --parity: the images, if they are not where they were at extraction.")
+@click.option("--backbone", help="For --parity: the backbone, if it is not named as at extraction.")
+@click.option("--weights", help="For --parity: its weights, if they are not where they were.")
+@click.option("--seed", default=0, show_default=True, help="Of the bootstrap and the choice of images.")
 @device_option
 @json_option
-def evaluate(run: Path, store: Path, split: str, out: Path | None, device: str, as_json: bool) -> None:
-    """Measure the adapter in RUN on one split of STORE."""
+def evaluate(run: Path, store: Path, as_json: bool, **options: Any) -> None:
+    """Measure the adapter in RUN on one split of STORE.
+
+    The low and high ends of intervals are of 95 % bootstrap intervals over images.
+    """
     from udta.evaluation import evaluate as measure
 
-    metrics = measure(run, store, split=split, out=out, device=device)
-    text = "\n".join(
+    metrics = measure(run, store, **options)
+    emit(as_json, metrics, "\n".join(_lines(metrics)))
+
+
+def _lines(metrics: Mapping[str, Any]) -> list[str]:
+    lines = [
         f"{name:15} {value:.4f}" if isinstance(value, float) else f"{name:15} {value}"
         for name, value in metrics.items()
-    )
-    emit(as_json, metrics, text)
+        if isinstance(value, float | int)
+    ]
+    against = metrics.get("against")
+    if against:
+        lines.append(f"against {against['run']}:")
+        lines += [
+            f"  {name:13} {pair['difference']:+.4f} [{pair['low']:+.4f}, {pair['high']:+.4f}], McNemar p = {pair['p']:.2g}"
+            f" ({pair['only_this']} images only this run gets right, {pair['only_other']} only the other)"
+            for name, pair in (("single view", against["single"]), ("all views", against["views"]))
+        ]
+    if "parity" in metrics:
+        from udta.evaluation.parity import ParityReport
+
+        lines.append(str(ParityReport(**metrics["parity"])))
+    return lines

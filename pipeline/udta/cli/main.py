@@ -12,6 +12,7 @@ from udta.cli.diff import diff
 from udta.cli.evaluate import evaluate
 from udta.cli.export import export
 from udta.cli.extract import extract
+from udta.cli.fewshot import fewshot
 from udta.cli.info import info
 from udta.cli.plan import plan
 from udta.cli.predict import predict
@@ -29,7 +30,7 @@ def command() -> None:
 
 
 # In the order of use.
-for verb in (taps, plan, extract, info, verify, diff, export, train, sweep, evaluate, predict):
+for verb in (taps, plan, extract, info, verify, diff, export, train, sweep, evaluate, fewshot, predict):
     command.add_command(verb)
 
 

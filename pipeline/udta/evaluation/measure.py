@@ -1,0 +1,117 @@
+"""Evaluating a trained adapter on a store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from udta.adapters import load_adapter
+from udta.device import resolve_device
+from udta.errors import Problems
+from udta.evaluation.comparison import paired_comparison
+from udta.evaluation.rows import class_indices, labelled_rows, log_probabilities
+from udta.evaluation.tables import confusion_columns, prediction_columns
+from udta.files import check_table_name, write_json, write_table
+from udta.metrics import classification_metrics, confusion_matrix
+from udta.store import Store, open_store
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one run says about some rows; `labels` are indices into `classes`, as the last axis is."""
+
+    classes: tuple[str, ...]
+    log_probabilities: Float[np.ndarray, "rows views classes"]
+    labels: Int64[np.ndarray, " rows"]
+
+
+def evaluate(
+    run: str | Path,
+    store: str | Path | Store,
+    *,
+    split: str = "test",
+    out: str | Path | None = None,
+    predictions: str | Path | None = None,
+    confusion: str | Path | None = None,
+    against: str | Path | None = None,
+    parity: int = 0,
+    images: str | Path | None = None,
+    backbone: str | None = None,
+    weights: str | None = None,
+    device: str = "auto",
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The metrics of an adapter on one split of a store; see `classification_metrics` for their meaning.
+
+    `confusion` is among them: class names, and the matrix of counts with a row for each true class and a column for each
+    predicted one (view 0). `against` and `parity` are there when they were asked for.
+
+    Args:
+        run: a run folder or an adapter file.
+        store: a store with the features that the adapter was trained on, of any images whose classes it knows.
+        split: which rows.
+        out: a JSON file to write the metrics to as well.
+        predictions: a `.csv` or `.parquet` file for a line an image, see `prediction_columns`.
+        confusion: a `.csv` or `.parquet` file for the confusion matrix with class names.
+        against: another run, compared on the same images, see `paired_comparison`.
+        parity: on how many images to compare the cached features with the backbone, see `udta.parity`.
+        images: for `parity`: the folder that ids are relative to; where it was at extraction by default.
+        backbone: for `parity`: how the backbone is named; as at extraction by default.
+        weights: for `parity`: the same for its weights.
+        device: where the adapter runs: `auto`, `cpu`, `cuda` or `cuda:N`.
+        seed: of the bootstrap and of the choice of images for `parity`.
+
+    Raises:
+        AdapterError: an adapter was trained on other features, or does not know a class of the store.
+        ConfigError: no labelled row has this split, or a table is neither CSV nor Parquet.
+    """
+    problems = Problems()
+    for what, path in (("predictions", predictions), ("confusion", confusion)):
+        if path is not None:
+            problems.collect(check_table_name, what, Path(path))
+    problems.raise_any()
+    place = str(resolve_device(device))
+    opened = store if isinstance(store, Store) else open_store(store)
+    rows = labelled_rows(opened, split)
+    found = _outcome(run, opened, rows, place)
+    metrics = classification_metrics(found.log_probabilities, found.labels, seed)
+    matrix = confusion_matrix(found.log_probabilities[:, 0].argmax(axis=1), found.labels, len(found.classes))
+    metrics["confusion"] = {"classes": list(found.classes), "matrix": matrix.tolist()}
+    if against is not None:
+        other = _outcome(against, opened, rows, place)
+        compared = paired_comparison(found.log_probabilities, found.labels, other.log_probabilities, other.labels, seed)
+        metrics["against"] = {"run": str(against), **compared}
+    if parity:
+        from udta.evaluation.parity import parity as compare_live  # training needs no backbone, and no import of it
+
+        report = compare_live(
+            run,
+            opened,
+            samples=parity,
+            split=split,
+            images=images,
+            backbone=backbone,
+            weights=weights,
+            device=place,
+            seed=seed,
+        )
+        metrics["parity"] = report.to_json()
+    if predictions is not None:
+        columns = prediction_columns(opened.ids[rows].tolist(), found.classes, found.log_probabilities, found.labels)
+        write_table(Path(predictions), columns)
+    if confusion is not None:
+        write_table(Path(confusion), confusion_columns(found.classes, matrix))
+    if out is not None:
+        write_json(Path(out), metrics)
+    return metrics
+
+
+def _outcome(run: str | Path, store: Store, rows: np.ndarray, device: str) -> Outcome:
+    adapter, header = load_adapter(Path(run))
+    header.check(store.fingerprint, f"store {str(store.path)!r}")
+    labels = class_indices(store, header.classes)[store.labels[rows]]
+    return Outcome(header.classes, log_probabilities(adapter, store, rows, device), labels)

@@ -1,0 +1,114 @@
+"""Cached against live: the logits of some images through the store, and through the backbone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from udta.adapters import load_adapter
+from udta.backbones import Backbone, TapForward
+from udta.data import Transform, ViewSpec
+from udta.device import resolve_device
+from udta.evaluation.rows import view_logits
+from udta.extraction import decoded_batches, feature_fingerprint
+from udta.extraction.recompute import _backbone, _manifest
+from udta.store import BATCH_ROWS, Store, open_store
+
+
+@dataclass(frozen=True)
+class ParityReport:
+    """`same_top1` is the part of `images` with the same top-1 class (view 0) from the store and from the backbone.
+
+    `largest` and `rms` are of the differences between logits, `spread` is the standard deviation of the live logits, to
+    compare them with; `differing` names the images whose class differs.
+    """
+
+    images: int
+    same_top1: float
+    largest: float
+    rms: float
+    spread: float
+    differing: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Every figure."""
+        return {**asdict(self), "differing": list(self.differing)}
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [
+                f"cached and live features give the same top-1 on {self.same_top1:.1%} of {self.images} images; logits differ"
+                f" by {self.rms:.2g} RMS, {self.largest:.2g} at most, of a spread of {self.spread:.2g}",
+                *(f"DIFFERENT: {name}" for name in self.differing),
+            ]
+        )
+
+
+def parity(
+    run: str | Path,
+    store: str | Path | Store,
+    *,
+    samples: int = 16,
+    split: str | None = "test",
+    images: str | Path | None = None,
+    backbone: str | Backbone | None = None,
+    weights: str | None = None,
+    device: str = "auto",
+    seed: int = 0,
+) -> ParityReport:
+    """Run an adapter on randomly chosen samples twice: on their stored view 0, and on what the backbone gives for it now.
+
+    The live features are not rounded to the storage type, so this shows what storing costs.
+
+    Args:
+        run: a run folder or an adapter file.
+        store: a store that the adapter can read.
+        samples: how many of its rows.
+        split: of which split; None takes every row.
+        images: the folder that its ids are relative to; where it was at extraction by default.
+        backbone: how the backbone is named; as at extraction by default.
+        weights: the same for its weights.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        seed: of the choice.
+
+    Raises:
+        AdapterError: the store or the backbone is not the one that the adapter was trained with.
+        ConfigError: no such split, or nobody says where the backbone is.
+        ImageError, DataError: an image is gone or has changed.
+    """
+    adapter, header = load_adapter(Path(run))
+    opened = store if isinstance(store, Store) else open_store(store)
+    header.check(opened.fingerprint, f"store {str(opened.path)!r}")
+    network = backbone if isinstance(backbone, Backbone) else _backbone(opened, backbone, weights)
+    fields = opened.fingerprint.fields
+    evaluate = Transform.parse(fields["input"]["evaluate"])
+    spec = ViewSpec(1, 0, evaluate, evaluate)
+    header.check(feature_fingerprint(network, header.taps, spec, fields["compute"], fields["dtype"]), "this backbone")
+    readable = opened.rows(split)
+    rows = np.sort(np.random.default_rng(seed).choice(readable, min(samples, len(readable)), replace=False))
+    place = resolve_device(device)
+    cached = view_logits(adapter, opened, rows, str(place), views=[0])[:, 0]
+    forward = TapForward(network, [replace(tap, dtype="float32") for tap in header.taps], fields["compute"], place)
+    batches = [rows[start : start + BATCH_ROWS].tolist() for start in range(0, len(rows), BATCH_ROWS)]
+    batches_of_images = decoded_batches(_manifest(opened, images), spec, [0], batches, "fail")
+    with torch.inference_mode():
+        live = torch.cat(
+            [
+                adapter(forward(torch.from_numpy(batch.images[:, 0]).permute(0, 3, 1, 2))).cpu()
+                for batch in batches_of_images
+            ]
+        )
+    same = (cached.argmax(dim=1) == live.argmax(dim=1)).numpy()
+    difference = (cached - live).double()
+    return ParityReport(
+        images=len(rows),
+        same_top1=float(same.mean()),
+        largest=float(difference.abs().max()),
+        rms=float(difference.square().mean().sqrt()),
+        spread=float(live.double().std()),
+        differing=tuple(opened.ids[rows[~same]].tolist()),
+    )

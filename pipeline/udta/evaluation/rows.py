@@ -1,0 +1,91 @@
+"""What an adapter says about rows of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64
+from numpy.typing import ArrayLike
+
+from udta.adapters import Adapter
+from udta.errors import AdapterError, ConfigError, did_you_mean
+from udta.loader import FeatureLoader
+from udta.metrics import classification_metrics
+from udta.store import Store
+
+_BATCH = 64
+
+
+def evaluate_rows(
+    adapter: Adapter, store: Store, classes: tuple[str, ...], rows: np.ndarray, device: str = "cpu"
+) -> dict[str, Any]:
+    """The metrics on the rows given, whose labels are translated by class name."""
+    labels = class_indices(store, classes)[store.labels[rows]]
+    return classification_metrics(log_probabilities(adapter, store, rows, device), labels)
+
+
+def class_indices(store: Store, classes: Sequence[str]) -> Int64[np.ndarray, " store_classes"]:
+    """Where each class of a store stands among an adapter's; raises `AdapterError` for one that the adapter does not know."""
+    unknown = [name for name in store.classes if name not in classes]
+    if unknown:
+        raise AdapterError(
+            f"{store.path} has {len(unknown)} class(es) that the adapter does not know, such as {unknown[0]!r}: "
+            f"{did_you_mean(unknown[0], classes)}"
+        )
+    return np.array([classes.index(name) for name in store.classes], dtype=np.int64)
+
+
+def log_probabilities(
+    adapter: Adapter,
+    store: Store,
+    rows: np.ndarray,
+    device: str = "cpu",
+    views: Literal["all"] | Sequence[int] = "all",
+) -> Float[np.ndarray, "rows views classes"]:
+    """Of every cached view of every row, or of the views given, float32."""
+    return view_logits(adapter, store, rows, device, views).log_softmax(dim=-1).numpy()
+
+
+def view_logits(
+    adapter: Adapter,
+    store: Store,
+    rows: np.ndarray,
+    device: str = "cpu",
+    views: Literal["all"] | Sequence[int] = "all",
+) -> Float[torch.Tensor, "rows views classes"]:
+    """The same before the softmax, on the CPU."""
+    adapter = adapter.to(device).eval()
+    loader = FeatureLoader(
+        store,
+        rows=rows,
+        taps=adapter.taps_used,
+        batch_size=_BATCH,
+        shuffle=False,
+        views=views,
+        device=device,
+        dtype=store.value_dtype,
+    )
+    with torch.inference_mode():
+        return torch.cat([adapter(batch.flat().taps).unflatten(0, (len(batch), -1)).cpu() for batch in loader])
+
+
+def labelled_rows(store: Store, split: str, rows: ArrayLike | None = None) -> Int64[np.ndarray, " rows"]:
+    """The rows of a split whose class is known, or exactly the `rows` given.
+
+    Raises:
+        ConfigError: there is none, or one of those given has no label.
+        UncommittedRowError, IndexError: as `Store.check_rows`.
+    """
+    if rows is not None:
+        given = store.check_rows(rows)
+        if not len(given) or store.labels[given].min() < 0:
+            raise ConfigError("rows must be at least one, and all of them must have a label")
+        return given
+    found: np.ndarray = store.rows(split)
+    found = found[store.labels[found] >= 0]
+    if not len(found):
+        raise ConfigError(f"{store.path} has no labelled row in split {split!r}")
+    return found

@@ -1,0 +1,42 @@
+"""Tables of an evaluation, as columns by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+def prediction_columns(
+    ids: Sequence[str],
+    classes: Sequence[str],
+    log_probabilities: Float[np.ndarray, "samples views classes"],
+    labels: Int[np.ndarray, " samples"],
+) -> dict[str, list[Any]]:
+    """A line an image.
+
+    `path`, `label` (the true class), `predicted` with its `probability` (view 0), `rank` of the true class (1 is right, up to 5
+    counts for top-5), `predicted_views` with `probability_views` (log-probabilities averaged over the cached views, and
+    normalised again).
+    """
+    first, averaged = log_probabilities[:, 0], log_probabilities.mean(axis=1)
+    averaged = averaged - np.logaddexp.reduce(averaged, axis=1, keepdims=True)
+    # Counted as `classification_metrics` sorts: of equal classes the one with the lower index comes first.
+    order = np.argsort(-first, axis=1, kind="stable")
+    return {
+        "path": list(ids),
+        "label": [classes[label] for label in labels],
+        "predicted": [classes[index] for index in order[:, 0]],
+        "probability": np.exp(first.max(axis=1)).tolist(),
+        "rank": (1 + (order == labels[:, None]).argmax(axis=1)).tolist(),
+        "predicted_views": [classes[index] for index in averaged.argmax(axis=1)],
+        "probability_views": np.exp(averaged.max(axis=1)).tolist(),
+    }
+
+
+def confusion_columns(classes: Sequence[str], matrix: Int[np.ndarray, "classes classes"]) -> dict[str, list[Any]]:
+    """A line for each true class, first `true/predicted` with its name, then a column of counts for each predicted class."""
+    # No folder, so no class named by one, has a slash in its name.
+    return {"true/predicted": list(classes), **{name: matrix[:, index].tolist() for index, name in enumerate(classes)}}
