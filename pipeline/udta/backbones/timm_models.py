@@ -66,9 +66,9 @@ def _timm() -> ModuleType | None:
 
 def _input(img_size: int | None, module: nn.Module) -> InputSpec:
     """As `timm.data.create_transform` does for evaluation, on the size that the model was trained at."""
-    from timm.data import resolve_data_config
+    from timm.data.config import resolve_data_config
 
-    config: dict[str, Any] = resolve_data_config({"img_size": img_size}, pretrained_cfg=module.pretrained_cfg)
+    config: dict[str, Any] = resolve_data_config({"img_size": img_size}, pretrained_cfg=module.pretrained_cfg)  # type: ignore[no-untyped-call]
     _, height, width = config["input_size"]
     if height != width or config["crop_mode"] not in ("center", "squash") or config["interpolation"] not in FILTERS:
         return InputSpec("", tuple(config["mean"]), tuple(config["std"]))  # a border, or no square: 8 models of 1371

@@ -15,7 +15,7 @@ from udta.data import Transform, ViewSpec
 from udta.device import resolve_device
 from udta.evaluation.rows import view_logits
 from udta.extraction import decoded_batches, feature_fingerprint
-from udta.extraction.recompute import _backbone, _manifest
+from udta.extraction.recompute import backbone_of, manifest_of
 from udta.store import BATCH_ROWS, Store, open_store
 
 
@@ -83,7 +83,7 @@ def parity(
     adapter, header = load_adapter(Path(run))
     opened = store if isinstance(store, Store) else open_store(store)
     header.check(opened.fingerprint, f"store {str(opened.path)!r}")
-    network = backbone if isinstance(backbone, Backbone) else _backbone(opened, backbone, weights)
+    network = backbone if isinstance(backbone, Backbone) else backbone_of(opened, backbone, weights)
     fields = opened.fingerprint.fields
     evaluate = Transform.parse(fields["input"]["evaluate"])
     spec = ViewSpec(1, 0, evaluate, evaluate)
@@ -94,7 +94,7 @@ def parity(
     cached = view_logits(adapter, opened, rows, str(place), views=[0])[:, 0]
     forward = TapForward(network, [replace(tap, dtype="float32") for tap in header.taps], fields["compute"], place)
     batches = [rows[start : start + BATCH_ROWS].tolist() for start in range(0, len(rows), BATCH_ROWS)]
-    batches_of_images = decoded_batches(_manifest(opened, images), spec, [0], batches, "fail")
+    batches_of_images = decoded_batches(manifest_of(opened, images), spec, [0], batches, "fail")
     with torch.inference_mode():
         live = torch.cat(
             [

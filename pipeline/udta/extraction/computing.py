@@ -121,7 +121,7 @@ class Computer:
         if not self.on_gpu:
             return nullcontext()
         if not hasattr(self._of_thread, "stream"):
-            self._of_thread.stream = torch.cuda.Stream(self._forward.device)  # type: ignore[no-untyped-call]
+            self._of_thread.stream = torch.cuda.Stream(self._forward.device)
         return torch.cuda.stream(self._of_thread.stream)  # type: ignore[no-any-return]
 
     def _check(self, tap: str, values: Tensor, batch: FeatureBatch) -> None:

@@ -72,7 +72,7 @@ def recompute(
     """
     opened = store if isinstance(store, Store) else open_store(store)
     fields = opened.fingerprint.fields
-    network = backbone if isinstance(backbone, Backbone) else _backbone(opened, backbone, weights)
+    network = backbone if isinstance(backbone, Backbone) else backbone_of(opened, backbone, weights)
     spec = ViewSpec(
         fields["views"]["count"],
         fields["views"]["seed"],
@@ -83,7 +83,7 @@ def recompute(
     differences = opened.fingerprint.diff(feature_fingerprint(network, taps, spec, fields["compute"], fields["dtype"]))
     if differences:
         raise StaleStoreError(f"{opened.path} was made with another backbone than this one:", differences)
-    manifest = _manifest(opened, images)
+    manifest = manifest_of(opened, images)
     readable = np.array(
         [row for row in range(len(opened)) if opened.ids[row] in opened.hashes and row not in opened.skipped]
     )
@@ -116,7 +116,8 @@ def _relative(stored: np.ndarray, fresh: np.ndarray) -> np.ndarray:
     return result
 
 
-def _backbone(store: Store, backbone: str | None, weights: str | None) -> Backbone:
+def backbone_of(store: Store, backbone: str | None, weights: str | None) -> Backbone:
+    """The backbone that a store was made with, from where it was or from where the arguments say. Raises `ConfigError`."""
     evaluate = str(store.fingerprint.fields["input"]["evaluate"])
     names = {"backbone": backbone or store.source.get("backbone"), "weights": weights or store.source.get("weights")}
     for what, name in names.items():
@@ -125,7 +126,8 @@ def _backbone(store: Store, backbone: str | None, weights: str | None) -> Backbo
     return build_backbone(str(names["backbone"]), str(names["weights"]), evaluate=evaluate)
 
 
-def _manifest(store: Store, images: str | Path | None) -> Manifest:
+def manifest_of(store: Store, images: str | Path | None) -> Manifest:
+    """The samples of a store, below `images` or where they were at extraction."""
     root = Path(images or store.source.get("images", "."))
     return Manifest(
         root=root,
