@@ -10,7 +10,7 @@ from udta.adapters import ADAPTERS, build_adapter
 from udta.sweeping.stack import Stack
 
 TAPS = {"early": (6, 5, 5), "middle": (8, 3, 3), "last": (10,)}
-STEPPED = [name for name, adapter in ADAPTERS.items() if not getattr(adapter, "closed_form", False)]
+STEPPED = [name for name, adapter in ADAPTERS.items() if not adapter.closed_form]
 
 
 def features(seed, batch=7):
@@ -50,7 +50,7 @@ def test_logits_gradients_and_statistics_are_those_of_each_adapter(name):
 
 def test_what_does_not_depend_on_an_adapter_is_there_once():
     stack = Stack(adapters("udta"), features(0))
-    assert stack.buffers["pools.0.standardise.running_mean"].shape == (6,)
+    assert stack.buffers["probe.standardise.running_mean"].shape == (10,)
     assert stack.buffers["heads.0.standardise.running_mean"].shape == (3, 21)
 
 

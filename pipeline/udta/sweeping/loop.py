@@ -18,6 +18,7 @@ import torch
 from udta.adapters import Adapter, load_adapter
 from udta.cost import shared_cost
 from udta.files import write_text
+from udta.fitting import training_sources
 from udta.loader import Batch, FeatureLoader
 from udta.run_folder import HISTORY_COLUMNS, history_line
 from udta.store import Store
@@ -46,6 +47,12 @@ class Loop:
             by_key[group_key(trial)].append(trial)
         for alike in by_key.values():
             feed = Rebatch(alike[0].rows, alike[0].member.settings.batch_size, len(store))
+            for trial in alike:  # what some adapters fit before their first step; others read nothing
+                settings = trial.member.settings
+                _, every_view = training_sources(
+                    trial.model, trial.store, trial.rows, settings.batch_size, seed, device
+                )
+                trial.model.to(device).solve(every_view)
             for start in range(0, len(alike), CHUNK):
                 group = Group(alike[start : start + CHUNK], len(feed), device)
                 self.groups.append(group)

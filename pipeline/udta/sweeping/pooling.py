@@ -1,8 +1,7 @@
 """Covariance pooling for a stack: the same values as `CovariancePool`, with less work for each adapter.
 
-The covariance of thin channels D x is D C D^T, where C is the covariance of the standardised channels x: it knows nothing of an
-adapter, so it is computed once for all of them, and neither their forward nor their backward passes touch the positions. The
-square root and its derivative are written out, adapter by adapter: one adapter's matrices (1 MB for 64 samples of 64 x 64) stay
+The second moments of a map know nothing of an adapter, so that a stack computes them once. What is left, the square root of
+W M W^T and its derivative, is written out here adapter by adapter: one adapter's matrices (1 MB for 64 samples of 64 x 64) stay
 in the cache, and nothing is allocated and added up that automatic differentiation would.
 """
 
@@ -13,7 +12,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 
 from udta.adapters.covariance import STEPS, CovariancePool
 
@@ -23,13 +21,15 @@ class SharedCovariancePool(CovariancePool):
 
     def forward(self, positions: Float[Tensor, "batch position channels"]) -> Float[Tensor, "batch features"]:
         """One vector a sample."""
-        # Not where adapters have inputs of their own, nor where C would be larger than the map that it replaces.
-        if torch._C._functorch.is_batchedtensor(positions) or positions.shape[1] < positions.shape[2]:
+        n_positions, n_channels = positions.shape[1:]
+        # Not where adapters have inputs of their own, nor where the pool reduces the map before its covariance.
+        if torch._C._functorch.is_batchedtensor(positions) or 2 * n_channels > n_positions:
             return super().forward(positions)
-        standardised = self.standardise(positions.transpose(1, 2))
-        centred = standardised - standardised.mean(dim=2, keepdim=True)
-        covariance = centred @ centred.transpose(1, 2) / positions.shape[1]
-        pooled: Tensor = _RootOfThin.apply(F.normalize(self.directions, dim=1), covariance, self.upper)[0]
+        x = positions.transpose(1, 2)
+        x = x - x.mean(dim=2, keepdim=True)
+        moments = x @ x.transpose(1, 2) / n_positions
+        weights = self._weights(moments.diagonal(dim1=1, dim2=2).mean(0))
+        pooled: Tensor = _RootOfThin.apply(weights, moments, self.upper)[0]
         return pooled
 
 
@@ -41,15 +41,15 @@ def share_covariances(module: nn.Module) -> None:
 
 
 class _RootOfThin(torch.autograd.Function):
-    """Directions `[adapters, k, C]`, covariance `[batch, C, C]` -> upper triangles of sqrt(D C D^T), `[adapters, batch, n]`.
+    """Weights `[adapters, k, C]`, moments `[batch, C, C]` -> upper triangles of sqrt(W M W^T), `[adapters, batch, n]`.
 
-    The covariance is data and gets no gradient. What follows the result is kept for the backward pass. Only ever called under
+    The moments are data and get no gradient. What follows the result is kept for the backward pass. Only ever called under
     `vmap`, whose rule puts the adapters first.
     """
 
     @staticmethod
-    def forward(directions: Tensor, covariance: Tensor, upper: Tensor) -> tuple[Tensor, ...]:
-        roots, kept = zip(*(_root(own, covariance) for own in directions), strict=True)
+    def forward(weights: Tensor, moments: Tensor, upper: Tensor) -> tuple[Tensor, ...]:
+        roots, kept = zip(*(_root(own, moments) for own in weights), strict=True)
         vectors = torch.stack([root.flatten(1).index_select(1, upper) for root in roots])
         return vectors, *(tensor for own in kept for tensor in own)
 
@@ -71,18 +71,18 @@ class _RootOfThin(torch.autograd.Function):
 
     @staticmethod
     def vmap(info: Any, in_dims: tuple[int | None, ...], *inputs: Tensor) -> tuple[Any, Any]:
-        directions, covariance, upper = inputs
-        results = _RootOfThin.apply(directions.movedim(in_dims[0] or 0, 0), covariance, upper)
+        weights, moments, upper = inputs
+        results = _RootOfThin.apply(weights.movedim(in_dims[0] or 0, 0), moments, upper)
         return results, (0, *[None] * (len(results) - 1))
 
 
-def _root(directions: Tensor, covariance: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """sqrt(D C D^T) of every sample, as `matrix_sqrt` has it, and what its derivative needs.
+def _root(weights: Tensor, moments: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """sqrt(W M W^T) of every sample, as `matrix_sqrt` has it, and what its derivative needs.
 
-    That is D C, the trace, A = D C D^T over its trace, the first t, then y, z and t of every further step, and the root of A.
+    That is W M, the trace, A = W M W^T over its trace, the first t, then y, z and t of every further step, and the root of A.
     """
-    thin = directions.expand(len(covariance), -1, -1) @ covariance
-    a = thin @ directions.T
+    thin = weights.expand(len(moments), -1, -1) @ moments
+    a = thin @ weights.T
     trace = a.diagonal(dim1=-2, dim2=-1).sum(-1).clamp_min(torch.finfo(a.dtype).tiny)[:, None, None]
     identity = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
     y = a.div_(trace)
@@ -97,7 +97,7 @@ def _root(directions: Tensor, covariance: Tensor) -> tuple[Tensor, tuple[Tensor,
 
 
 def _root_gradient(gradient: Tensor, thin: Tensor, trace: Tensor, a: Tensor, t0: Tensor, *kept: Tensor) -> Tensor:
-    """The gradient of the directions `[k, C]` from a symmetric one of the root.
+    """The gradient of the weights `[k, C]` from a symmetric one of the root.
 
     `kept` is y, z and t of every further step, then the root of A. All matrices are symmetric: no transpose appears.
     """

@@ -173,7 +173,7 @@ def _member(name: str, entry: Entry, chosen: Mapping[tuple[str, ...], Any], seed
         for field in ("options", "recipe")
     )
     found = problems.collect(find_adapter, values["adapter"])
-    changed = None if found is None else problems.collect(found.recipe.override, recipe)
+    changed = None if found is None else problems.collect(found.recipe_with, recipe)
     if problems.found:
         raise ConfigError(
             [f"adapters.{name}: {problem.removeprefix(f'adapters.{name}: ')}" for problem in problems.found]

@@ -46,7 +46,7 @@ class Trial:
     @property
     def closed_form(self) -> bool:
         """Whether it is solved at once instead of trained by steps."""
-        return bool(getattr(self.model, "closed_form", False))
+        return self.model.closed_form
 
     def record(self) -> dict[str, Any]:
         """What changes, as JSON."""
