@@ -1,0 +1,6 @@
+"""Live rivals: methods that run the backbone on the images in every epoch, for comparison with adapters on stored features."""
+
+from benchmarks.live import fine_tuning
+from benchmarks.live.rival import Rival
+
+RIVALS: dict[str, Rival] = {each.RIVAL.name: each.RIVAL for each in (fine_tuning,)}
