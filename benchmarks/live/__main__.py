@@ -2,10 +2,11 @@
 
     UDTA_REAL_DATA=FOLDER python -m benchmarks.live fine_tuning [--sets food,flowers] [--work DIR]
 
-FOLDER holds `real/<set>/<class>/*.jpg` and `weights/mobilenet_v2_relu.pth`. The learning rate is chosen on training splits alone:
-trained on two thirds for a few epochs, compared on the other third. Each of `--tune-sets` has its own rate, every other set the one
-with the best mean accuracy over these. Then 30 epochs on each set's training split, with the augmentation of stored views made anew for every epoch, and one look
-at the test split. An interrupted run goes on after the last whole epoch in DIR. Writes `benchmarks/results/live/RIVAL-SET.json`.
+FOLDER holds `real/<set>/<class>/*.jpg` and `weights/mobilenet_v2_relu.pth`. The learning rate is chosen on training splits
+alone: trained on two thirds for a few epochs, compared on the other third. Each of `--tune-sets` has its own rate, every other
+set the one with the best mean accuracy over these. Then the rival's number of epochs on each set's training split, with the
+augmentation of stored views made anew for every epoch, and one look at the test split. An interrupted run goes on after the last
+whole epoch in DIR. Writes `benchmarks/results/live/RIVAL-SET.json`.
 """
 
 from __future__ import annotations

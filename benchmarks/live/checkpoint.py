@@ -20,7 +20,9 @@ def save(work: Path, model: nn.Module, optimiser: torch.optim.Optimizer, progres
     """Write it whole or not at all."""
     tensors = {f"model.{name}": value.detach().contiguous() for name, value in model.state_dict().items()}
     for number, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{number}.{key}": value.contiguous() for key, value in state.items() if value is not None}
+        tensors |= {
+            f"optimiser.{number}.{key}": value.contiguous() for key, value in state.items() if value is not None
+        }
     write_bytes(work / _FILE, serialise(tensors, metadata={"progress": json.dumps(progress)}))
 
 

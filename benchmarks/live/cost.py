@@ -83,7 +83,17 @@ def _peak() -> int:
 
 def _apart(name: str, options: argparse.Namespace) -> dict[str, float]:
     """`epoch` in a new process; its result is the last line."""
-    command = [sys.executable, "-m", __spec__.name, "--one", name, "--set", options.set, "--images", str(options.images)]
+    command = [
+        sys.executable,
+        "-m",
+        __spec__.name,
+        "--one",
+        name,
+        "--set",
+        options.set,
+        "--images",
+        str(options.images),
+    ]
     lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
     measured: dict[str, float] = json.loads(lines[-1])
     return measured

@@ -1,7 +1,7 @@
 """Floating point operations of a forward and a backward pass, two a multiply-add, by `torch.utils.flop_counter`.
 
-torch 2.14's formula for the backward pass of a convolution forgets the groups in the weights' gradient, and so counts that of a
-depthwise convolution of C channels C times (10 of the 11.7 GFLOPs it gives for a MobileNetV2; pytorch#183405 reports it). Here that is
+torch 2.14's formula for the backward pass of a convolution forgets the groups in the gradient of the weights, and so counts that
+of a depthwise convolution of C channels C times (10.5 of the 11.7 GFLOPs it gives for a MobileNetV2; pytorch#183405). Here that is
 put right, in the rival's favour.
 """
 
@@ -19,13 +19,11 @@ Shape = Sequence[int]
 _CONVOLUTION_BACKWARD = torch.ops.aten.convolution_backward
 
 
-def _convolution_backward(
-    grad_out: Shape, image: Shape, weight: Shape, *arguments: Any, out_shape: Any, **keywords: Any
-) -> int:
+def _convolution_backward(grad_out: Shape, image: Shape, weight: Shape, *arguments: Any, **_: Any) -> int:
     """Each of the two gradients takes as many operations as the forward pass, depthwise or not."""
-    (*_, transposed, _, _, (for_input, for_weight, _)) = arguments
-    assert not transposed  # no network here has one
-    return int(conv_flop_count(image, weight, grad_out)) * (int(for_input) + int(for_weight))
+    transposed, (for_image, for_weight, _) = arguments[-4], arguments[-1]
+    assert not transposed  # no network here has such a convolution
+    return int(conv_flop_count(image, weight, grad_out)) * (int(for_image) + int(for_weight))
 
 
 def count(forward: Callable[[], Tensor], n: int) -> dict[str, float]:
