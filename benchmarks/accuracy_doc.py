@@ -146,7 +146,7 @@ def _fine_tuning(document: Mapping[str, Any], tuned: Mapping[str, Any]) -> str:
         single view / averaged: udta {_pair(found["udta"])}, fine-tuning {_pair(found["fine_tuning"])}. Aimed at: within 1 point
         or better."""
     times = f"""
-        Seconds of {document["cores"]} cores (the processor's time / cores), for training without the choice of the learning rate:"""
+        Seconds of {document["cores"]} cores (the processor's time / cores), for training without choosing a learning rate:"""
     ratio = f"udta takes 1/{1 / found['training_alone']:.0f} of the training time (aimed at: 1/30)"
     if "with_extraction" in found:
         ratio += f"""; with the extraction of the training images 1/{1 / found["with_training_images"]:.1f}, with that of all

@@ -1,7 +1,7 @@
 """Floating point operations of a forward and a backward pass, two a multiply-add, by `torch.utils.flop_counter`.
 
 torch 2.14's formula for the backward pass of a convolution forgets the groups in the gradient of the weights, and so counts that
-of a depthwise convolution of C channels C times (10.5 of the 11.7 GFLOPs it gives for a MobileNetV2; pytorch#183405). Here that is
+of a depthwise convolution of C channels C times (10.5 of the 11.7 GFLOPs it gives for a MobileNetV2; pytorch#183405). Here it is
 put right, in the rival's favour.
 """
 
