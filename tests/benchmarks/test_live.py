@@ -69,7 +69,9 @@ def test_learning_rates_see_training_images_alone(photographs):
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(photographs, tmp_path, monkeypatch, optimiser):
-    recipe = SMALL.recipe if optimiser == "sgd" else replace(SMALL.recipe, optimiser=RIVALS["udta_live"].recipe.optimiser)
+    recipe = (
+        SMALL.recipe if optimiser == "sgd" else replace(SMALL.recipe, optimiser=RIVALS["udta_live"].recipe.optimiser)
+    )
     rows = photographs.rows("train")
     whole, progress = harness.train(SMALL, recipe, None, photographs, rows, tmp_path / "whole")
 
@@ -118,7 +120,9 @@ def test_branches_start_at_nothing_and_alone_are_trained(backbone, images, name)
     trained = [key for key, each in network.named_parameters() if each.requires_grad]
     assert all(".branch." in key or "classifier" in key for key in trained)
     torch.autograd.backward(network(images).sum())
-    reached = [network.get_parameter(key).grad.abs().sum() > 0 for key in trained if "branch.1" in key or name != "lora"]
+    reached = [
+        network.get_parameter(key).grad.abs().sum() > 0 for key in trained if "branch.1" in key or name != "lora"
+    ]
     assert reached
     assert all(reached)
 
