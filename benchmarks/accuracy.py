@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -28,18 +26,15 @@ import torch
 import udta
 from benchmarks import accuracy_doc
 from benchmarks.live.photographs import Photographs
+from benchmarks.real import BACKBONE, LAST_TAP, SETS, TAPS, backbone, real_data, weights
 from benchmarks.regression import read, regression
 from benchmarks.store_checks import as_uint8, parity, with_taps
 from udta.adapters import load_adapter
-from udta.backbones import build_backbone, parse_taps
+from udta.backbones import parse_taps
 from udta.files import write_json
 
-SETS = ("birds", "butterflies", "flowers", "food", "monkeys")
 ADAPTERS = ("linear", "concat_linear", "udta")
-BACKBONE = "torchvision.models.quantization:mobilenet_v2?quantize=false"
-TAPS = "features.13=grid(14),features.17,features.18=avg"
 VIEWS = 8
-LAST_TAP = "features.18"
 UINT8_SETS = ("flowers", "food")
 RESULT = Path(__file__).parent / "results" / "accuracy.json"
 
@@ -55,7 +50,7 @@ def extract(real: Path, name: str, stores: Path, views: int) -> dict[str, Any]:
     report = udta.extract(
         images,
         backbone=BACKBONE,
-        weights=str(real / "weights" / "mobilenet_v2_relu.pth"),
+        weights=str(weights(real)),
         taps=TAPS,
         views=views,
         splits=splits if splits.exists() else None,
@@ -107,8 +102,9 @@ def measure(real: Path, name: str, options: argparse.Namespace) -> dict[str, Any
         "regression": regression(train, test),
         "regression_view0": regression(train.views(1), test),
     }
-    backbone = build_backbone(BACKBONE, str(real / "weights" / "mobilenet_v2_relu.pth"))
-    row["parity"] = parity(load_adapter(runs / "udta" / "0")[0], store, Photographs(real / "real" / name), backbone)
+    row["parity"] = parity(
+        load_adapter(runs / "udta" / "0")[0], store, Photographs(real / "real" / name), backbone(real)
+    )
     if name in UINT8_SETS:
         small = as_uint8(store, options.work / f"{name}.uint8")
         row["uint8"] = adapter(small, "udta", options.seeds, options.work / "runs" / f"{name}.uint8")
@@ -136,8 +132,7 @@ def main() -> None:
     parser.add_argument("--stores", type=Path, help="stores that are there already, one a set; they may hold more taps")
     parser.add_argument("--again", action="store_true", help="measure sets that the result has already")
     options = parser.parse_args()
-    if "UDTA_REAL_DATA" not in os.environ:
-        sys.exit("set UDTA_REAL_DATA to the folder with real/ and weights/")
+    real = real_data()
     configuration = {
         "backbone": BACKBONE, "taps": TAPS, "views": options.views, "seeds": options.seeds, "adapters": options.adapters,
     }  # fmt: skip
@@ -145,7 +140,7 @@ def main() -> None:
     results = known(configuration)
     for name in options.sets.split(","):
         if options.again or name not in results:
-            results[name] = measure(Path(os.environ["UDTA_REAL_DATA"]), name, options)
+            results[name] = measure(real, name, options)
             write_json(
                 RESULT,
                 {

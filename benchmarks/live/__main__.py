@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -27,16 +25,15 @@ from benchmarks.live import RIVALS
 from benchmarks.live.harness import evaluate, train
 from benchmarks.live.photographs import AUGMENT, Photographs, held_out
 from benchmarks.live.rival import Rival
-from udta.backbones import Backbone, build_backbone
+from benchmarks.real import SETS, backbone, real_data
+from udta.backbones import Backbone
 from udta.files import write_json
 
-SETS = ("food", "flowers", "monkeys", "butterflies", "birds")
-BACKBONE = "torchvision.models.quantization:mobilenet_v2?quantize=false"
 TEST_VIEWS = range(8)
 RESULTS = Path(__file__).parents[1] / "results" / "live"
 
 
-def tune(rival: Rival, backbone: Backbone, real: Path, sets: list[str], epochs: int, work: Path) -> dict[str, Any]:
+def tune(rival: Rival, network: Backbone, real: Path, sets: list[str], epochs: int, work: Path) -> dict[str, Any]:
     """Held-out accuracy and loss of every rate on every set; the chosen rate has the best mean accuracy, then the least loss."""
     tried: dict[str, dict[str, Any]] = {f"{rate:g}": {} for rate in rival.rates}
     for name in sets:
@@ -46,7 +43,7 @@ def tune(rival: Rival, backbone: Backbone, real: Path, sets: list[str], epochs: 
             file = work / "tune" / name / f"{rate:g}" / "held_out.json"
             if not file.exists():
                 recipe = replace(rival.recipe, lr=rate, epochs=epochs)
-                model, _ = train(rival, recipe, backbone, photographs, kept, file.parent)
+                model, _ = train(rival, recipe, network, photographs, kept, file.parent)
                 write_json(file, evaluate(model, photographs, out, [0]))
             tried[f"{rate:g}"][name] = {key: json.loads(file.read_text())[key] for key in ("top1", "loss")}
             print(name, rate, tried[f"{rate:g}"][name], flush=True)
@@ -58,12 +55,12 @@ def tune(rival: Rival, backbone: Backbone, real: Path, sets: list[str], epochs: 
     return {"lr": max(rival.rates, key=merit), "epochs": epochs, "held_out": tried}
 
 
-def measure(rival: Rival, tuning: dict[str, Any], backbone: Backbone, folder: Path, work: Path) -> dict[str, Any]:
+def measure(rival: Rival, tuning: dict[str, Any], network: Backbone, folder: Path, work: Path) -> dict[str, Any]:
     """Train on the training split of one set, test once."""
     photographs = Photographs(folder)
     rows, test = photographs.rows("train"), photographs.rows("test")
     recipe = replace(rival.recipe, lr=tuning["lr"])
-    model, progress = train(rival, recipe, backbone, photographs, rows, work)
+    model, progress = train(rival, recipe, network, photographs, rows, work)
     took = asdict(progress)
     cores = torch.get_num_threads()
     return {
@@ -91,18 +88,16 @@ def main() -> None:
     parser.add_argument("--tune-epochs", type=int, default=6)
     parser.add_argument("--work", type=Path, default=Path("stores/live"))
     options = parser.parse_args()
-    if "UDTA_REAL_DATA" not in os.environ:
-        sys.exit("set UDTA_REAL_DATA to the folder with real/ and weights/")
-    real, rival = Path(os.environ["UDTA_REAL_DATA"]), RIVALS[options.rival]
+    real, rival = real_data(), RIVALS[options.rival]
     work = options.work / rival.name
-    backbone = build_backbone(BACKBONE, str(real / "weights" / "mobilenet_v2_relu.pth"))
+    network = backbone(real)
     tune_sets = options.tune_sets.split(",")
     for name in options.sets.split(","):
         result = RESULTS / f"{rival.name}-{name}.json"
         if not result.exists():
             tune_on = [name] if name in tune_sets else tune_sets
-            tuning = tune(rival, backbone, real, tune_on, options.tune_epochs, work)
-            write_json(result, measure(rival, tuning, backbone, real / "real" / name, work / name))
+            tuning = tune(rival, network, real, tune_on, options.tune_epochs, work)
+            write_json(result, measure(rival, tuning, network, real / "real" / name, work / name))
         metrics = json.loads(result.read_text())["metrics"]
         print(f"{rival.name} {name}: top-1 {metrics['top1']:.4f}, averaged {metrics['top1_by_views']}", flush=True)
 

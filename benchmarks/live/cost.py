@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,14 +24,14 @@ import torch
 from torch import nn
 
 from benchmarks.live import RIVALS
-from benchmarks.live.__main__ import BACKBONE, RESULTS
+from benchmarks.live.__main__ import RESULTS
 from benchmarks.live.flops import count
 from benchmarks.live.frozen import tap_specs
 from benchmarks.live.harness import train
 from benchmarks.live.photographs import Photographs
-from benchmarks.live.udta_live import TAPS
+from benchmarks.real import TAPS, backbone, real_data
 from udta.adapters import build_adapter
-from udta.backbones import Backbone, build_backbone
+from udta.backbones import Backbone
 from udta.files import write_json
 
 COUNTED = 16  # images in the batch whose operations are counted
@@ -45,28 +43,34 @@ def trained(model: nn.Module) -> int:
     return sum(each.numel() for each in model.parameters() if each.requires_grad)
 
 
-def live_flops(name: str, backbone: Backbone, n_classes: int) -> dict[str, float]:
+def live_flops(name: str, network: Backbone, n_classes: int) -> dict[str, float]:
     """Of a rival, from images to logits and back."""
-    model = RIVALS[name].build(backbone, n_classes).train()
+    model = RIVALS[name].build(network, n_classes).train()
     images = torch.randint(0, 256, (COUNTED, 3, 224, 224), dtype=torch.uint8)
     return {"parameters": trained(model), **count(lambda: model(images), COUNTED)}
 
 
-def cached_flops(backbone: Backbone, n_classes: int) -> dict[str, float]:
+def cached_flops(network: Backbone, n_classes: int) -> dict[str, float]:
     """Of the adapter on stored features."""
-    shapes = {tap.name: tap.shape for tap in tap_specs(backbone, TAPS)}
+    shapes = {tap.name: tap.shape for tap in tap_specs(network, TAPS)}
     model = build_adapter("udta", shapes, n_classes).train()
     features = {name: torch.randn(COUNTED, *shape) for name, shape in shapes.items()}
     return {"parameters": trained(model), **count(lambda: model(features), COUNTED)}
 
 
-def epoch(name: str, backbone: Backbone, photographs: Photographs, images: int) -> dict[str, float]:
-    """Time an image and peak memory of one epoch, images decoded already; meant for a process of its own."""
+def epoch(name: str, network: Backbone, photographs: Photographs, images: int) -> dict[str, float]:
+    """Time an image and memory of one epoch after a first batch, images decoded already; meant for a process of its own.
+
+    `peak_bytes` is the largest resident size while it trains, `peak_bytes_over_data` without what the decoded images and the
+    program take before. Linux alone tells it.
+    """
+    recipe = replace(RIVALS[name].recipe, epochs=1)
     rows = np.random.default_rng(0).permutation(photographs.rows("train"))[:images]
-    before = _peak()
     with tempfile.TemporaryDirectory() as work:
-        recipe = replace(RIVALS[name].recipe, epochs=1)
-        _, progress = train(RIVALS[name], recipe, backbone, photographs, rows, Path(work))
+        Path("/proc/self/clear_refs").write_text("5")  # forget the peak of decoding, see proc(5)
+        before = _peak()
+        train(RIVALS[name], recipe, network, photographs, rows[: recipe.batch_size], Path(work) / "first")
+        _, progress = train(RIVALS[name], recipe, network, photographs, rows, Path(work) / "measured")
     cores = torch.get_num_threads()
     return {
         "batch_size": recipe.batch_size,
@@ -78,7 +82,8 @@ def epoch(name: str, backbone: Backbone, photographs: Photographs, images: int) 
 
 
 def _peak() -> int:
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
 def _apart(name: str, options: argparse.Namespace) -> dict[str, float]:
@@ -107,17 +112,15 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=40)
     parser.add_argument("--one", choices=RIVALS, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if "UDTA_REAL_DATA" not in os.environ:
-        sys.exit("set UDTA_REAL_DATA to the folder with real/ and weights/")
-    real = Path(os.environ["UDTA_REAL_DATA"])
-    backbone = build_backbone(BACKBONE, str(real / "weights" / "mobilenet_v2_relu.pth"))
+    real = real_data()
+    network = backbone(real)
     if options.one:
         photographs = Photographs(real / "real" / options.set)
-        print(json.dumps(epoch(options.one, backbone, photographs, options.images)))
+        print(json.dumps(epoch(options.one, network, photographs, options.images)))
         return
-    costs: dict[str, dict[str, Any]] = {"udta": cached_flops(backbone, options.classes)}
+    costs: dict[str, dict[str, Any]] = {"udta": cached_flops(network, options.classes)}
     for name in RIVALS:
-        costs[name] = {**live_flops(name, backbone, options.classes), **_apart(name, options)}
+        costs[name] = {**live_flops(name, network, options.classes), **_apart(name, options)}
     for name, row in costs.items():
         print(name, json.dumps(row))
     own = costs["udta"]["backward_flops"]

@@ -8,9 +8,8 @@ from torch import Tensor, nn
 
 from benchmarks.live.frozen import OnLiveTaps, tap_specs
 from benchmarks.live.rival import LiveRecipe, Rival
+from benchmarks.real import LAST_TAP
 from udta.backbones import Backbone
-
-_TAP = "features.18"
 
 
 class _LastLayer(nn.Module):
@@ -22,13 +21,13 @@ class _LastLayer(nn.Module):
 
     def forward(self, features: Mapping[str, Tensor]) -> Tensor:
         """Logits."""
-        logits: Tensor = self.classify(features[_TAP])
+        logits: Tensor = self.classify(features[LAST_TAP])
         return logits
 
 
 def build(backbone: Backbone, n_classes: int) -> nn.Module:
     """Only the linear layer requires a gradient."""
-    specs = tap_specs(backbone, f"{_TAP}=avg")
+    specs = tap_specs(backbone, f"{LAST_TAP}=avg")
     return OnLiveTaps(backbone, specs, _LastLayer(specs[0].shape[0], n_classes))
 
 

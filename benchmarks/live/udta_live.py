@@ -9,10 +9,10 @@ from torch import nn
 
 from benchmarks.live.frozen import OnLiveTaps, tap_specs
 from benchmarks.live.rival import LiveRecipe, Rival
+from benchmarks.real import TAPS
 from udta.adapters import build_adapter, find_adapter
 from udta.backbones import Backbone
 
-TAPS = "features.13=grid(14),features.17,features.18=avg"
 _RECIPE = find_adapter("udta").recipe
 
 
