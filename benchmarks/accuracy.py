@@ -147,7 +147,7 @@ def main() -> None:
                     "configuration": configuration,
                     "versions": versions,
                     "cores": torch.get_num_threads(),
-                    "sets": results,
+                    "sets": dict(sorted(results.items())),
                 },
             )
         print_row(name, results[name])

@@ -39,17 +39,18 @@ def main() -> None:
 def rendered() -> str:
     """The page that the results in this repository give."""
     live = [json.loads(path.read_text()) for path in sorted((_RESULTS / "live").glob("fine_tuning-*.json"))]
-    return render(json.loads((_RESULTS / "accuracy.json").read_text()), live)
+    accuracy, cost = (json.loads((_RESULTS / name).read_text()) for name in ("accuracy.json", "live/cost.json"))
+    return render(accuracy, live, cost)
 
 
-def render(document: Mapping[str, Any], live: Iterable[Mapping[str, Any]]) -> str:
-    """The page of one result and of the fine-tuned sets that there are."""
+def render(document: Mapping[str, Any], live: Iterable[Mapping[str, Any]], cost: Mapping[str, Any]) -> str:
+    """The page of one result, of the fine-tuned sets that there are, and of what the live rivals cost."""
     sets = document["sets"]
     tuned = {each["set"]: each for each in live if each["set"] in sets}
     parts = [_HEAD, _accuracies(document, tuned), _errors(sets)]
     if tuned:
         parts.append(_fine_tuning(document, tuned))
-    parts.append(_storage(sets))
+    parts += [_costs(cost), _storage(sets)]
     return "\n".join(parts)
 
 
@@ -153,6 +154,30 @@ def _fine_tuning(document: Mapping[str, Any], tuned: Mapping[str, Any]) -> str:
             images 1/{1 / found["with_extraction"]:.1f} (aimed at: 1/5)"""
     table = _table(["set", "udta, training", "extraction, all images and views", "fine-tuning"], rows)
     return f"## Against full fine-tuning\n\n{_wrapped(text)}\n{_wrapped(times)}\n{table}\n{_wrapped(ratio + '.')}"
+
+
+def _costs(cost: Mapping[str, Any]) -> str:
+    rows = [
+        [
+            name,
+            f"{row['parameters']:,.0f}",
+            *(f"{row[key] / 1e6:,.1f}" for key in ("forward_flops", "backward_flops")),
+            f"{1000 * row['seconds_per_image']:.0f}" if "seconds_per_image" in row else "-",
+            f"{row['peak_bytes_over_data'] / 1e6:,.0f}" if "peak_bytes_over_data" in row else "-",
+        ]
+        for name, row in cost["costs"].items()
+    ]
+    ratios = " and ".join(
+        f"{ratio:.0f} times below {name.replace('_', ' ')} (aimed at: {cost['bars'][name]})"
+        for name, ratio in cost["backward_ratio"].items()
+    )
+    text = f"""
+        `udta` trains on stored features; the others run the backbone on the images in every epoch. MFLOPs of one image, two a
+        multiply-add, counted by torch (with the gradient of a depthwise convolution's weights put right, which lowers the
+        figure of fine-tuning to a tenth); {cost["classes"]} classes; milliseconds of {cost["cores"]} cores an image and epoch, and memory
+        beyond images and program in MB. udta's backward FLOPs are {ratios}."""
+    header = ["way", "trained parameters", "forward", "backward", "ms", "MB"]
+    return f"## What an image costs\n\n{_wrapped(text)}\n{_table(header, rows)}"
 
 
 def _storage(sets: Mapping[str, Any]) -> str:

@@ -2,7 +2,8 @@
 
 It is given what the adapters are given: all cached views of the training images as samples, and the log-probabilities of a test
 image's views averaged. C is chosen by cross-validation on the training images, in which the views of an image stay together; the
-one that is best for single views answers for them, the one that is best for averages for those.
+one that is best for single views answers for them, the one that is best for averages for those (of equal ones, the one with the
+least loss).
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ def regression(train: Samples, test: Samples) -> dict[str, Any]:
 
 def _tuned(train: Samples, test: Samples) -> dict[str, Any]:
     scores = cross_validate(train)
-    chosen = {figure: max(scores, key=lambda c: scores[c][figure]) for figure in ("top1", "top1_views")}
+    chosen = {
+        figure: max(scores, key=lambda c: (scores[c][figure], -scores[c]["loss"])) for figure in ("top1", "top1_views")
+    }
     result: dict[str, Any] = {"views": train.vectors.shape[1]}
     for figure, c in chosen.items():
         (fitted,) = path(train, test, (c,))
@@ -72,7 +75,7 @@ def _tuned(train: Samples, test: Samples) -> dict[str, Any]:
 
 
 def cross_validate(train: Samples) -> dict[float, dict[str, float]]:
-    """Both accuracies of every C, the mean over five folds of images, stratified by class."""
+    """Both accuracies and the loss of every C, the mean over five folds of images, stratified by class."""
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(train.labels, train.labels)
     cs = tuple((CS / train.vectors.shape[1]).tolist())
     results = [path(train.of(fitted), train.of(held_out), cs) for fitted, held_out in folds]
@@ -83,7 +86,7 @@ def cross_validate(train: Samples) -> dict[float, dict[str, float]]:
 
 
 def path(train: Samples, test: Samples, cs: tuple[float, ...]) -> list[dict[str, float]]:
-    """Accuracies on `test` for each C in ascending order; each fit starts from the last one's solution."""
+    """Accuracies and loss on `test` for each C in ascending order; each fit starts from the solution of the last one."""
     scaler = StandardScaler().fit(_flat(train))
     inputs, targets = scaler.transform(_flat(train)), np.repeat(train.labels, train.vectors.shape[1])
     model = LogisticRegression(max_iter=300, warm_start=True)
@@ -94,10 +97,12 @@ def path(train: Samples, test: Samples, cs: tuple[float, ...]) -> list[dict[str,
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(inputs, targets)
         logs = model.predict_log_proba(scaler.transform(_flat(test))).reshape(*test.vectors.shape[:2], -1)
+        own = logs[np.arange(len(test.labels)), :, np.searchsorted(model.classes_, test.labels)]
         results.append(
             {
                 "top1": float((model.classes_[logs[:, 0].argmax(axis=1)] == test.labels).mean()),
                 "top1_views": float((model.classes_[logs.mean(axis=1).argmax(axis=1)] == test.labels).mean()),
+                "loss": float(-own.mean()),
             }
         )
     return results

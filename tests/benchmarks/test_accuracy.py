@@ -98,6 +98,16 @@ TUNED = {
     "tuning": {"held_out": {"0.001": {}, "0.003": {}}, "epochs": 6},
     "metrics": {"top1": 0.76, "top1_by_views": {"4": 0.78}},
 }  # fmt: skip
+COST = {
+    "cores": 2, "classes": 40, "bars": {"fine_tuning": 50}, "backward_ratio": {"fine_tuning": 60.0},
+    "costs": {
+        "udta": {"parameters": 12345, "forward_flops": 10e6, "backward_flops": 20e6},
+        "fine_tuning": {
+            "parameters": 2e6, "forward_flops": 600e6, "backward_flops": 1200e6,
+            "seconds_per_image": 0.04, "peak_bytes_over_data": 3e8,
+        },
+    },
+}  # fmt: skip
 
 
 def test_error_reductions_by_hand():
@@ -119,11 +129,13 @@ def test_ratios_against_fine_tuning_by_hand():
 
 
 def test_the_page_says_what_the_results_say():
-    page = accuracy_doc.render(DOCUMENT, [TUNED])
+    page = accuracy_doc.render(DOCUMENT, [TUNED], COST)
     assert "| food | 300 / 100 | 75.0 | 75.0 / 75.0 | 80.0 ± 0.0 / 81.0 ± 1.4 | 76.0 / 78.0 |" in page
     assert "| worst set, points | -0.50 | +0.50 |" in page
+    assert "| udta | 12,345 | 10.0 | 20.0 | - | - |" in page
+    assert "60 times below fine tuning (aimed at: 50)" in page
     assert "1/200 of the training time" in page
-    assert "Against full fine-tuning" not in accuracy_doc.render(DOCUMENT, [])
+    assert "Against full fine-tuning" not in accuracy_doc.render(DOCUMENT, [], COST)
 
 
 def test_the_published_page_is_what_the_published_results_give():
