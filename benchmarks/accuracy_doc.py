@@ -173,9 +173,10 @@ def _costs(cost: Mapping[str, Any]) -> str:
     )
     text = f"""
         `udta` trains on stored features; the others run the backbone on the images in every epoch. MFLOPs of one image, two a
-        multiply-add, counted by torch (with the gradient of a depthwise convolution's weights put right, which lowers the
-        figure of fine-tuning to a tenth); {cost["classes"]} classes; milliseconds of {cost["cores"]} cores an image and epoch, and memory
-        beyond images and program in MB. udta's backward FLOPs are {ratios}."""
+        multiply-add, counted by torch (but for the gradient of a depthwise convolution's weights, which torch counts once for
+        every channel: that would be ten times as much for fine-tuning); {cost["classes"]} classes; milliseconds of
+        {cost["cores"]} cores an image and epoch, and memory beyond images and program in MB. udta's backward FLOPs are
+        {ratios}."""
     header = ["way", "trained parameters", "forward", "backward", "ms", "MB"]
     return f"## What an image costs\n\n{_wrapped(text)}\n{_table(header, rows)}"
 
