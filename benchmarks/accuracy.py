@@ -1,19 +1,20 @@
-"""Adapters against the tuned last-tap logistic regression, on real photographs.
+"""Adapters against the tuned logistic regression and against full fine-tuning, on real photographs.
 
-    UDTA_REAL_DATA=FOLDER python -m benchmarks.accuracy [--seeds 3] [--sets birds,flowers] [--stores DIR]
+    UDTA_REAL_DATA=FOLDER OMP_WAIT_POLICY=passive python -m benchmarks.accuracy [--seeds 5] [--sets birds,flowers] [--again]
 
-FOLDER holds `real/<set>/<class>/*.jpg` and `weights/mobilenet_v2_relu.pth`. Features are extracted once (five views), then every
-adapter is trained with its own default recipe: nothing is chosen on the test split. The regression (scikit-learn, standardised
-average of the last tap, view 0) has its C chosen by 5-fold cross-validation on the training images. Prints a table and the
-ratio of errors, writes `benchmarks/results/accuracy.json`.
+FOLDER holds `real/<set>/<class>/*.jpg` and `weights/mobilenet_v2_relu.pth`. Each set is extracted once in eight views and every
+adapter is trained from the store with its own default recipe, five seeds; nothing is chosen on a test split. The rival on the
+same features is in `benchmarks.regression`, full fine-tuning in `benchmarks.live`. Prints a line a set, writes
+`benchmarks/results/accuracy.json` after every set and docs/accuracy.md from it; a set that is there already is measured again
+only with `--again`. Times are the processor's divided by the cores in use, since other programs may run.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import json
 import platform
-import sys
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -21,135 +22,147 @@ from typing import Any
 import numpy as np
 import sklearn
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 import udta
+from benchmarks import accuracy_doc
+from benchmarks.live.photographs import Photographs
+from benchmarks.real import BACKBONE, LAST_TAP, SETS, TAPS, backbone, real_data, weights
+from benchmarks.regression import read, regression
+from benchmarks.store_checks import as_uint8, parity, with_taps
+from udta.adapters import load_adapter
+from udta.backbones import parse_taps
 from udta.files import write_json
 
-SETS = ("birds", "butterflies", "flowers", "food", "monkeys")
 ADAPTERS = ("linear", "concat_linear", "udta")
-BACKBONE = "torchvision.models.quantization:mobilenet_v2?quantize=false"
-TAPS = "features.13=grid(14),features.17,features.18=avg"
-VIEWS = 5
-LAST_TAP = "features.18"
-CS = np.logspace(-4, 1, 11)
+VIEWS = 8
+UINT8_SETS = ("flowers", "food")
 RESULT = Path(__file__).parent / "results" / "accuracy.json"
 
 
-def extract(real: Path, name: str, stores: Path) -> dict[str, Any]:
-    """One store; its report."""
-    images = real / "real" / name
+def extract(real: Path, name: str, stores: Path, views: int) -> dict[str, Any]:
+    """Make the store of a set, or find it made; what it took is kept beside it, and one without that is made anew."""
+    images, ledger = real / "real" / name, stores / f"{name}.json"
+    if ledger.exists():
+        return json.loads(ledger.read_text())  # type: ignore[no-any-return]
+    shutil.rmtree(stores / name, ignore_errors=True)
     splits = images / "SPLITS.csv"
+    wall, cpu = time.perf_counter(), time.process_time()
     report = udta.extract(
         images,
         backbone=BACKBONE,
-        weights=str(real / "weights" / "mobilenet_v2_relu.pth"),
+        weights=str(weights(real)),
         taps=TAPS,
-        views=VIEWS,
+        views=views,
         splits=splits if splits.exists() else None,
         out=stores / name,
     )
-    return report.to_json()
-
-
-def regression(store: udta.Store) -> dict[str, float]:
-    """The rival: top-1 on view 0 of the test split."""
-    started = time.perf_counter()
-    features, labels = {}, {}
-    for split in ("train", "test"):
-        rows = store.rows(split)
-        features[split] = store.read(rows, taps=[LAST_TAP], views=[0], dtype="float32")[LAST_TAP][:, 0]
-        labels[split] = store.labels[rows]
-    search = GridSearchCV(
-        make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000)),
-        {"logisticregression__C": CS},
-        cv=StratifiedKFold(5, shuffle=True, random_state=0),
-    ).fit(features["train"], labels["train"])
-    return {
-        "top1": float(search.score(features["test"], labels["test"])),
-        "C": float(search.best_params_["logisticregression__C"]),
-        "seconds": time.perf_counter() - started,
+    took = {
+        "seconds": (time.process_time() - cpu) / torch.get_num_threads(),
+        "wall_seconds": time.perf_counter() - wall,
+        "images": report.rows,
+        "bytes": report.bytes,
+        "compute": report.compute,
     }
+    write_json(ledger, took)
+    return took
 
 
 def adapter(store: udta.Store, name: str, seeds: int, runs: Path) -> dict[str, Any]:
-    """Mean over seeds of what `udta train` measures, and every seed's top-1."""
-    reports = [udta.train(store, out=runs / name / str(seed), adapter=name, seed=seed) for seed in range(seeds)]
-    figures = {
-        key: float(np.mean([report.metrics[key] for report in reports]))
-        for key in ("top1", "top1_views", "mean_per_class")
+    """What `udta train` measures for every seed: accuracies and the processor's time of training, with start-up and reading."""
+    figures: dict[str, list[float]] = {"top1": [], "top1_views": [], "mean_per_class": [], "seconds": []}
+    for seed in range(seeds):
+        ticks = [time.process_time()]
+        report = udta.train(
+            store,
+            out=runs / name / str(seed),
+            adapter=name,
+            seed=seed,
+            on_epoch=lambda *_, ticks=ticks: ticks.append(time.process_time()),
+        )
+        for key in ("top1", "top1_views", "mean_per_class"):
+            figures[key].append(report.metrics[key])
+        figures["seconds"].append((ticks[-1] - ticks[0]) / torch.get_num_threads())
+    return {**figures, "parameters": report.parameters}
+
+
+def measure(real: Path, name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Everything about one set but fine-tuning."""
+    extraction = None if options.stores else extract(real, name, options.work, options.views)
+    opened = udta.open_store((options.stores or options.work) / name)
+    store = with_taps(opened, [tap.name for tap in parse_taps(TAPS)])
+    runs = options.work / "runs" / name
+    trained = {each: adapter(store, each, options.seeds, runs) for each in options.adapters.split(",")}
+    train, test = (read(store, LAST_TAP, split) for split in ("train", "test"))
+    row: dict[str, Any] = {
+        "train": len(train.labels),
+        "n": len(test.labels),
+        "classes": len(store.classes),
+        "extraction": extraction,
+        "adapters": trained,
+        "regression": regression(train, test),
+        "regression_view0": regression(train.views(1), test),
     }
-    return {
-        **figures,
-        "top1_by_seed": [report.metrics["top1"] for report in reports],
-        "parameters": reports[0].parameters,
-        "train_seconds": float(np.mean([report.seconds for report in reports])),
-    }
+    row["parity"] = parity(
+        load_adapter(runs / "udta" / "0")[0], store, Photographs(real / "real" / name), backbone(real)
+    )
+    if name in UINT8_SETS:
+        small = as_uint8(store, options.work / f"{name}.uint8")
+        row["uint8"] = adapter(small, "udta", options.seeds, options.work / "runs" / f"{name}.uint8")
+    return row
+
+
+def known(configuration: dict[str, Any]) -> dict[str, Any]:
+    """The sets of the last result, if it was measured in the same way."""
+    if not RESULT.exists():
+        return {}
+    document = json.loads(RESULT.read_text())
+    same = document.get("configuration") == configuration
+    sets: dict[str, Any] = document["sets"] if same else {}
+    return sets
 
 
 def main() -> None:
-    """Measure everything, print, write."""
+    """Measure every set, print, write, render."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--views", type=int, default=VIEWS)
     parser.add_argument("--sets", default=",".join(SETS))
-    parser.add_argument("--stores", type=Path, default=Path("stores/accuracy"))
-    arguments = parser.parse_args()
-    if "UDTA_REAL_DATA" not in os.environ:
-        sys.exit("set UDTA_REAL_DATA to the folder with real/ and weights/")
-    results = {}
-    for name in arguments.sets.split(","):
-        extraction = extract(Path(os.environ["UDTA_REAL_DATA"]), name, arguments.stores)
-        store = udta.open_store(arguments.stores / name)
-        runs = arguments.stores / "runs" / name
-        trained = {each: adapter(store, each, arguments.seeds, runs) for each in ADAPTERS}
-        results[name] = {
-            "n": len(store.rows("test")),
-            "regression": regression(store),
-            "extraction": extraction,
-            **trained,
-        }
-        print_row(name, results[name])
-    reduction = error_reduction(results)
-    mean, summed, worst = (100 * reduction[name] for name in ("mean", "of_mean_error", "worst_difference"))
-    print(
-        f"udta's error is lower than the regression's by {mean:.1f} % on average over the sets where the regression errs, "
-        f"{summed:.1f} % in mean error; worst difference {worst:+.2f} points"
-    )
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "scikit-learn": sklearn.__version__}
-    document = {
-        "versions": versions, "cores": os.cpu_count(), "seeds": arguments.seeds,
-        "backbone": BACKBONE, "taps": TAPS, "views": VIEWS,
-        "error_reduction": reduction, "sets": results,
+    parser.add_argument("--adapters", default=",".join(ADAPTERS), help="udta is always one of them")
+    parser.add_argument("--work", type=Path, default=Path("stores/accuracy"), help="where stores and runs go")
+    parser.add_argument("--stores", type=Path, help="stores that are there already, one a set; they may hold more taps")
+    parser.add_argument("--again", action="store_true", help="measure sets that the result has already")
+    options = parser.parse_args()
+    real = real_data()
+    configuration = {
+        "backbone": BACKBONE, "taps": TAPS, "views": options.views, "seeds": options.seeds, "adapters": options.adapters,
     }  # fmt: skip
-    write_json(RESULT, document)
-
-
-def error_reduction(results: dict[str, Any]) -> dict[str, Any]:
-    """By set (None where the regression makes no error), their mean, that of the mean error, and the worst top-1 difference."""
-    ours = {name: 1 - row["udta"]["top1"] for name, row in results.items()}
-    theirs = {name: 1 - row["regression"]["top1"] for name, row in results.items()}
-    by_set = {name: 1 - ours[name] / theirs[name] if theirs[name] else None for name in results}
-    return {
-        "by_set": by_set,
-        "mean": float(np.mean([value for value in by_set.values() if value is not None])),
-        "of_mean_error": 1 - sum(ours.values()) / sum(theirs.values()),
-        "worst_difference": min(theirs[name] - ours[name] for name in results),
-    }
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "scikit-learn": sklearn.__version__}
+    results = known(configuration)
+    for name in options.sets.split(","):
+        if options.again or name not in results:
+            results[name] = measure(real, name, options)
+            write_json(
+                RESULT,
+                {
+                    "configuration": configuration,
+                    "versions": versions,
+                    "cores": torch.get_num_threads(),
+                    "sets": dict(sorted(results.items())),
+                },
+            )
+        print_row(name, results[name])
+    accuracy_doc.main()
 
 
 def print_row(name: str, row: dict[str, Any]) -> None:
-    """One line a set."""
-    cells = [f"{each} {100 * row[each]['top1']:.1f} / {100 * row[each]['top1_views']:.1f}" for each in ADAPTERS]
-    seeds = " ".join(f"{100 * top1:.1f}" for top1 in row["udta"]["top1_by_seed"])
-    print(
-        f"{name:12} test {row['n']:4}  regression {100 * row['regression']['top1']:.1f} (C {row['regression']['C']:.2g})  "
-        + "  ".join(cells)
-        + f"  [udta by seed: {seeds}; {row['udta']['train_seconds']:.0f} s]",
-        flush=True,
-    )
+    """One line a set: single view / averaged over views."""
+    cells = [
+        f"{each} {100 * np.mean(found['top1']):.1f} / {100 * np.mean(found['top1_views']):.1f}"
+        for each, found in row["adapters"].items()
+    ]
+    rival = row["regression"]
+    cells.append(f"regression {100 * rival['top1']:.1f} / {100 * rival['top1_views']:.1f}")
+    print(f"{name:12} test {row['n']:4}  {'  '.join(cells)}", flush=True)
 
 
 if __name__ == "__main__":
