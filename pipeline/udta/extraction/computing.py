@@ -121,8 +121,8 @@ class Computer:
         if not self.on_gpu:
             return nullcontext()
         if not hasattr(self._of_thread, "stream"):
-            self._of_thread.stream = torch.cuda.Stream(self._forward.device)
-        return torch.cuda.stream(self._of_thread.stream)  # type: ignore[no-any-return]
+            self._of_thread.stream = torch.cuda.Stream(self._forward.device)  # type: ignore[no-untyped-call]
+        return torch.cuda.stream(self._of_thread.stream)
 
     def _check(self, tap: str, values: Tensor, batch: FeatureBatch) -> None:
         """Codes cannot be NaN, so their values are looked at before; other types are checked when they are written."""
