@@ -32,7 +32,7 @@ class ToyNet(nn.Module):
         self.head = nn.Linear(2 * width, 4)
 
     def forward(self, images):
-        if self.deaths and len(images) > 1:
+        if self.deaths and len(images) > 2:  # looking for taps takes two
             die_once(Path(self.deaths))
         if self.nan:
             black = images.flatten(1).amax(1) < -0.99
