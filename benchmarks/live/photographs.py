@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from udta.data import Transform, ViewSpec, decode_image, read_images
+from udta.data import EncodedImage, Transform, ViewSpec, read_images
 
 AUGMENT = "random_resized_crop(224,scale=0.35..1)|flip|jitter(0.2)"  # what `udta extract` makes views 1, 2, ... with
 EVALUATE = "resize(256)|centre_crop(224)"
@@ -58,9 +58,12 @@ class Photographs:
                 yield ready
             yield ahead.result()
 
-    def _decode(self, row: int) -> UInt8[np.ndarray, "height width 3"]:
+    def _decode(self, row: int) -> EncodedImage:
+        """It keeps what it has decoded."""
         sample = self.manifest.sample(row)
-        return decode_image(sample.path, sample.id)
+        image = EncodedImage(sample.path.read_bytes(), sample.id)
+        image.pixels(self._spec.augment.input_side)
+        return image
 
     def _batch(self, rows: Sequence[int] | np.ndarray, view: int) -> Batch:
         views = [self._spec.view(self._images[row], self.manifest.hashes[row], view) for row in rows]

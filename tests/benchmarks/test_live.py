@@ -16,7 +16,7 @@ from benchmarks.live.flops import count
 from benchmarks.live.photographs import AUGMENT, EVALUATE, Photographs, held_out
 from benchmarks.live.rival import LiveRecipe, Network, Rival
 from udta.backbones import build_backbone
-from udta.data import Transform, ViewSpec, decode_image
+from udta.data import EncodedImage, Transform, ViewSpec
 
 FACTORY = "torchvision.models.quantization:mobilenet_v2?quantize=false"
 
@@ -53,7 +53,7 @@ SMALL = Rival("small", lambda backbone, n_classes: Small(n_classes), LiveRecipe(
 def test_epochs_are_the_views_of_a_store(photographs):
     spec = ViewSpec(5, 0, Transform.parse(EVALUATE), Transform.parse(AUGMENT))
     sample = photographs.manifest.sample(7)
-    expected = spec.view(decode_image(sample.path, sample.id), sample.sha256, 4)
+    expected = spec.view(EncodedImage(sample.path.read_bytes(), sample.id), sample.sha256, 4)
     (images, labels), *others = photographs.batches([7, 2, 5], 4, 2)
     assert (images[0].permute(1, 2, 0).numpy() == expected).all()
     assert labels.tolist() == photographs.labels[[7, 2]].tolist()
