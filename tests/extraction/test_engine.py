@@ -121,6 +121,14 @@ def test_a_store_made_from_something_else_is_refused_with_the_field(photos, tmp_
     assert any(line.startswith(f"{field}:") for line in caught.value.differences)
 
 
+def test_a_stale_store_is_replaced_on_request(photos, tmp_path):
+    udta.extract(photos, out=tmp_path / "s", **OPTIONS)
+    report = udta.extract(photos, out=tmp_path / "s", **{**OPTIONS, "seed": 1}, if_stale="replace")
+    udta.extract(photos, out=tmp_path / "fresh", **{**OPTIONS, "seed": 1})
+    assert report.computed_rows == 24
+    assert contents(tmp_path / "s") == contents(tmp_path / "fresh")
+
+
 def test_what_cannot_change_a_value_does_not_make_a_store_stale(photos, tmp_path):
     udta.extract(photos, out=tmp_path / "s", **OPTIONS)
     moved = tmp_path / "elsewhere"

@@ -205,6 +205,7 @@ class StoreWriter(BlockWriter):
         self._lock.release()
         remove()
         self._engine, self._lock, self._created = self._acquire()
+        self.refresh()
 
 
 def _check_codec(engine: type[Engine], codec: str) -> None:
