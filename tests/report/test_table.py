@@ -14,7 +14,7 @@ def row(tmp_path):
     documents = {
         "features": {"seconds": 12.5, "rows": 10, "computed_rows": 4, "bytes": 3_000_000},
         "run": {"parameters": 1234, "train_seconds": 2.5},
-        "metrics": {"top1": 0.5, "mean_per_class": 0.4, "top1_views": 0.6, "n": 20},
+        "metrics": {"top1": 0.5, "mean_per_class": 0.4, "top1_views": 0.6, "n": 20, "parity": {"same_top1": 0.75}},
     }
     paths = {name: tmp_path / f"{name}.json" for name in documents}
     for name, document in documents.items():
@@ -24,7 +24,7 @@ def row(tmp_path):
 
 def test_text_and_markdown_show_percent_and_mark_resumed_extractions(row):
     for table in (to_text([row]), to_markdown([row])):
-        for expected in ("50.0", "40.0", "60.0", "1,234", "12.5*", "3.0", "2.5", "after an interruption"):
+        for expected in ("50.0", "40.0", "60.0", "75.0", "1,234", "12.5*", "3.0", "2.5", "after an interruption"):
             assert expected in table
     lines = to_text([row]).splitlines()
     assert len({len(line) for line in lines[:3]}) == 1

@@ -53,7 +53,7 @@ class TapForward:
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> dict[str, Float[Tensor, "batch ..."]]:
         """Features by tap on the device, in the stored dtype, or in float32 where that is a code."""
         with torch.inference_mode():
-            pixels = images.to(self.device).float() * self._scale + self._shift
+            pixels = images.to(self.device, non_blocking=True).float() * self._scale + self._shift
             kept: dict[str, Tensor] = {}
             self._of_thread.kept = kept
             try:

@@ -106,7 +106,7 @@ class Computer:
 
     def _compute(self, views: ViewBatch, view: int, batch: FeatureBatch) -> None:
         with self._meter.step("forward"), self._stream():
-            images = torch.from_numpy(np.ascontiguousarray(views.images[:, view])).permute(0, 3, 1, 2)
+            images = torch.from_numpy(views.images[:, view]).permute(0, 3, 1, 2)
             for tap, values in self._forward(images).items():
                 if tap in self._quantisers:
                     self._check(tap, values, batch)

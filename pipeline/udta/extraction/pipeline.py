@@ -66,8 +66,9 @@ def decoded_batches(
 
         def collect() -> ViewBatch:
             rows, futures = pending.popleft()
-            shape = (len(rows), len(which), *views.size, 3)
-            images = torch.zeros(shape, dtype=torch.uint8, pin_memory=pinned).numpy()
+            # One view after another in memory: a forward pass takes one without a copy.
+            shape = (len(which), len(rows), *views.size, 3)
+            images = torch.empty(shape, dtype=torch.uint8, pin_memory=pinned).numpy().swapaxes(0, 1)
             skipped = {}
             for position, future in enumerate(futures):
                 try:
@@ -75,7 +76,7 @@ def decoded_batches(
                 except ImageError as error:
                     if on_error == "fail":
                         raise
-                    skipped[rows[position]] = error.reason
+                    skipped[rows[position]], images[position] = error.reason, 0
             return ViewBatch(rows, images, skipped)
 
         try:

@@ -16,7 +16,8 @@ from udta.errors import DataError
 class ResultRow:
     """Accuracies are fractions (`top1` and `mean_per_class` of view 0, `top1_views` averaged over all views), times seconds.
 
-    `resumed` says that `extract_seconds` covers only what was left of an interrupted extraction.
+    `live` is the fraction of some test images that have the same top-1 through the backbone as through the store; `resumed` says
+    that `extract_seconds` covers only what was left of an interrupted extraction.
     """
 
     backbone: str
@@ -26,6 +27,7 @@ class ResultRow:
     mean_per_class: float
     top1_views: float
     n: int
+    live: float
     parameters: int
     extract_seconds: float
     resumed: bool
@@ -55,6 +57,7 @@ def read_result(key: tuple[str, str, str], *, features: Path, run: Path, metrics
         mean_per_class=evaluation["mean_per_class"],
         top1_views=evaluation["top1_views"],
         n=evaluation["n"],
+        live=evaluation["parity"]["same_top1"],
         parameters=training["parameters"],
         extract_seconds=extraction["seconds"],
         resumed=extraction["computed_rows"] < extraction["rows"],
@@ -71,12 +74,16 @@ _HEADINGS = (
     "per class %",
     "views %",
     "test",
+    "live %",
     "params",
     "extract s",
     "MB",
     "train s",
 )
-_LEGEND = "top-1 and per class: one view a test image; views: log-probabilities averaged over all cached views"
+_LEGEND = (
+    "top-1 and per class: one view a test image; views: log-probabilities averaged over all cached views;"
+    " live: test images with the same top-1 from the backbone as from the store"
+)
 
 
 def to_text(rows: Sequence[ResultRow]) -> str:
@@ -118,6 +125,7 @@ def _cells(row: ResultRow) -> tuple[str, ...]:
         f"{100 * row.mean_per_class:.1f}",
         f"{100 * row.top1_views:.1f}",
         str(row.n),
+        f"{100 * row.live:.1f}",
         f"{row.parameters:,}",
         f"{row.extract_seconds:.1f}{'*' * row.resumed}",
         f"{row.stored_bytes / 1e6:.1f}",

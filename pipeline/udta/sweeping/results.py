@@ -8,10 +8,11 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from udta.files import write_bytes, write_text
+from udta.files import write_table, write_text
 from udta.sweeping.trial import Trial
 
 _METRICS = ("top1", "top5", "mean_per_class", "top1_views", "ece", "n")
@@ -59,7 +60,8 @@ def write_results(out: Path, report: SweepReport, best: Mapping[Path | None, Tri
     writer.writeheader()
     writer.writerows(report.rows)
     write_text(out / "results.csv", text.getvalue())
-    _write_parquet(out / "results.parquet", report.rows)
+    if find_spec("pyarrow"):  # the extra `parquet`; results.csv holds the same
+        write_table(out / "results.parquet", {name: [row[name] for row in report.rows] for name in report.rows[0]})
     shutil.rmtree(out / "best", ignore_errors=True)
     for labels, trial in best.items():
         target = out / "best" / task_name(labels) if len(best) > 1 else out / "best"
@@ -69,17 +71,6 @@ def write_results(out: Path, report: SweepReport, best: Mapping[Path | None, Tri
 def task_name(labels: Path | None) -> str:
     """How a task is called in the table."""
     return "store" if labels is None else labels.stem
-
-
-def _write_parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:  # the extra `parquet`; results.csv holds the same
-        return
-    content = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist([dict(row) for row in rows]), content)
-    write_bytes(path, content.getvalue())
 
 
 def _row(trial: Trial) -> dict[str, Any]:
