@@ -165,6 +165,7 @@ def _costs(cost: Mapping[str, Any]) -> str:
             name,
             f"{row['parameters']:,.0f}",
             *(f"{row[key] / 1e6:,.1f}" for key in ("forward_flops", "backward_flops")),
+            str(row.get("batch_size", "-")),
             f"{1000 * row['seconds_per_image']:.0f}" if "seconds_per_image" in row else "-",
             f"{row['peak_bytes_over_data'] / 1e6:,.0f}" if "peak_bytes_over_data" in row else "-",
         ]
@@ -180,7 +181,7 @@ def _costs(cost: Mapping[str, Any]) -> str:
         every channel: that would be ten times as much for fine-tuning); {cost["classes"]} classes; milliseconds of
         {cost["cores"]} cores an image and epoch, and memory beyond images and program in MB. udta's backward FLOPs are
         {ratios}."""
-    header = ["way", "trained parameters", "forward", "backward", "ms", "MB"]
+    header = ["way", "trained parameters", "forward", "backward", "batch", "ms", "MB"]
     return f"## What an image costs\n\n{_wrapped(text)}\n{_table(header, rows)}"
 
 

@@ -132,7 +132,7 @@ def test_the_page_says_what_the_results_say():
     page = accuracy_doc.render(DOCUMENT, [TUNED], COST)
     assert "| food | 300 / 100 | 75.0 | 75.0 / 75.0 | 80.0 ± 0.0 / 81.0 ± 1.4 | 76.0 / 78.0 |" in page
     assert "| worst set, points | -0.50 | +0.50 |" in page
-    assert "| udta | 12,345 | 10.0 | 20.0 | - | - |" in page
+    assert "| udta | 12,345 | 10.0 | 20.0 | - | - | - |" in page
     assert "60 times below fine tuning (aimed at: 50)" in page
     assert "food 0.003 (monkeys)" in page
     assert "1/200 of the training time" in page
