@@ -129,7 +129,10 @@ def _errors(sets: Mapping[str, Any]) -> str:
 def _fine_tuning(document: Mapping[str, Any], tuned: Mapping[str, Any]) -> str:
     sets, found = document["sets"], against_fine_tuning(document, tuned)
     recipe, tuning = (next(iter(tuned.values()))[key] for key in ("recipe", "tuning"))
-    rates = ", ".join(f"{name} {each['recipe']['lr']:g}" for name, each in tuned.items())
+    rates = ", ".join(
+        f"{name} {each['recipe']['lr']:g} ({' and '.join(next(iter(each['tuning']['held_out'].values())))})"
+        for name, each in tuned.items()
+    )
     rows = [
         [
             name,
@@ -142,8 +145,8 @@ def _fine_tuning(document: Mapping[str, Any], tuned: Mapping[str, Any]) -> str:
     text = f"""
         Every weight of the same backbone trained for {recipe["epochs"]} epochs of SGD, with the augmentation of the views drawn
         anew in every epoch, one cycle and label smoothing, one seed. The learning rate was chosen among
-        {", ".join(tuning["held_out"])} on a third of the training images after {tuning["epochs"]} epochs, on food and flowers for
-        each of the two and on both together for the others: {rates}. Sets measured: {", ".join(tuned)}. Mean top-1 on these,
+        {", ".join(tuning["held_out"])} on a third of the training images after {tuning["epochs"]} epochs on the rest; in
+        brackets the sets whose training images decided: {rates}. Sets measured: {", ".join(tuned)}. Mean top-1 on these,
         single view / averaged: udta {_pair(found["udta"])}, fine-tuning {_pair(found["fine_tuning"])}. Aimed at: within 1 point
         or better."""
     times = f"""
@@ -162,6 +165,7 @@ def _costs(cost: Mapping[str, Any]) -> str:
             name,
             f"{row['parameters']:,.0f}",
             *(f"{row[key] / 1e6:,.1f}" for key in ("forward_flops", "backward_flops")),
+            str(row.get("batch_size", "-")),
             f"{1000 * row['seconds_per_image']:.0f}" if "seconds_per_image" in row else "-",
             f"{row['peak_bytes_over_data'] / 1e6:,.0f}" if "peak_bytes_over_data" in row else "-",
         ]
@@ -177,7 +181,7 @@ def _costs(cost: Mapping[str, Any]) -> str:
         every channel: that would be ten times as much for fine-tuning); {cost["classes"]} classes; milliseconds of
         {cost["cores"]} cores an image and epoch, and memory beyond images and program in MB. udta's backward FLOPs are
         {ratios}."""
-    header = ["way", "trained parameters", "forward", "backward", "ms", "MB"]
+    header = ["way", "trained parameters", "forward", "backward", "batch", "ms", "MB"]
     return f"## What an image costs\n\n{_wrapped(text)}\n{_table(header, rows)}"
 
 

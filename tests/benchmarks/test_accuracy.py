@@ -95,7 +95,7 @@ DOCUMENT = {
 }
 TUNED = {
     "set": "food", "train_seconds": 400.0, "recipe": {"epochs": 30, "lr": 0.003},
-    "tuning": {"held_out": {"0.001": {}, "0.003": {}}, "epochs": 6},
+    "tuning": {"held_out": {"0.001": {"monkeys": {}}, "0.003": {"monkeys": {}}}, "epochs": 6},
     "metrics": {"top1": 0.76, "top1_by_views": {"4": 0.78}},
 }  # fmt: skip
 COST = {
@@ -132,8 +132,9 @@ def test_the_page_says_what_the_results_say():
     page = accuracy_doc.render(DOCUMENT, [TUNED], COST)
     assert "| food | 300 / 100 | 75.0 | 75.0 / 75.0 | 80.0 ± 0.0 / 81.0 ± 1.4 | 76.0 / 78.0 |" in page
     assert "| worst set, points | -0.50 | +0.50 |" in page
-    assert "| udta | 12,345 | 10.0 | 20.0 | - | - |" in page
+    assert "| udta | 12,345 | 10.0 | 20.0 | - | - | - |" in page
     assert "60 times below fine tuning (aimed at: 50)" in page
+    assert "food 0.003 (monkeys)" in page
     assert "1/200 of the training time" in page
     assert "Against full fine-tuning" not in accuracy_doc.render(DOCUMENT, [], COST)
 
