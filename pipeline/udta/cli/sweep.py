@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from udta.cli.common import PATH, STORE, ProgressDisplay, emit, json_option
+from udta.cli.common import PATH, STORE, ProgressDisplay, device_option, emit, json_option
 
 
 @click.command(
@@ -29,7 +29,7 @@ with sweep.yaml:
 @click.option("--validation", type=float, help="Share of the training rows to compare on; 0.2, or what the file says.")
 @click.option("--halving", is_flag=True, help="Stop the worse half early, three times, unless the file says otherwise.")
 @click.option("--seed", default=0, show_default=True, help="Of order, views, mixup, validation and shares of labels.")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@device_option
 @json_option
 def sweep(
     store: Path,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from udta.device import resolve_device
 from udta.errors import AdapterError, ConfigError
 from udta.store import Store, open_store
 from udta.sweeping.halving import best_trials
@@ -31,7 +32,7 @@ def sweep(
     validation: float | None = None,
     halving: Mapping[str, Any] | bool | None = None,
     seed: int = 0,
-    device: str = "cpu",
+    device: str = "auto",
     checkpoint_seconds: float = _CHECKPOINT_SECONDS,
     on_epoch: Callable[[int, int, int], None] | None = None,
 ) -> SweepReport:
@@ -45,7 +46,7 @@ def sweep(
             With 0 all rows are trained on, and there is no best one.
         halving: `{"rungs": 3, "keep": 0.5}` stops losers early; that of the file by default. True is the file's, or these values.
         seed: of order, views, mixup, the validation split and the shares of labels; initial weights have seeds of their own.
-        device: where to train.
+        device: where to train: `auto`, `cpu`, `cuda` or `cuda:N`.
         checkpoint_seconds: what a kill may cost, beside the epoch it falls into.
         on_epoch: called after every epoch with its number, the number of epochs, and how many adapters are still in training.
 
@@ -54,13 +55,14 @@ def sweep(
         AdapterError: `out` holds something else, or another sweep.
         StoreError: the store cannot be read.
     """
+    place = str(resolve_device(device))
     opened = store if isinstance(store, Store) else open_store(store)
     where, folder, file = _asked(adapters, validation, halving)
     members, target = expand(file, where, folder), Path(out)
     trials = make_trials(opened, members, validation=file.validation, seed=seed)
     options = {"validation": file.validation, "halving": file.halving and file.halving.model_dump(), "seed": seed}
     asked = identity(opened, trials, options)
-    loop = Loop(opened, trials, file.halving, target / "runs", seed, device)
+    loop = Loop(opened, trials, file.halving, target / "runs", seed, place)
     _go_on(target, asked, loop)
     if loop.solve():
         save_state(target / _STATE, asked, loop.epoch, trials, loop.groups)
