@@ -2,10 +2,11 @@
 
     python -m benchmarks.ablation STORES [--sets food,flowers] [--seeds 5] [--folds 3] [--part choose|report]
 
-STORES holds one store a set, with at least the taps of `TAPS`. `choose` cross-validates every row of the table on the rows of split `train`
-alone: it is handed those rows and no others, and a fold holds all views of an image. `report` trains every row on the whole of
-`train` with several seeds and evaluates it on `test`; the default of the adapter is one of the rows, and nothing in the code
-depends on what `report` finds. Both merge their figures into `benchmarks/results/ablation.json`, set by set, and print them.
+STORES holds one store a set, with at least the taps of `TAPS`. `choose` cross-validates every row of the table on the rows of
+split `train` alone: it is handed those rows and no others, and a fold holds all views of an image. `report` trains every row on
+the whole of `train` with several seeds and evaluates it on `test`; the default of the adapter is one of the rows, and nothing in
+the code depends on what `report` finds. Both merge their figures into `benchmarks/results/ablation.json`, set by set, and print
+them.
 """
 
 from __future__ import annotations
