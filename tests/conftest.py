@@ -10,7 +10,8 @@ import torch
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent / "store")]
 
-torch.set_num_threads(2)
+# Two cores are what tests may count on; side by side (pytest -n) they share them.
+torch.set_num_threads(max(1, 2 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
 
 # Shapes and types of tensor code are checked at run time here, and nowhere else.
 TENSOR_CODE = (

@@ -27,8 +27,8 @@ def test_backward_has_no_product_for_features():
     """The thin reduction is the first layer: 2 positions C k forward and, for its weight alone, as much backward."""
     adapter = build_adapter("udta", TAPS, 7, width=6)
     adapter.logits = lambda features: (
-        adapter.pools[0].reduce(features["middle"].flatten(2).transpose(1, 2)).sum(1)[:, :7]
-    )
+        features["middle"].flatten(2).transpose(1, 2) @ adapter.pools[0].directions.T
+    ).sum(1)[:, :7]
     adapter.n_classes = 6
     assert adapter_flops(adapter) == Flops(2 * 25 * 6 * 6, 2 * 25 * 6 * 6)
 

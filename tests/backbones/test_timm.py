@@ -100,7 +100,9 @@ def test_dinov2_has_no_classes_so_that_its_file_fits(timm):
 
 def test_an_input_that_no_transform_gives_has_to_be_told(timm, monkeypatch):
     config = {"input_size": (3, 64, 48), "crop_mode": "center", "interpolation": "bicubic", "crop_pct": 1.0}
-    monkeypatch.setattr("timm.data.resolve_data_config", lambda *_, **__: config | {"mean": [0] * 3, "std": [1] * 3})
+    monkeypatch.setattr(
+        "timm.data.config.resolve_data_config", lambda *_, **__: config | {"mean": [0] * 3, "std": [1] * 3}
+    )
     with pytest.raises(ConfigError, match="give --transform"):
         build_backbone(SMALL)
     assert build_backbone(SMALL, evaluate="resize(64,48)").input.evaluate == "resize(64,48)"

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from test_killed_command import command, tree
@@ -75,12 +76,14 @@ def test_killed_with_its_children_the_command_continues(tmp_path):
     while not list(tmp_path.glob("s/ledger/*/zarr.json")):
         assert process.poll() is None
         time.sleep(0.01)
+    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+    assert len(children) == 2
     process.send_signal(signal.SIGKILL)
     process.wait()
     subprocess.run([*command(images, tmp_path / "s"), "--workers", "2"], check=True, capture_output=True)
     assert tree(tmp_path / "s") == tree(tmp_path / "whole")
     assert not (tmp_path / ".s.claims").exists()
-    assert "udta.extraction.processes" not in subprocess.run(["ps", "ax"], capture_output=True, text=True).stdout
+    assert not any(Path("/proc", child).exists() for child in children)
 
 
 def test_a_backbone_that_cannot_be_sent_is_refused(images, tmp_path):

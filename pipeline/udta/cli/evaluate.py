@@ -62,5 +62,6 @@ def _lines(metrics: Mapping[str, Any]) -> list[str]:
     if "parity" in metrics:
         from udta.evaluation.parity import ParityReport
 
-        lines.append(str(ParityReport(**metrics["parity"])))
+        found = metrics["parity"]
+        lines.append(str(ParityReport(**{**found, "differing": tuple(found["differing"])})))
     return lines

@@ -15,8 +15,8 @@ import numpy as np
 from udta.backbones import TapForward
 from udta.extraction.computing import Computer, FeatureBatch
 from udta.extraction.meter import Meter
-from udta.extraction.pipeline import PREFETCH, decoded_batches
-from udta.extraction.setup import OnError, Setup
+from udta.extraction.pipeline import decoded_batches
+from udta.extraction.setup import PREFETCH, OnError, Setup
 from udta.extraction.stream import FeatureStream
 from udta.store import BlockWriter, Layout, Part, stored_dtype
 

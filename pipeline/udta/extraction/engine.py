@@ -10,15 +10,13 @@ import torch
 
 from udta.backbones import Backbone
 from udta.data import Manifest
-from udta.errors import Problems
 from udta.extraction.blocks import Effort, compute_blocks
 from udta.extraction.calibration import calibrate
 from udta.extraction.meter import Meter
-from udta.extraction.pipeline import PREFETCH
 from udta.extraction.processes import in_processes
 from udta.extraction.report import ExtractReport, stored_bytes
 from udta.extraction.room import check_room
-from udta.extraction.setup import OnError, Setup, set_up
+from udta.extraction.setup import PREFETCH, OnError, Setup, set_up
 from udta.store import IfStale, StoreWriter, add_run, known_layout, open_store
 
 # Called after every batch with the rows done, the rows there are to do, and where the time goes.
@@ -100,8 +98,9 @@ def extract(
         seed=seed,
         transform=transform,
         augment=augment,
+        workers=workers,
+        prefetch=prefetch,
     )
-    check_effort(workers, prefetch)
     path = Path(out)
     setup = calibrated(setup, path, on_error, if_stale)
     with StoreWriter(path, setup.layout, setup.manifest.hashes, if_stale, format) as writer:
@@ -139,16 +138,6 @@ def extract(
     )
     add_run(path, report.to_json(), anew=created)
     return report
-
-
-def check_effort(workers: int | None, prefetch: int) -> None:
-    """Raises `ConfigError` for numbers that make no sense."""
-    problems = Problems()
-    if workers is not None and workers < 1:
-        problems.add(f"workers is {workers}, but at least one process has to work")
-    if prefetch < 1:
-        problems.add(f"prefetch is {prefetch}, but at least one batch has to be decoded before it can be computed")
-    problems.raise_any()
 
 
 def calibrated(setup: Setup, path: Path, on_error: OnError, if_stale: IfStale = "refuse") -> Setup:

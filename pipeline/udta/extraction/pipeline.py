@@ -15,11 +15,8 @@ from jaxtyping import UInt8
 from udta.data import EncodedImage, Manifest, ViewSpec
 from udta.errors import DataError, ImageError
 from udta.extraction.meter import Meter
-from udta.extraction.setup import OnError
+from udta.extraction.setup import PREFETCH, OnError
 from udta.threads import n_cores
-
-# Batches decoded ahead: two keep the backbone busy, four absorb a slow file; each holds 24 MB at five views of 224 px.
-PREFETCH = 4
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ from udta.store import ENGINES, STORAGE_TYPES, Layout, default_block_rows
 
 OnError = Literal["fail", "skip"]
 
+# Batches decoded ahead: two keep the backbone busy, four absorb a slow file; each holds 24 MB at five views of 224 px.
+PREFETCH = 4
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -51,6 +54,8 @@ def set_up(
     transform: str | None = None,
     augment: str | None = None,
     format: str | None = None,  # noqa: A002  # the word that users type
+    workers: int | None = None,
+    prefetch: int = PREFETCH,
 ) -> Setup:
     """Read the images, build the backbone and lay out the store; see `extract` for the arguments and errors."""
     problems = Problems()
@@ -70,6 +75,10 @@ def set_up(
             problems.add(f"{what} is {value!r}: {did_you_mean(value, valid)}")
     if views < 1:
         problems.add(f"views is {views}, but view 0, the evaluation transform, is always stored: give 1 or more")
+    if workers is not None and workers < 1:
+        problems.add(f"workers is {workers}, but at least one process has to work")
+    if prefetch < 1:
+        problems.add(f"prefetch is {prefetch}, but at least one batch has to be decoded before it can be computed")
     if transform and isinstance(backbone, Backbone):
         problems.add("transform belongs to building a backbone, but this one is built already: set it there")
     problems.raise_any()
