@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -33,6 +32,8 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 import udta
+from benchmarks.real import BACKBONE, real_data
+from benchmarks.real import weights as weights_file
 from benchmarks.synthetic import versions
 from udta.backbones import TapForward, build_backbone
 from udta.extraction import Computer, decoded_batches
@@ -43,7 +44,6 @@ from udta.store import BATCH_ROWS
 from udta.threads import n_cores
 
 RESULTS = Path(__file__).parent / "results"
-MOBILENET = "torchvision.models.quantization:mobilenet_v2?quantize=false"
 TAPS = {
     "mobilenet_v2": "features.6,features.13,features.18",
     "resnet50": "layer2,layer3,layer4",
@@ -124,7 +124,7 @@ def forward_alone(setup: Setup, batches: list[ViewBatch], images: int) -> float:
 
 def measure(name: str, folder: Path, files: list[Path], options: argparse.Namespace, weights: Path) -> dict[str, Any]:
     """All rates of one backbone, round by round."""
-    spec = MOBILENET if name == "mobilenet_v2" else name
+    spec = BACKBONE if name == "mobilenet_v2" else name
     common: dict[str, Any] = {
         "backbone": spec,
         "weights": str(weights) if name == "mobilenet_v2" else "none",
@@ -178,7 +178,7 @@ def memory(real: Path, weights: Path, device: str) -> dict[str, int]:
         with tempfile.TemporaryDirectory(prefix="udta-extract-") as scratch:
             photographs(real, count, Path(scratch) / "images")
             command = [
-                sys.executable, "-m", "udta", "extract", f"{scratch}/images", "--backbone", MOBILENET, "--weights", str(weights),
+                sys.executable, "-m", "udta", "extract", f"{scratch}/images", "--backbone", BACKBONE, "--weights", str(weights),
                 "--taps", TAPS["mobilenet_v2"], "--device", device, "--out", f"{scratch}/store", "--json",
             ]  # fmt: skip
             done = subprocess.run(command, check=True, capture_output=True)
@@ -199,10 +199,8 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--memory", action="store_true")
     options = parser.parse_args()
-    if "UDTA_REAL_DATA" not in os.environ:
-        sys.exit("set UDTA_REAL_DATA to the folder with real photographs and weights")
-    real = Path(os.environ["UDTA_REAL_DATA"]).resolve()
-    weights = real / "weights" / "mobilenet_v2_relu.pth"
+    real = real_data().resolve()
+    weights = weights_file(real)
     document: dict[str, Any] = {"versions": versions("torchvision", "pillow", "udta"), "cores": n_cores()}
     gpu = torch.cuda.is_available() and options.device != "cpu"
     document["device"] = torch.cuda.get_device_name() if gpu else "cpu"
