@@ -3,8 +3,8 @@
     UDTA_REAL_DATA=FOLDER python -m benchmarks.compute [--sets food,flowers] [--work DIR]
 
 FOLDER holds `real/<set>/<class>/*.jpg` and `weights/mobilenet_v2_relu.pth`. Each set is extracted twice (view 0, float16 stores),
-then the tuned logistic regression of `benchmarks.regression` is trained on each. Prints top-1 of the test split, its difference in
-points and the deviation that the bf16 store records of itself; writes `benchmarks/results/compute.json`. CPUs without bf16
+then the tuned logistic regression of `benchmarks.regression` is trained on each. Prints top-1 of the test split, its difference
+in points and the deviation that the bf16 store records of itself; writes `benchmarks/results/compute.json`. CPUs without bf16
 instructions emulate them ten times slower, with the same rounding.
 """
 
