@@ -14,17 +14,19 @@ from udta.adapters.base import Adapter, Recipe, average, channels
 class LinearProbe(nn.Module):
     """Standardise every feature over the batch, then one linear layer that starts at zero, that is at uniform logits.
 
-    The standardisation has no learned scale: a scale beside a linear layer would only weaken its weight decay.
+    The standardisation has no learned scale: a scale beside a linear layer would only weaken its weight decay. A fixed `scale`
+    below 1 makes the layer learn more slowly beside others whose logits are added to its own.
     """
 
-    def __init__(self, n_features: int, n_classes: int) -> None:
+    def __init__(self, n_features: int, n_classes: int, scale: float = 1.0) -> None:
         super().__init__()
+        self.scale = scale
         self.standardise = nn.BatchNorm1d(n_features, affine=False)
         self.classify = zero_linear(n_features, n_classes)
 
     def forward(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch classes"]:
         """Logits."""
-        logits: Tensor = self.classify(self.standardise(features))
+        logits: Tensor = self.classify(self.scale * self.standardise(features))
         return logits
 
 
