@@ -43,22 +43,25 @@ class TestConcatLinear(TrainedContract):
 class TestUdta(TrainedContract):
     name = "udta"
 
-    def test_pools_a_middle_map_to_second_order_beside_the_last_tap(self):
+    def test_pools_middle_maps_to_second_order_beside_the_last_tap(self):
         adapter = build_adapter("udta", MAPS, N_CLASSES, width=9)
-        assert adapter.second_order == ["middle"]
-        assert adapter.taps_used == ("middle", "last")
+        assert adapter.second_order == ["early", "middle"]
+        assert adapter.taps_used == ("early", "middle", "last")
 
     @pytest.mark.parametrize(
         ("taps", "chosen"),
         [
-            ({"6": (32, 14, 14), "10": (64, 14, 14), "13": (96, 14, 14), "17": (320, 7, 7), "18": (1280,)}, ["13"]),
-            ({"layer2": (512, 28, 28), "layer3": (1024, 14, 14), "layer4": (2048, 7, 7)}, ["layer3"]),
-            ({"blocks.5": (197, 384), "blocks.8": (197, 384), "blocks.11": (384,)}, ["blocks.8"]),
-            ({"a": (32, 3, 3), "b": (64, 7, 7), "c": (96, 7, 7), "last": (1280,)}, ["c"]),
+            (
+                {"6": (32, 14, 14), "10": (64, 14, 14), "13": (96, 14, 14), "17": (320, 7, 7), "18": (1280,)},
+                ["13", "17"],
+            ),
+            ({"layer2": (512, 28, 28), "layer3": (1024, 14, 14), "layer4": (2048, 7, 7)}, ["layer2", "layer3"]),
+            ({"blocks.5": (197, 384), "blocks.8": (197, 384), "blocks.11": (384,)}, ["blocks.5", "blocks.8"]),
+            ({"a": (32, 3, 3), "b": (64, 7, 7), "c": (96, 7, 7), "last": (1280,)}, ["b", "c"]),
             ({"a": (32,), "last": (1280, 7, 7)}, []),
         ],
     )
-    def test_takes_the_deepest_tap_with_positions_enough_for_a_covariance(self, taps, chosen):
+    def test_takes_the_last_two_middle_taps_with_positions(self, taps, chosen):
         assert build_adapter("udta", taps, N_CLASSES).second_order == chosen
 
     def test_vectors_join_the_linear_path(self):
