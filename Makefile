@@ -11,10 +11,10 @@ repro: .venv/ready
 	@cat out/report/results.txt
 
 test: .venv/ready
-	$(BIN)/pytest -q -n auto
+	$(BIN)/pytest -q -n auto --dist worksteal
 
 slow: .venv/ready
-	$(BIN)/pytest -q -n auto -m "slow and not gpu"
+	$(BIN)/pytest -q -n auto --dist worksteal -m "slow and not gpu"
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import threading
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,11 @@ _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 
 # 178 megapixels are 0.5 GB as RGB; Pillow's own limit of twice 89.48 MP can be switched off by anyone in the process.
 MAX_PIXELS = 178_000_000
+
+# Decoding holds up to four copies of the pixels, so images over this size (0.1 GB as RGB) are decoded one at a time: what is
+# in memory does not grow with the number of threads.
+_LARGE_PIXELS = 32_000_000
+_LARGE_LOCK = threading.Lock()
 
 _QUIET_LOCK = threading.Lock()
 _PILLOW = r"PIL\."
@@ -91,7 +97,8 @@ class EncodedImage:
 
     def _decode(self, reduction: int) -> np.ndarray:
         width, height = self._size
-        with _open(self._content, self._name) as image:
+        large = width * height > _LARGE_PIXELS * reduction**2
+        with _LARGE_LOCK if large else nullcontext(), _open(self._content, self._name) as image:
             try:
                 if reduction > 1:
                     image.draft(None, (width // reduction, height // reduction))
