@@ -8,7 +8,8 @@ import torch
 
 import udta
 from udta.adapters import ADAPTERS, build_adapter
-from udta.cost import Flops, TrainingMeter, adapter_flops, break_even, describe_cost, peak_memory
+from udta.cost import Flops, TrainingMeter, adapter_flops, break_even, describe_cost
+from udta.memory import peak_memory
 
 STATUS = Path("/proc/self/status")
 TAPS = {"middle": (6, 5, 5), "last": (10,)}

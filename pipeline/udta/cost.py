@@ -9,8 +9,6 @@ store). The whole extraction counts as the price of the cache: every view of eve
 from __future__ import annotations
 
 import copy
-import resource
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -22,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from udta.adapters import Adapter
 from udta.device import own_randomness
+from udta.memory import peak_memory
 from udta.store import Store
 
 _BATCH = 8
@@ -79,12 +78,6 @@ def _peak_gpu(device: torch.device) -> int:
     return torch.cuda.max_memory_allocated(device)
 
 
-def peak_memory() -> int:
-    """The largest resident set of this process so far, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes but for macOS: getrusage(2)
-
-
 def adapter_flops(adapter: Adapter) -> Flops:
     """Counted by torch on a batch of zeros: products of matrices and convolutions; elementwise work is not in it.
 
@@ -129,7 +122,7 @@ def cost_ledger(adapter: Adapter, store: Store, training: TrainingCost, *, epoch
 
 def extraction_cost(store: Store) -> dict[str, Any]:
     """What a store tells of its extraction: `seconds`, `images` (views through the backbone), `bytes`, `device`; or {}."""
-    return dict(getattr(store, "extraction", {}))
+    return dict(store.extraction)
 
 
 def break_even(extraction: Mapping[str, Any], cached_epoch: float, images: int, epochs: int) -> dict[str, float | None]:

@@ -14,24 +14,9 @@ import torch
 from PIL import Image
 from toy import ToyNet, photographs
 
-from udta.cli import main
 from udta.cli.main import command
 
 EXTRACT = ("--backbone", "toy:net", "--taps", "stage1=grid(4),stage2=avg", "--views", "2")
-
-
-@pytest.fixture
-def udta_command(capsys):
-    """Run the command in this process: (status, out, err)."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as caught:
-            main([str(argument) for argument in arguments])
-        captured = capsys.readouterr()
-        assert "Traceback" not in captured.err
-        return caught.value.code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

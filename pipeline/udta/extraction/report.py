@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from udta.memory import peak_memory
 
 _PACKAGES = ("udta", "torch", "torchvision", "numpy", "pillow", "zarr", "h5py")
 
@@ -64,7 +64,7 @@ class ExtractReport:
             "seconds": round(self.seconds, 3),
             "step_seconds": {step: round(seconds, 3) for step, seconds in self.step_seconds.items()},
             "bound_by": self.bound_by,
-            "peak_memory_bytes": peak_memory(),
+            "peak_memory_bytes": peak_memory(children=True),
             "machine": machine(),
         }
 
@@ -77,7 +77,7 @@ class ExtractReport:
             lines += [
                 f"computed {self.computed_rows} rows in {self.seconds:.1f} s ({self.images_per_second:.0f} images/s,"
                 f" {self.written_bytes / max(self.seconds, 1e-9) / 1e6:.1f} MB/s; {self.compute} on {self.device}{processes})",
-                f"work: {steps}; peak memory {peak_memory() / 1e6:.0f} MB",
+                f"work: {steps}; peak memory {peak_memory(children=True) / 1e6:.0f} MB",
             ]
         else:
             lines.append("nothing to compute: every block was there already")
@@ -99,12 +99,6 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         **{name: version(name) for name in _PACKAGES},
     }
-
-
-def peak_memory() -> int:
-    """Largest resident size of this process and of any child that ended, in bytes."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def stored_bytes(path: Path) -> int:
