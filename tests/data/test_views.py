@@ -25,7 +25,7 @@ SHA = hashlib.sha256(b"an image").hexdigest()
 
 def test_view_0_is_the_evaluation_transform():
     spec = ViewSpec(3, 0, EVALUATE, AUGMENT)
-    expected = EVALUATE.apply(PIXELS, np.random.default_rng(9))
+    expected = EVALUATE.apply(Image.fromarray(PIXELS), np.random.default_rng(9))
     np.testing.assert_array_equal(spec.view(IMAGE, SHA, 0), expected)
     assert spec.size == (16, 16)
 
@@ -50,7 +50,7 @@ def test_the_generator_is_philox_keyed_by_the_hash():
     state = source.state
     state["state"]["key"] = np.frombuffer(key[:16], dtype="<u8").astype(np.uint64)
     source.state = state
-    expected = AUGMENT.apply(PIXELS, np.random.Generator(source))
+    expected = AUGMENT.apply(Image.fromarray(PIXELS), np.random.Generator(source))
     np.testing.assert_array_equal(ViewSpec(3, 7, EVALUATE, AUGMENT).view(IMAGE, SHA, 2), expected)
 
 
@@ -97,7 +97,7 @@ def test_a_large_jpeg_is_decoded_smaller_for_each_view_by_its_own_transform(monk
     assert decoded == [8, 1]
     alone = ViewSpec(1, 0, EVALUATE, EVALUATE).view(image, SHA, 0)
     np.testing.assert_array_equal(alone, spec.view(image, SHA, 0))
-    exact = EVALUATE.apply(image.pixels(), np.random.default_rng(0))
+    exact = EVALUATE.apply(image.picture(), np.random.default_rng(0))
     assert np.abs(alone.astype(int) - exact).max() <= 2
 
 

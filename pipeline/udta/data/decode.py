@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from udta.errors import ImageError
 
@@ -51,7 +51,7 @@ def decode_image(source: Path | bytes, name: str) -> UInt8[np.ndarray, "height w
 
 
 class EncodedImage:
-    """An image file whose header was read; every size that is asked for is decoded once.
+    """An image file whose header was read; every size that is asked for is decoded once. For one thread at a time.
 
     Args:
         content: of the file.
@@ -66,15 +66,16 @@ class EncodedImage:
             raise ImageError(name, "is empty (0 bytes)")
         _silence_pillow()
         self._content, self._name = content, name
-        with _open(content, name) as image:
-            self._size, self._is_jpeg = image.size, image.format in ("JPEG", "MPO")
+        # Decoding goes on from the header that was read: reading it again is a third of what a thumbnail costs in Python.
+        self._opened: Image.Image | None = _open(content, name)
+        self._size, self._is_jpeg = self._opened.size, self._opened.format in ("JPEG", "MPO")
         width, height = self._size
         if width * height > MAX_PIXELS:
             raise ImageError(name, f"has {width}x{height} pixels, over the limit of {MAX_PIXELS // 10**6} megapixels")
-        self._decoded: dict[int, np.ndarray] = {}
+        self._decoded: dict[int, Image.Image] = {}
 
-    def pixels(self, side: int | None = None) -> UInt8[np.ndarray, "height width 3"]:
-        """uint8 RGB in sRGB as stored (colour profiles are not applied).
+    def picture(self, side: int | None = None) -> Image.Image:
+        """RGB in sRGB as stored (colour profiles are not applied), to be read and never changed.
 
         EXIF orientation is applied; CMYK, palettes and greyscale become RGB; 16 bits are scaled to 8 (`round(value / 257)`);
         transparency is composited on white; of an animation or a multi-page file the first frame is taken.
@@ -90,20 +91,25 @@ class EncodedImage:
             self._decoded[reduction] = self._decode(reduction)
         return self._decoded[reduction]
 
+    def pixels(self, side: int | None = None) -> UInt8[np.ndarray, "height width 3"]:
+        """The values of `picture`."""
+        return np.array(self.picture(side))
+
     def _reduction(self, side: int | None) -> int:
         if side is None or not self._is_jpeg:
             return 1
         return next((r for r in (8, 4, 2) if min(self._size) >= r * _REDUCING_GAP * side), 1)
 
-    def _decode(self, reduction: int) -> np.ndarray:
+    def _decode(self, reduction: int) -> Image.Image:
         width, height = self._size
         large = width * height > _LARGE_PIXELS * reduction**2
-        with _LARGE_LOCK if large else nullcontext(), _open(self._content, self._name) as image:
+        opened, self._opened = self._opened or _open(self._content, self._name), None
+        with _LARGE_LOCK if large else nullcontext(), opened as image:
             try:
                 if reduction > 1:
                     image.draft(None, (width // reduction, height // reduction))
                 image.load()
-                return np.array(_to_rgb(_upright(image), self._name))
+                return _to_rgb(_upright(image), self._name)
             except ImageError:
                 raise
             except Exception as error:  # OSError, SyntaxError, struct.error, IndexError: it depends on the damage
@@ -124,8 +130,9 @@ def _open(content: bytes, name: str) -> Image.Image:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
+    try:  # `exif_transpose` copies what is upright already
+        upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
+        return image if upright else ImageOps.exif_transpose(image)
     except Exception:  # broken metadata say nothing about the pixels, which have been decoded already
         return image
 
@@ -137,7 +144,7 @@ def _to_rgb(image: Image.Image, name: str) -> Image.Image:
         raise ImageError(name, "has floating point pixels, whose scale is not known; convert it to 8 or 16 bits")
     if image.has_transparency_data:
         return Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), image.convert("RGBA")).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _from_16_bits(image: Image.Image, name: str) -> Image.Image:

@@ -54,15 +54,12 @@ class Transform:
         """How large the shorter side of an image should be at least, where the first operation resizes; else None."""
         return self.ops[0].input_side
 
-    def apply(
-        self, image: UInt8[np.ndarray, "height width 3"], rng: np.random.Generator
-    ) -> UInt8[np.ndarray, "height2 width2 3"]:
-        """The transformed image, uint8 RGB; the result depends on the image and the state of `rng` alone.
+    def apply(self, picture: Image.Image, rng: np.random.Generator) -> UInt8[np.ndarray, "height width 3"]:
+        """The transformed RGB image, uint8; the result depends on the image and the state of `rng` alone.
 
         Raises:
             ImageError: an image so elongated that `resize` would make it too large to hold.
         """
-        picture = Image.fromarray(image)
         for op in self.ops:
             picture = op.apply(picture, rng)
         return np.array(picture)
