@@ -4,12 +4,14 @@ from udta.backbones.backbone import Backbone, InputSpec
 from udta.backbones.build import build_backbone
 from udta.backbones.compute import resolve_compute
 from udta.backbones.forward import TapForward
+from udta.backbones.replay import Replay
 from udta.backbones.taps import TapInfo, TapRequest, list_taps, parse_taps, resolve_taps
 from udta.device import resolve_device
 
 __all__ = [
     "Backbone",
     "InputSpec",
+    "Replay",
     "TapForward",
     "TapInfo",
     "TapRequest",

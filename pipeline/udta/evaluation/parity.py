@@ -96,12 +96,7 @@ def parity(
     batches = [rows[start : start + BATCH_ROWS].tolist() for start in range(0, len(rows), BATCH_ROWS)]
     batches_of_images = decoded_batches(manifest_of(opened, images), spec, [0], batches, "fail")
     with torch.inference_mode():
-        live = torch.cat(
-            [
-                adapter(forward(torch.from_numpy(batch.images[:, 0]).permute(0, 3, 1, 2))).cpu()
-                for batch in batches_of_images
-            ]
-        )
+        live = torch.cat([adapter(forward(batch.images[0].permute(0, 3, 1, 2))).cpu() for batch in batches_of_images])
     same = (cached.argmax(dim=1) == live.argmax(dim=1)).numpy()
     difference = (cached - live).double()
     return ParityReport(

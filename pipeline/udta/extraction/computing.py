@@ -2,34 +2,38 @@
 
 On a CPU every forward pass runs on one core and there are as many at a time as cores: two passes of one thread each are as fast
 as one pass of two threads on a quiet machine and up to twice as fast on a busy one (measured, ResNet-50 and MobileNetV2), since
-none waits for another at a barrier; and how many there are cannot change a bit. On a GPU a few threads, each with a stream of its
-own, copy, compute and copy back at the same time. One view of one batch is a pass: a batch has the same rows in it whatever the
-number of views.
+none waits for another at a barrier; and how many there are cannot change a bit. On a GPU a few threads, each with a stream and a
+recorded pass of its own, copy, compute and copy back at the same time. One view of one batch is a pass: a batch has the same rows
+in it whatever the number of views.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from udta.backbones import TapForward
+from udta.backbones import Replay, TapForward
 from udta.errors import FeatureError
 from udta.extraction.meter import Meter
 from udta.extraction.pipeline import ViewBatch
 from udta.fingerprint import TapSpec
-from udta.store import Quantiser, stored_dtype
+from udta.store import BATCH_ROWS, Quantiser, stored_dtype
 from udta.threads import n_cores, one_thread_each
 
 # One stream computes while another copies; a third hides the time that Python takes to launch.
 _STREAMS = 3
+
+Forward = Callable[[Tensor], dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ class Computer:
         with ThreadPoolExecutor(self.threads, "udta-forward", initializer=initialise) as pool:
             try:
                 for views in decoded:
-                    batch, n_views = self._empty(views), views.images.shape[1]
+                    batch, n_views = self._empty(views), len(views.images)
                     passes = [pool.submit(self._compute, views, view, batch) for view in range(n_views)]
                     pending.append((batch, passes))
                     # So many that no thread waits while the caller stores the oldest.
@@ -99,30 +103,42 @@ class Computer:
         shape = views.images.shape[:2]
         return FeatureBatch(
             views.rows,
-            {tap.name: np.empty((*shape, *tap.shape), stored_dtype(tap.dtype)) for tap in self._taps},
-            {tap: np.zeros(shape, np.int64) for tap in self._quantisers},
+            {tap.name: self._buffer(*shape, *tap.shape, dtype=stored_dtype(tap.dtype)) for tap in self._taps},
+            {tap: np.zeros(shape, np.int64).T for tap in self._quantisers},
             views.skipped,
         )
 
+    def _buffer(self, *shape: int, dtype: np.dtype[Any]) -> np.ndarray:
+        """One view after another, so that a pass fills one piece of memory, which a GPU copies to without waiting."""
+        memory = torch.empty(math.prod(shape) * dtype.itemsize, dtype=torch.uint8, pin_memory=self.on_gpu)
+        return memory.numpy().view(dtype).reshape(shape).swapaxes(0, 1)
+
     def _compute(self, views: ViewBatch, view: int, batch: FeatureBatch) -> None:
-        with self._meter.step("forward"), self._stream():
-            images = torch.from_numpy(views.images[:, view]).permute(0, 3, 1, 2)
-            for tap, values in self._forward(images).items():
+        with self._meter.step("forward"), self._own() as forward:
+            for tap, values in forward(views.images[view].permute(0, 3, 1, 2)).items():
                 if tap in self._quantisers:
                     self._check(tap, values, batch)
                     values, clipped = self._quantisers[tap].encode(values)
                     batch.clipped[tap][:, view] = clipped.cpu().numpy()
                 bits = values.view(torch.uint16) if values.dtype == torch.bfloat16 else values
-                batch.features[tap][:, view] = bits.cpu().numpy()
+                torch.from_numpy(batch.features[tap][:, view]).copy_(bits, non_blocking=True)
         self._meter.add({}, images=len(batch))
 
-    def _stream(self) -> AbstractContextManager[object]:
-        """The calling thread's own CUDA stream; nothing on a CPU."""
+    @contextmanager
+    def _own(self) -> Iterator[Forward]:
+        """The calling thread's way to compute: on a GPU with a stream and a recording of its own, which are done at the end."""
         if not self.on_gpu:
-            return nullcontext()
+            yield self._forward
+            return
         if not hasattr(self._of_thread, "stream"):
             self._of_thread.stream = torch.cuda.Stream(self._forward.device)  # type: ignore[no-untyped-call]
-        return torch.cuda.stream(self._of_thread.stream)
+            self._of_thread.replay = Replay(self._forward, BATCH_ROWS)
+        stream: torch.cuda.Stream = self._of_thread.stream
+        with torch.cuda.stream(stream):
+            yield self._of_thread.replay
+            done = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]  # waiting takes no processor time
+            done.record(stream)
+            done.synchronize()
 
     def _check(self, tap: str, values: Tensor, batch: FeatureBatch) -> None:
         """Codes cannot be NaN, so their values are looked at before; other types are checked when they are written."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import UInt8
+from torch import Tensor
 
 from udta.data import EncodedImage, Manifest, ViewSpec
 from udta.errors import DataError, ImageError
@@ -21,10 +22,10 @@ from udta.threads import n_cores
 
 @dataclass(frozen=True)
 class ViewBatch:
-    """Some rows: the views asked for of each, NHWC; a row in `skipped` holds zeros."""
+    """Some rows in the views asked for, one view after another: a forward pass takes one. A row in `skipped` holds zeros."""
 
     rows: Sequence[int]
-    images: UInt8[np.ndarray, "rows views height width 3"]
+    images: UInt8[Tensor, "views rows height width 3"]
     skipped: dict[int, str]
 
 
@@ -63,17 +64,15 @@ def decoded_batches(
 
         def collect() -> ViewBatch:
             rows, futures = pending.popleft()
-            # One view after another in memory: a forward pass takes one without a copy.
-            shape = (len(which), len(rows), *views.size, 3)
-            images = torch.empty(shape, dtype=torch.uint8, pin_memory=pinned).numpy().swapaxes(0, 1)
-            skipped = {}
+            images = torch.empty(len(which), len(rows), *views.size, 3, dtype=torch.uint8, pin_memory=pinned)
+            target, skipped = images.numpy(), {}
             for position, future in enumerate(futures):
                 try:
-                    images[position] = future.result()
+                    target[:, position] = future.result()
                 except ImageError as error:
                     if on_error == "fail":
                         raise
-                    skipped[rows[position]], images[position] = error.reason, 0
+                    skipped[rows[position]], target[:, position] = error.reason, 0
             return ViewBatch(rows, images, skipped)
 
         try:
