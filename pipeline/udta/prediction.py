@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from udta.adapters import Adapter, AdapterHeader, load_adapter
-from udta.backbones import Backbone, TapForward, build_backbone, resolve_compute, resolve_device
-from udta.data import Transform, ViewSpec, read_images
+from udta.backbones import TapForward, build_backbone, resolve_compute, resolve_device
+from udta.data import ViewSpec, read_images
 from udta.errors import AdapterError, ConfigError
 from udta.extraction import Computer, Meter, OnError, Progress, decoded_batches, feature_fingerprint
 from udta.files import check_table_name, write_table
@@ -77,7 +77,7 @@ def predict(
         evaluate=str(first.fingerprint.fields["input"]["evaluate"]),
     )
     network.check_frozen()
-    views, compute = _view_zero(network), str(first.fingerprint.fields["compute"])
+    views, compute = ViewSpec.from_fields(first.fingerprint.fields), str(first.fingerprint.fields["compute"])
     place = resolve_device(device)
     resolve_compute(compute, place)
     fingerprint = feature_fingerprint(network, taps, views, compute, taps[0].dtype)
@@ -92,7 +92,8 @@ def predict(
     table: list[tuple[str, str, str, float | None]] = []
     skipped: dict[str, str] = {}
     batches = [range(len(manifest))[start : start + BATCH_ROWS] for start in range(0, len(manifest), BATCH_ROWS)]
-    for batch in computer.batches(decoded_batches(manifest, views, [0], batches, on_error, meter=meter)):
+    decoded = decoded_batches(manifest, views, [0], batches, on_error, device=place, meter=meter)
+    for batch in computer.batches(decoded):
         skipped |= {manifest.ids[row]: reason for row, reason in batch.skipped.items()}
         features = {
             tap.name: as_tensor(batch.features[tap.name][:, 0].view(value_dtype(tap.dtype))).to(place) for tap in values
@@ -135,8 +136,3 @@ def _hint(header: AdapterHeader, what: str) -> str:
     if what not in header.source:
         raise ConfigError(f"this adapter does not say where its backbone is: give --{what}")
     return str(header.source[what])
-
-
-def _view_zero(backbone: Backbone) -> ViewSpec:
-    evaluate = Transform.parse(backbone.input.evaluate)
-    return ViewSpec(1, 0, evaluate, evaluate)

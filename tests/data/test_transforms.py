@@ -181,7 +181,7 @@ def test_random_transforms_depend_on_the_generator_alone():
 def test_random_resized_crop_takes_its_share_of_the_area():
     op = RandomResizedCrop(8, scale=Span(0.25, 0.5))
     source = rng()
-    parts = np.array([op._part(400, 300, source) for _ in range(2000)])
+    parts = np.array([op.part(400, 300, source) for _ in range(2000)])
     left, top, width, height = parts.T
     assert (left >= 0).all()
     assert (top >= 0).all()
@@ -196,7 +196,7 @@ def test_random_resized_crop_takes_its_share_of_the_area():
 
 
 def test_random_resized_crop_of_a_strip_falls_back_to_its_middle():
-    left, top, width, height = RandomResizedCrop(8, scale=Span(1.0, 1.0))._part(300, 30, rng())
+    left, top, width, height = RandomResizedCrop(8, scale=Span(1.0, 1.0)).part(300, 30, rng())
     assert (left, top, width, height) == (130, 0, 40, 30)
 
 

@@ -51,6 +51,13 @@ _OPTIONS: list[Any] = [
         help="Arithmetic of the backbone.",
     ),
     device_option,
+    click.option(
+        "--decoder",
+        type=click.Choice(["pillow", "nvjpeg"]),
+        default="pillow",
+        show_default=True,
+        help="nvjpeg decodes plain JPEGs and makes their views on the GPU; its pixels differ a little from Pillow's.",
+    ),
     on_error_option,
     click.option("--seed", default=0, show_default=True, help="Of the augmented views and the split."),
     click.option("--workers", type=int, help="Processes; one by default, or one for each GPU."),

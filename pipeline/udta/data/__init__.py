@@ -4,12 +4,14 @@ from udta.data.decode import IMAGE_SUFFIXES, MAX_PIXELS, EncodedImage, decode_im
 from udta.data.manifest import UNLABELLED, Manifest, Sample
 from udta.data.readers import read_images
 from udta.data.transforms import Transform
-from udta.data.views import ViewSpec
+from udta.data.views import DECODERS, Decoder, ViewSpec
 
 __all__ = [
+    "DECODERS",
     "IMAGE_SUFFIXES",
     "MAX_PIXELS",
     "UNLABELLED",
+    "Decoder",
     "EncodedImage",
     "Manifest",
     "Sample",

@@ -31,6 +31,8 @@ MAX_PIXELS = 178_000_000
 _LARGE_PIXELS = 32_000_000
 _LARGE_LOCK = threading.Lock()
 
+_END_OF_IMAGE = b"\xff\xd9"
+
 _QUIET_LOCK = threading.Lock()
 _PILLOW = r"PIL\."
 _WHITE = (255, 255, 255, 255)
@@ -73,6 +75,22 @@ class EncodedImage:
         if width * height > MAX_PIXELS:
             raise ImageError(name, f"has {width}x{height} pixels, over the limit of {MAX_PIXELS // 10**6} megapixels")
         self._decoded: dict[int, Image.Image] = {}
+
+    @property
+    def is_plain_jpeg(self) -> bool:
+        """Whether a decoder that knows nothing of Pillow's care may have it.
+
+        A JPEG in YCbCr or grey, upright, not large, with its end at the end of the file: what is cut off somewhere, nvJPEG fills
+        with grey and says nothing.
+        """
+        image = self._opened
+        if image is None or not self._is_jpeg or image.mode not in ("RGB", "L"):
+            return False
+        width, height = self._size
+        end = self._content.endswith(_END_OF_IMAGE)
+        return (
+            end and width * height <= _LARGE_PIXELS and image.info.get("adobe_transform", 1) == 1 and _is_upright(image)
+        )
 
     def picture(self, side: int | None = None) -> Image.Image:
         """RGB in sRGB as stored (colour profiles are not applied), to be read and never changed.
@@ -131,10 +149,13 @@ def _open(content: bytes, name: str) -> Image.Image:
 
 def _upright(image: Image.Image) -> Image.Image:
     try:  # `exif_transpose` copies what is upright already
-        upright = image.getexif().get(ExifTags.Base.Orientation, 1) == 1
-        return image if upright else ImageOps.exif_transpose(image)
+        return image if _is_upright(image) else ImageOps.exif_transpose(image)
     except Exception:  # broken metadata say nothing about the pixels, which have been decoded already
         return image
+
+
+def _is_upright(image: Image.Image) -> bool:
+    return bool(image.getexif().get(ExifTags.Base.Orientation, 1) == 1)
 
 
 def _to_rgb(image: Image.Image, name: str) -> Image.Image:

@@ -74,13 +74,20 @@ class Resize(Op):
     filter: str = field(default="bilinear", kw_only=True, metadata=choice(FILTERS))
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """Raises `ImageError` where more than `MAX_PIXELS` would come out, as from an image of 1x5000 pixels."""
-        height, width = self._target((image.height, image.width))
-        if height * width > MAX_PIXELS:
-            raise ImageError(
-                f"image of {image.width}x{image.height}", f"is too elongated: {self} makes it {width}x{height}"
-            )
+        """Raises `ImageError` as `size_of`."""
+        height, width = self.size_of(image.width, image.height)
         return image.resize((width, height), FILTERS[self.filter])
+
+    def size_of(self, width: int, height: int) -> Size:
+        """(height, width) of what comes out of an image.
+
+        Raises:
+            ImageError: they are more than `MAX_PIXELS`, as from an image of 1x5000 pixels.
+        """
+        high, wide = self._target((height, width))
+        if high * wide > MAX_PIXELS:
+            raise ImageError(f"image of {width}x{height}", f"is too elongated: {self} makes it {wide}x{high}")
+        return high, wide
 
     @property
     def input_side(self) -> int:
@@ -118,7 +125,11 @@ class CentreCrop(Square):
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """Draws nothing."""
-        return _crop(image, _middle(image.width, self.side), _middle(image.height, self.side), self.side)
+        return _crop(image, *self.corner(*image.size), self.side)
+
+    def corner(self, width: int, height: int) -> tuple[int, int]:
+        """(left, top); negative where the image is smaller."""
+        return _middle(width, self.side), _middle(height, self.side)
 
 
 @dataclass(frozen=True)
@@ -142,10 +153,11 @@ class RandomResizedCrop(Square):
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """Draws two numbers a try, and two for the place."""
-        left, top, width, height = self._part(image.width, image.height, rng)
+        left, top, width, height = self.part(image.width, image.height, rng)
         return image.resize((self.side, self.side), _BILINEAR, box=(left, top, left + width, top + height))
 
-    def _part(self, width: int, height: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
+    def part(self, width: int, height: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
+        """(left, top, width, height) of what is resized."""
         logarithms = Span(math.log(self.ratio.low), math.log(self.ratio.high))
         for _ in range(10):
             area = width * height * self.scale.at(rng.random())
@@ -168,8 +180,11 @@ class RandomCrop(Square):
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """Draws two numbers: from the left, from the top."""
-        left, top = (self._offset(length, rng.random()) for length in image.size)
-        return _crop(image, left, top, self.side)
+        return _crop(image, *self.corner(*image.size, rng), self.side)
+
+    def corner(self, width: int, height: int, rng: np.random.Generator) -> tuple[int, int]:
+        """(left, top) of the part; outside of the image where it is padded."""
+        return self._offset(width, rng.random()), self._offset(height, rng.random())
 
     def _offset(self, length: int, fraction: float) -> int:
         room = length + 2 * self.pad - self.side
@@ -185,7 +200,11 @@ class Flip(Op):
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """Draws one number."""
-        return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else image
+        return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if self.drawn(rng) else image
+
+    def drawn(self, rng: np.random.Generator) -> bool:
+        """Whether this one is flipped."""
+        return rng.random() < 0.5
 
 
 @dataclass(frozen=True)
@@ -198,9 +217,14 @@ class Jitter(Op):
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """Draws three numbers."""
-        for enhancer in (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color):
-            image = enhancer(image).enhance(1 + self.strength * (2 * rng.random() - 1))
+        enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
+        for enhancer, factor in zip(enhancers, self.factors(rng), strict=True):
+            image = enhancer(image).enhance(factor)
         return image
+
+    def factors(self, rng: np.random.Generator) -> list[float]:
+        """Of brightness, contrast and saturation."""
+        return [1 + self.strength * (2 * rng.random() - 1) for _ in range(3)]
 
 
 @dataclass(frozen=True)

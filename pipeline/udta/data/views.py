@@ -7,7 +7,9 @@ views are made. So an extraction that is resumed, distributed or extended gives 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import UInt8
@@ -15,7 +17,11 @@ from jaxtyping import UInt8
 from udta.data.decode import EncodedImage
 from udta.data.ops import Size
 from udta.data.transforms import Transform
-from udta.errors import ConfigError, Problems
+from udta.errors import ConfigError, Problems, did_you_mean
+
+# `nvjpeg` decodes plain JPEGs on a GPU and makes their views there; everything else is left to Pillow.
+Decoder = Literal["pillow", "nvjpeg"]
+DECODERS: tuple[Decoder, ...] = get_args(Decoder)
 
 # Making a generator takes 0.1 ms of Python, which threads that decode for a GPU take turns in.
 _UNUSED = np.random.default_rng(0)
@@ -26,13 +32,22 @@ class ViewSpec:
     """How many views there are and how each is made; view 0 by `evaluate`, views 1 to `count - 1` by `augment`.
 
     Raises:
-        ConfigError: `count` under 1, a random `evaluate`, or sizes of the two transforms that are not fixed and equal.
+        ConfigError: `count` under 1, a random `evaluate`, sizes of the two transforms that are not fixed and equal, or an unknown
+            `decoder`.
     """
 
     count: int
     seed: int
     evaluate: Transform
     augment: Transform
+    decoder: Decoder = "pillow"
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> ViewSpec:
+        """The views that a fingerprint's fields describe."""
+        given, views = fields["input"], fields["views"]
+        evaluate, augment = Transform.parse(given["evaluate"]), Transform.parse(views["augment"])
+        return cls(views["count"], views["seed"], evaluate, augment, given.get("decoder", "pillow"))
 
     def __post_init__(self) -> None:
         problems = Problems()
@@ -52,6 +67,8 @@ class ViewSpec:
                 f"the views differ in size: evaluate {str(self.evaluate)!r} gives {self.evaluate.size}, "
                 f"augment {str(self.augment)!r} gives {self.augment.size} (height, width)"
             )
+        if self.decoder not in DECODERS:
+            problems.add(f"decoder is {self.decoder!r}: {did_you_mean(self.decoder, DECODERS)}")
         problems.raise_any()
 
     @property
@@ -60,6 +77,14 @@ class ViewSpec:
         size = self.evaluate.size
         assert size is not None  # refused when it was made
         return size
+
+    def transform(self, v: int) -> Transform:
+        """What makes view `v`."""
+        return self.evaluate if v == 0 else self.augment
+
+    def rng(self, sha256: str, v: int) -> np.random.Generator:
+        """The random numbers that view `v` of the image whose file has this SHA-256 is made with."""
+        return view_rng(self.seed, sha256, v) if self.transform(v).is_random else _UNUSED
 
     def view(self, image: EncodedImage, sha256: str, v: int) -> UInt8[np.ndarray, "height width 3"]:
         """View `v` of the image whose file has this SHA-256.
@@ -72,9 +97,8 @@ class ViewSpec:
         """
         if not 0 <= v < self.count:
             raise ConfigError(f"view {v} was asked for, but there are views 0 to {self.count - 1}")
-        transform = self.evaluate if v == 0 else self.augment
-        rng = view_rng(self.seed, sha256, v) if transform.is_random else _UNUSED
-        return transform.apply(image.picture(transform.input_side), rng)
+        transform = self.transform(v)
+        return transform.apply(image.picture(transform.input_side), self.rng(sha256, v))
 
     def to_json(self) -> dict[str, int | str]:
         """As it stands in a fingerprint, where `evaluate` has its own place."""

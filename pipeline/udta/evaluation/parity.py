@@ -11,7 +11,7 @@ import torch
 
 from udta.adapters import load_adapter
 from udta.backbones import Backbone, TapForward
-from udta.data import Transform, ViewSpec
+from udta.data import ViewSpec
 from udta.device import resolve_device
 from udta.evaluation.rows import view_logits
 from udta.extraction import decoded_batches, feature_fingerprint
@@ -85,8 +85,7 @@ def parity(
     header.check(opened.fingerprint, f"store {str(opened.path)!r}")
     network = backbone if isinstance(backbone, Backbone) else backbone_of(opened, backbone, weights)
     fields = opened.fingerprint.fields
-    evaluate = Transform.parse(fields["input"]["evaluate"])
-    spec = ViewSpec(1, 0, evaluate, evaluate)
+    spec = ViewSpec.from_fields(fields)
     header.check(feature_fingerprint(network, header.taps, spec, fields["compute"], fields["dtype"]), "this backbone")
     readable = opened.rows(split)
     rows = np.sort(np.random.default_rng(seed).choice(readable, min(samples, len(readable)), replace=False))
@@ -94,7 +93,7 @@ def parity(
     cached = view_logits(adapter, opened, rows, str(place), views=[0])[:, 0]
     forward = TapForward(network, [replace(tap, dtype="float32") for tap in header.taps], fields["compute"], place)
     batches = [rows[start : start + BATCH_ROWS].tolist() for start in range(0, len(rows), BATCH_ROWS)]
-    batches_of_images = decoded_batches(manifest_of(opened, images), spec, [0], batches, "fail")
+    batches_of_images = decoded_batches(manifest_of(opened, images), spec, [0], batches, "fail", device=place)
     with torch.inference_mode():
         live = torch.cat([adapter(forward(batch.images[0].permute(0, 3, 1, 2))).cpu() for batch in batches_of_images])
     same = (cached.argmax(dim=1) == live.argmax(dim=1)).numpy()

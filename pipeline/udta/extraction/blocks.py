@@ -125,7 +125,7 @@ class _StreamFactory:
                 self.on_error,
                 prefetch=self.effort.prefetch,
                 threads=self.effort.threads,
-                pinned=computer.on_gpu,
+                device=setup.device,
                 meter=self.meter,
             )
             try:

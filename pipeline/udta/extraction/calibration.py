@@ -112,7 +112,8 @@ def _features(
     parts: dict[str, list[np.ndarray]] = {tap.name: [] for tap in taps}
     labels: list[int] = []
     batches = [rows[start : start + BATCH_ROWS] for start in range(0, len(rows), BATCH_ROWS)]
-    for batch in computer.batches(decoded_batches(setup.manifest, setup.views, views, batches, on_error)):
+    decoded = decoded_batches(setup.manifest, setup.views, views, batches, on_error, device=setup.device)
+    for batch in computer.batches(decoded):
         good = [position for position, row in enumerate(batch.rows) if row not in batch.skipped]
         for tap, found in parts.items():
             found.append(batch.features[tap][good])

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from udta.backbones import Backbone
-from udta.data import Manifest
+from udta.data import Decoder, Manifest
 from udta.extraction.blocks import Effort, compute_blocks
 from udta.extraction.calibration import calibrate
 from udta.extraction.meter import Meter
@@ -41,6 +41,7 @@ def extract(
     seed: int = 0,
     transform: str | None = None,
     augment: str | None = None,
+    decoder: Decoder = "pillow",
     if_stale: IfStale = "refuse",
     workers: int | None = None,
     prefetch: int = PREFETCH,
@@ -70,6 +71,7 @@ def extract(
         seed: of the views and of the split rule.
         transform: replaces the backbone's evaluation transform.
         augment: the transform of views 1 and up; random resized crop, flip and colour jitter by default.
+        decoder: `pillow`, or `nvjpeg`: plain JPEGs are decoded and their views are made on the GPU.
         if_stale: `refuse` a store at `out` that was made from something else, or `replace` it.
         workers: processes; one by default, or one for each GPU where there are several. A store that grows is written by one.
         prefetch: batches that are decoded ahead of the backbone.
@@ -98,6 +100,7 @@ def extract(
         seed=seed,
         transform=transform,
         augment=augment,
+        decoder=decoder,
         workers=workers,
         prefetch=prefetch,
     )

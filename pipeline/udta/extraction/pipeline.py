@@ -19,6 +19,8 @@ from udta.extraction.meter import Meter
 from udta.extraction.setup import PREFETCH, OnError
 from udta.threads import n_cores
 
+_CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class ViewBatch:
@@ -38,7 +40,7 @@ def decoded_batches(
     *,
     prefetch: int = PREFETCH,
     threads: int | None = None,
-    pinned: bool = False,
+    device: torch.device = _CPU,
     meter: Meter | None = None,
 ) -> Generator[ViewBatch, None, None]:
     """Every batch of rows in order, in the views `which`, decoded in threads while the caller works on an earlier one.
@@ -51,14 +53,22 @@ def decoded_batches(
         on_error: what an image that cannot be used does.
         prefetch: batches that are decoded ahead.
         threads: that decode; one for each core by default.
-        pinned: in memory that a CUDA device copies from without waiting.
+        device: where the images are wanted; for a GPU they lie in memory that it copies from without waiting.
         meter: counts reading and decoding.
 
     Raises:
         ImageError: an image cannot be used, and `on_error` is `fail`.
         DataError: a file is not the one that the manifest describes.
+        ConfigError: the views are of nvJPEG, and `device` is no GPU.
     """
-    meter = meter or Meter()
+    meter, pinned = meter or Meter(), device.type == "cuda"
+    if views.decoder == "nvjpeg":
+        from udta.extraction.gpu_decode import batches_on_gpu  # it needs what is defined here
+
+        yield from batches_on_gpu(
+            manifest, views, which, batches, on_error, prefetch=prefetch, threads=threads, device=device, meter=meter
+        )
+        return
     pending: deque[tuple[Sequence[int], Sequence[Future[np.ndarray]]]] = deque()
     with ThreadPoolExecutor(threads or n_cores(), thread_name_prefix="udta-decode") as pool:
 
@@ -95,6 +105,14 @@ def make_views(
         ImageError: the file cannot be read or is no usable image.
         DataError: its content is not what the manifest was made from.
     """
+    content, sample = read_image(manifest, row, meter), manifest.sample(row)
+    with meter.step("decode"):
+        image = EncodedImage(content, sample.id)
+        return np.stack([views.view(image, sample.sha256, view) for view in which])
+
+
+def read_image(manifest: Manifest, row: int, meter: Meter) -> bytes:
+    """The file of one sample, as it was when the manifest was made. Raises `ImageError`, `DataError` as `make_views`."""
     sample = manifest.sample(row)
     with meter.step("read"):
         try:
@@ -105,6 +123,4 @@ def make_views(
             raise DataError(
                 f"{sample.path} changed after the manifest was made; run the same command again to use its new content"
             )
-    with meter.step("decode"):
-        image = EncodedImage(content, sample.id)
-        return np.stack([views.view(image, sample.sha256, view) for view in which])
+    return content

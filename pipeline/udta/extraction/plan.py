@@ -148,7 +148,7 @@ def _images_per_second(setup: Setup, parts: list[Part]) -> float:
     taps = tuple(replace(tap, dtype="float32") if tap.dtype == "uint8" else tap for tap in setup.taps)
     computer = Computer(forward, taps, {}, setup.manifest.ids)
     started, images = time.perf_counter(), 0
-    decoded = decoded_batches(setup.manifest, setup.views, views, batches, "skip")
+    decoded = decoded_batches(setup.manifest, setup.views, views, batches, "skip", device=setup.device)
     for number, batch in enumerate(computer.batches(decoded)):
         images += len(batch) * len(views)
         if number == 0 and len(batches) > 1:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from udta.backbones import Backbone, TapForward, build_backbone, resolve_device
-from udta.data import Manifest, Transform, ViewSpec
+from udta.data import Manifest, ViewSpec
 from udta.errors import ConfigError, StaleStoreError
 from udta.extraction.computing import Computer
 from udta.extraction.pipeline import decoded_batches
@@ -73,12 +73,7 @@ def recompute(
     opened = store if isinstance(store, Store) else open_store(store)
     fields = opened.fingerprint.fields
     network = backbone if isinstance(backbone, Backbone) else backbone_of(opened, backbone, weights)
-    spec = ViewSpec(
-        fields["views"]["count"],
-        fields["views"]["seed"],
-        Transform.parse(fields["input"]["evaluate"]),
-        Transform.parse(fields["views"]["augment"]),
-    )
+    spec = ViewSpec.from_fields(fields)
     taps = tuple(opened.taps.values())
     differences = opened.fingerprint.diff(feature_fingerprint(network, taps, spec, fields["compute"], fields["dtype"]))
     if differences:
@@ -89,11 +84,13 @@ def recompute(
     )
     rows = np.sort(np.random.default_rng(seed).choice(readable, min(samples, len(readable)), replace=False))
     exact = tuple(replace(tap, dtype="float32") if tap.dtype == "uint8" else tap for tap in taps)
-    computer = Computer(TapForward(network, exact, fields["compute"], resolve_device(device)), exact, {}, manifest.ids)
+    place = resolve_device(device)
+    computer = Computer(TapForward(network, exact, fields["compute"], place), exact, {}, manifest.ids)
     errors = {tap: np.zeros((len(rows), spec.count)) for tap in opened.taps}
     equal = total = done = 0
     batches = [rows[start : start + BATCH_ROWS].tolist() for start in range(0, len(rows), BATCH_ROWS)]
-    for batch in computer.batches(decoded_batches(manifest, spec, range(spec.count), batches, "fail")):
+    decoded = decoded_batches(manifest, spec, range(spec.count), batches, "fail", device=place)
+    for batch in computer.batches(decoded):
         for tap, bits in batch.features.items():
             stored = opened.read(batch.rows, [tap], dtype="float32")[tap]
             quantiser = opened.layout.quantisers.get(tap)

@@ -9,7 +9,8 @@ from typing import Literal
 import torch
 
 from udta.backbones import Backbone, build_backbone, parse_taps, resolve_compute, resolve_device, resolve_taps
-from udta.data import Manifest, Transform, ViewSpec, read_images
+from udta.data import DECODERS, Decoder, Manifest, Transform, ViewSpec, read_images
+from udta.data.gpu_ops import check_on_gpu
 from udta.errors import ConfigError, Problems, did_you_mean
 from udta.fingerprint import FEATURE_VERSION, Fingerprint, TapSpec
 from udta.store import ENGINES, STORAGE_TYPES, Layout, default_block_rows
@@ -53,6 +54,7 @@ def set_up(
     seed: int = 0,
     transform: str | None = None,
     augment: str | None = None,
+    decoder: Decoder = "pillow",
     format: str | None = None,  # noqa: A002  # the word that users type
     workers: int | None = None,
     prefetch: int = PREFETCH,
@@ -68,6 +70,7 @@ def set_up(
     for what, value, valid in (
         ("dtype", dtype, STORAGE_TYPES),
         ("on_error", on_error, ("fail", "skip")),
+        ("decoder", decoder, DECODERS),
         ("format", format or "zarr", ENGINES),
         (f"codec for {format or 'zarr'}", codec, codecs),
     ):
@@ -77,6 +80,8 @@ def set_up(
         problems.add(f"views is {views}, but view 0, the evaluation transform, is always stored: give 1 or more")
     if workers is not None and workers < 1:
         problems.add(f"workers is {workers}, but at least one process has to work")
+    if decoder == "nvjpeg" and place is not None and place.type != "cuda":
+        problems.add("decoder is 'nvjpeg', which decodes on a CUDA device, and there is none: use pillow")
     if prefetch < 1:
         problems.add(f"prefetch is {prefetch}, but at least one batch has to be decoded before it can be computed")
     if transform and isinstance(backbone, Backbone):
@@ -89,7 +94,7 @@ def set_up(
     manifest = images if isinstance(images, Manifest) else read_images(images, splits=_path(splits), seed=seed)
     network = backbone if isinstance(backbone, Backbone) else build_backbone(backbone, weights, evaluate=transform)
     network.check_frozen()
-    spec = _view_spec(network, views, seed, augment)
+    spec = _view_spec(network, views, seed, augment, decoder)
     specs = resolve_taps(network, requests, dtype)
     layout = Layout(
         ids=manifest.ids,
@@ -119,6 +124,7 @@ def feature_fingerprint(
                 "evaluate": str(views.evaluate),
                 "mean": list(backbone.input.mean),
                 "std": list(backbone.input.std),
+                **({} if views.decoder == "pillow" else {"decoder": views.decoder}),
             },
             "taps": {tap.name: {"reducer": tap.reducer, "shape": list(tap.shape)} for tap in taps},
             "views": views.to_json(),
@@ -128,7 +134,7 @@ def feature_fingerprint(
     )
 
 
-def _view_spec(backbone: Backbone, count: int, seed: int, augment: str | None) -> ViewSpec:
+def _view_spec(backbone: Backbone, count: int, seed: int, augment: str | None, decoder: Decoder) -> ViewSpec:
     evaluate = Transform.parse(backbone.input.evaluate)
     if augment is None:
         square = evaluate.size is not None and evaluate.size[0] == evaluate.size[1]
@@ -136,7 +142,11 @@ def _view_spec(backbone: Backbone, count: int, seed: int, augment: str | None) -
             raise ConfigError(f"the default augmentation is square, but {evaluate} is not; give --augment")
         side = evaluate.size[0] if evaluate.size else 0
         augment = f"random_resized_crop({side},scale=0.35..1)|flip|jitter(0.2)" if square else str(evaluate)
-    return ViewSpec(count, seed, evaluate, Transform.parse(augment))
+    spec = ViewSpec(count, seed, evaluate, Transform.parse(augment), decoder)
+    if decoder == "nvjpeg":
+        for view in range(min(count, 2)):
+            check_on_gpu(spec.transform(view))
+    return spec
 
 
 def _path(path: str | Path | None) -> Path | None:
