@@ -42,13 +42,14 @@ def train(
     rows: np.ndarray,
     work: Path,
     seed: int = 0,
+    device: str = "cpu",
 ) -> tuple[nn.Module, Progress]:
     """The trained network and what it took; goes on from the last whole epoch that `work` holds.
 
     Order, dropout and views of an epoch depend on (seed, epoch) alone, so that a resumed run does what an uninterrupted one does.
     """
     torch.manual_seed(seed)
-    model = rival.build(backbone, photographs.n_classes)
+    model = rival.build(backbone, photographs.n_classes).to(device)
     optimiser = recipe.optimiser([each for each in model.parameters() if each.requires_grad], recipe.lr)
     progress = Progress(**load(work, model, optimiser))
     steps = math.ceil(len(rows) / recipe.batch_size)
@@ -61,7 +62,7 @@ def train(
         for step, (images, labels) in enumerate(photographs.batches(order, epoch, recipe.batch_size)):
             for group in optimiser.param_groups:
                 group["lr"] = recipe.lr * one_cycle(((epoch - 1) * steps + step) / (recipe.epochs * steps))
-            total += _step(model, optimiser, images, labels, recipe) * len(labels)
+            total += _step(model, optimiser, images.to(device), labels.to(device), recipe) * len(labels)
         progress.cpu_seconds += time.process_time() - cpu
         progress.wall_seconds += time.perf_counter() - wall
         progress.losses.append(total / len(rows))
@@ -92,10 +93,10 @@ def _step(
 
 def evaluate(model: nn.Module, photographs: Photographs, rows: np.ndarray, views: Sequence[int]) -> dict[str, Any]:
     """`classification_metrics` of the first view, and top-1 with the log-probabilities of the first n views averaged."""
-    parts = []
+    parts, device = [], next(model.parameters()).device
     with torch.inference_mode():
         for view in views:
-            logits = [model(images) for images, _ in photographs.batches(rows, view, TEST_BATCH)]
+            logits = [model(images.to(device)).cpu() for images, _ in photographs.batches(rows, view, TEST_BATCH)]
             parts.append(torch.cat(logits).log_softmax(dim=1).numpy())
     log_probabilities, labels = np.stack(parts, axis=1), photographs.labels[rows]
     by_views = {

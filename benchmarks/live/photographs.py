@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ from jaxtyping import Int64, UInt8
 from torch import Tensor
 
 from udta.data import EncodedImage, Transform, ViewSpec, read_images
+from udta.threads import n_cores
 
 AUGMENT = "random_resized_crop(224,scale=0.35..1)|flip|jitter(0.2)"  # what `udta extract` makes views 1, 2, ... with
 EVALUATE = "resize(256)|centre_crop(224)"
 _MANY = 10_000
+_AHEAD = 4  # batches
 
 Batch = tuple[UInt8[Tensor, "batch 3 height width"], Int64[Tensor, " batch"]]
 
@@ -29,10 +32,10 @@ class Photographs:
 
     def __init__(self, folder: Path) -> None:
         splits = folder / "SPLITS.csv"
+        self._pool = ThreadPoolExecutor(n_cores(), "views")
         self.manifest = read_images(folder, splits=splits if splits.exists() else None)
         self._spec = ViewSpec(_MANY, 0, Transform.parse(EVALUATE), Transform.parse(AUGMENT))
-        with ThreadPoolExecutor(2) as pool:
-            self._images = list(pool.map(self._decode, range(len(self.manifest))))
+        self._images = list(self._pool.map(self._decode, range(len(self.manifest))))
 
     def rows(self, split: str) -> Int64[np.ndarray, " rows"]:
         """Of one split, ascending."""
@@ -49,14 +52,15 @@ class Photographs:
         return len(self.manifest.classes)
 
     def batches(self, rows: Sequence[int] | np.ndarray, view: int, size: int) -> Iterator[Batch]:
-        """One view of the rows in the order given; a thread makes the next batch while the caller works on this one."""
-        groups = [rows[start : start + size] for start in range(0, len(rows), size)]
-        with ThreadPoolExecutor(1) as pool:
-            ahead = pool.submit(self._batch, groups[0], view)
-            for group in groups[1:]:
-                ready, ahead = ahead.result(), pool.submit(self._batch, group, view)
-                yield ready
-            yield ahead.result()
+        """One view of the rows in the order given; threads make the next batches while the caller works on this one."""
+        ahead: deque[tuple[Sequence[int] | np.ndarray, list[Future[np.ndarray]]]] = deque()
+        for start in range(0, len(rows), size):
+            group = rows[start : start + size]
+            ahead.append((group, [self._pool.submit(self._view, row, view) for row in group]))
+            if len(ahead) > _AHEAD:
+                yield self._batch(*ahead.popleft())
+        while ahead:
+            yield self._batch(*ahead.popleft())
 
     def _decode(self, row: int) -> EncodedImage:
         """It keeps what it has decoded."""
@@ -65,9 +69,12 @@ class Photographs:
         image.pixels(self._spec.augment.input_side)
         return image
 
-    def _batch(self, rows: Sequence[int] | np.ndarray, view: int) -> Batch:
-        views = [self._spec.view(self._images[row], self.manifest.hashes[row], view) for row in rows]
-        return torch.from_numpy(np.stack(views)).permute(0, 3, 1, 2), torch.from_numpy(self.labels[rows])
+    def _view(self, row: int, view: int) -> np.ndarray:
+        return self._spec.view(self._images[row], self.manifest.hashes[row], view)
+
+    def _batch(self, rows: Sequence[int] | np.ndarray, views: Sequence[Future[np.ndarray]]) -> Batch:
+        pixels = np.stack([each.result() for each in views])
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(self.labels[rows])
 
 
 def held_out(photographs: Photographs, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
