@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from udta.errors import ConfigError, DataError, did_you_mean
+from udta.errors import ConfigError, DataError, ImageError, did_you_mean
 from udta.files import write_json
 
 UNLABELLED = "unlabelled"  # the split of samples that have no class
@@ -29,6 +30,23 @@ class Sample:
     sha256: str
     label: int
     split: str
+
+    def read(self) -> bytes:
+        """The file, as it was when the manifest was made.
+
+        Raises:
+            ImageError: it cannot be read.
+            DataError: its content has changed.
+        """
+        try:
+            content = self.path.read_bytes()
+        except OSError as error:
+            raise ImageError(self.id, f"cannot be read ({error.strerror})") from error
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise DataError(
+                f"{self.path} changed after the manifest was made; run the same command again to use its new content"
+            )
+        return content
 
 
 @dataclass(frozen=True, eq=False)

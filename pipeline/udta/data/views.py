@@ -7,7 +7,7 @@ views are made. So an extraction that is resumed, distributed or extended gives 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -99,6 +99,10 @@ class ViewSpec:
             raise ConfigError(f"view {v} was asked for, but there are views 0 to {self.count - 1}")
         transform = self.transform(v)
         return transform.apply(image.picture(transform.input_side), self.rng(sha256, v))
+
+    def some(self, image: EncodedImage, sha256: str, which: Sequence[int]) -> UInt8[np.ndarray, "views height width 3"]:
+        """Several views of one image. Raises as `view`."""
+        return np.stack([self.view(image, sha256, v) for v in which])
 
     def to_json(self) -> dict[str, int | str]:
         """As it stands in a fingerprint, where `evaluate` has its own place."""
