@@ -93,7 +93,7 @@ class DecodeProcess:
         if "error" in answer:
             raise DataError(answer["error"])
         np.copyto(target, self._pixels[:, : len(samples)])
-        return Made({place: reason for place, reason in answer["bad"]}, answer["read"], answer["decode"])
+        return Made(dict(answer["bad"]), answer["read"], answer["decode"])
 
     def end(self) -> None:
         """Kill it if it lives."""
