@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from test_killed_command import tree
 from toy import photographs
@@ -219,6 +220,16 @@ def test_stores_that_grow_share_what_they_can(images, tmp_path, work, more):
         found, alone = (udta.open_store(tmp_path / folder / store["out"]) for folder in ("many", "alone"))
         for tap in found.taps:
             np.testing.assert_allclose(found.read(range(116))[tap], alone.read(range(116))[tap], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("decoder", ["pillow", "nvjpeg"])
+def test_on_a_gpu_each_store_is_what_it_is_alone(images, tmp_path, decoder):
+    options = {"device": "cuda:0", "compute": "bfloat16", "decoder": decoder}
+    many(images, tmp_path / "many", **options)
+    one_by_one(images, tmp_path / "alone", **options)
+    assert_alike(tmp_path / "many", tmp_path / "alone")
 
 
 @pytest.mark.slow

@@ -90,11 +90,11 @@ def _at_once(jobs: Sequence[Job], shared: SharedViews, shown: _JoinedProgress, w
             readers[number].leave()
 
     with ThreadPoolExecutor(len(jobs), thread_name_prefix="udta-store") as pool:
-        running = [pool.submit(run, number) for number in range(len(jobs))]
         try:
+            running = [pool.submit(run, number) for number in range(len(jobs))]
             for done in as_completed(running):
                 done.result()
-        except BaseException:  # Ctrl-C too
+        except BaseException:  # Ctrl-C too; without this those that are running would wait for the one that is not
             shared.stop()
             raise
     return [done.result() for done in running]
