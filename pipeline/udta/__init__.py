@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from udta.evaluation import evaluate
     from udta.evaluation.parity import parity
     from udta.exporting import export
-    from udta.extraction import extract
+    from udta.extraction import extract, extract_many
     from udta.extraction.plan import plan
     from udta.extraction.recompute import recompute
     from udta.loader import Batch, FeatureLoader
@@ -40,6 +40,7 @@ __all__ = [
     "evaluate",
     "export",
     "extract",
+    "extract_many",
     "few_shot",
     "list_taps",
     "open_store",
@@ -64,6 +65,7 @@ _HOME = {
     "evaluate": "evaluation",
     "export": "exporting",
     "extract": "extraction",
+    "extract_many": "extraction",
     "few_shot": "shots",
     "list_taps": "backbones",
     "open_store": "store",

@@ -38,3 +38,23 @@ def test_a_step_that_fails_is_counted():
     with pytest.raises(ValueError, match="x"), meter.step("read"):
         raise ValueError("x")
     assert meter.seconds["read"] > 0
+
+
+def test_work_counts_for_the_whole_too():
+    whole = Meter()
+    parts = [Meter(whole), Meter(whole)]
+    for part in parts:
+        part.add({"decode": 1.0}, images=2, bytes=3)
+    with parts[0].step("write"):
+        pass
+    assert (whole.images, whole.bytes, whole.seconds["decode"]) == (4, 6, 2.0)
+    assert whole.seconds["write"] == parts[0].seconds["write"] > 0
+    assert parts[1].seconds["write"] == 0
+
+
+def test_wall_seconds_count_from_the_start():
+    meter = Meter()
+    time.sleep(0.02)
+    before = meter.elapsed
+    meter.start()
+    assert meter.elapsed < before

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from udta.cli.common import ProgressDisplay, emit, json_option
-from udta.cli.extract_options import extract_options
+from udta.cli.extract_options import extract_options, stores_of
 
 
 @click.command(
     epilog="""\b
 Example:
   udta extract photos --backbone resnet50 --weights resnet50.pth \\
-      --taps 'layer2,layer3=grid(14),layer4=avg' --views 5 --out photos.zarr"""
+      --taps 'layer2,layer3=grid(14),layer4=avg' --views 5 --out photos.zarr
+
+\b
+Two backbones, every image read and decoded once for both:
+  udta extract photos --views 5 \\
+      --backbone resnet50 --weights resnet50.pth --taps layer4=avg --out resnet50.zarr \\
+      --backbone mobilenet_v2 --weights mobilenet.pth --taps features.18=avg --out mobilenet.zarr"""
 )
 @click.argument("images")
 @extract_options
 @json_option
-def extract(images: str, out: Path, as_json: bool, **options: Any) -> None:
+def extract(images: str, as_json: bool, **options: Any) -> None:
     """Compute the features of IMAGES once and keep them in a store.
 
     IMAGES is a folder with a sub-folder per class, a CSV/Parquet file with columns path,label[,split], or name:folder of a
@@ -28,9 +33,18 @@ def extract(images: str, out: Path, as_json: bool, **options: Any) -> None:
 
     Running the same command again continues an interrupted extraction. A store grows when more is asked than it has: other
     images, another tap, more views; one that was made from something else is refused with the difference.
+
+    --backbone, --weights, --taps, --out, --compute and --transform may be given several times: the k-th of each make the k-th
+    store. What is given once holds for all stores, but every store has an --out of its own. --json then prints a list.
     """
     from udta.extraction import extract as run
+    from udta.extraction import extract_many
 
+    stores, common = stores_of(options)
     with ProgressDisplay("rows") as progress:
-        report = run(images, out=out, progress=progress, **options)
-    emit(as_json, report.to_json(), str(report))
+        if len(stores) == 1:
+            report = run(images, progress=progress, **stores[0], **common)
+            emit(as_json, report.to_json(), str(report))
+            return
+        reports = extract_many(images, stores, progress=progress, **common)
+    emit(as_json, [report.to_json() for report in reports], "\n".join(map(str, reports)))

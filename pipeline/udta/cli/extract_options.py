@@ -8,14 +8,29 @@ from typing import Any
 import click
 
 from udta.cli.common import PATH, Function, device_option, on_error_option
+from udta.errors import Problems
 
 _OPTIONS: list[Any] = [
-    click.option("--backbone", required=True, help="A torchvision or timm name, or package.module:factory?key=value."),
-    click.option("--weights", default="none", show_default=True, help="A file, a torchvision weight enum, or none."),
     click.option(
-        "--taps", required=True, help="Modules to keep, each with an optional reducer: none, grid(n), avg, cls, tokens."
+        "--backbone",
+        multiple=True,
+        required=True,
+        help="A torchvision or timm name, or package.module:factory?key=value; several: see the second example.",
     ),
-    click.option("--out", required=True, type=PATH, help="The store; an unfinished one is continued."),
+    click.option(
+        "--weights",
+        multiple=True,
+        default=["none"],
+        show_default=True,
+        help="A file, a torchvision weight enum, or none.",
+    ),
+    click.option(
+        "--taps",
+        multiple=True,
+        required=True,
+        help="Modules to keep, each with an optional reducer: none, grid(n), avg, cls, tokens.",
+    ),
+    click.option("--out", multiple=True, required=True, type=PATH, help="The store; an unfinished one is continued."),
     click.option(
         "--views", default=1, show_default=True, help="View 0 is the evaluation transform, the others are augmented."
     ),
@@ -46,7 +61,8 @@ _OPTIONS: list[Any] = [
     click.option(
         "--compute",
         type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
-        default="auto",
+        multiple=True,
+        default=["auto"],
         show_default=True,
         help="Arithmetic of the backbone.",
     ),
@@ -63,12 +79,45 @@ _OPTIONS: list[Any] = [
     click.option("--workers", type=int, help="Processes; one by default, or one for each GPU."),
     click.option("--prefetch", default=4, show_default=True, help="Batches decoded ahead of the backbone."),
     click.option(
-        "--transform", help="Replaces the backbone's evaluation transform, such as 'resize(256)|centre_crop(224)'."
+        "--transform",
+        multiple=True,
+        help="Replaces the backbone's evaluation transform, such as 'resize(256)|centre_crop(224)'.",
     ),
     click.option(
         "--augment", help="The transform of the other views, such as 'random_resized_crop(224,scale=0.35..1)|flip'."
     ),
 ]
+
+
+# The k-th of each belong together: they are one store of several.
+_OF_A_STORE = ("backbone", "weights", "taps", "out", "compute", "transform")
+
+
+def stores_of(options: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The options of each store, and those that hold for all.
+
+    What is given once (or not at all) holds for every store, but for `--out`.
+
+    Raises:
+        ConfigError: other numbers than one and that of the stores.
+    """
+    given = {name: options[name] for name in _OF_A_STORE}
+    n = max(map(len, given.values()))
+    problems = Problems()
+    for name, values in given.items():
+        if len(values) != n and (len(values) > 1 or name == "out"):
+            once = "" if name == "out" else ", or once for all"
+            problems.add(f"--{name} is given {_times(len(values))}, but there are {n} stores: give it {n} times{once}")
+    problems.raise_any()
+    stores = [
+        {name: values[number % len(values)] if values else None for name, values in given.items()}
+        for number in range(n)
+    ]
+    return stores, {name: value for name, value in options.items() if name not in _OF_A_STORE}
+
+
+def _times(n: int) -> str:
+    return "once" if n == 1 else f"{n} times"
 
 
 def extract_options(function: Function) -> Function:

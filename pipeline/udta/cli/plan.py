@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from udta.cli.common import emit, json_option
-from udta.cli.extract_options import extract_options
+from udta.cli.extract_options import extract_options, stores_of
 
 
 @click.command(
@@ -20,14 +19,17 @@ Example:
 @click.argument("images")
 @extract_options
 @json_option
-def plan(images: str, out: Path, as_json: bool, on_error: str, **options: Any) -> None:
+def plan(images: str, as_json: bool, **options: Any) -> None:
     """Say what `udta extract` with the same options would do: rows, bytes, time, free disk, and what is there already.
 
-    IMAGES is as for `udta extract`. Nothing is written; the time comes from a few batches through decoder and backbone.
+    IMAGES and several stores are as for `udta extract`. Nothing is written; the time comes from a few batches through decoder
+    and backbone, for each store by itself.
     """
-    from udta.extraction.plan import plan as run
+    from udta.extraction.plan import plan_many
 
-    found = run(images, out=out, on_error=on_error, **options)
-    emit(as_json, found.to_json(), str(found))
-    if found.differences or not found.fits:
+    stores, common = stores_of(options)
+    found = plan_many(images, stores, **common)
+    documents = [one.to_json() for one in found]
+    emit(as_json, documents if len(found) > 1 else documents[0], "\n".join(map(str, found)))
+    if any(one.differences or not one.fits for one in found):
         raise click.exceptions.Exit(1)

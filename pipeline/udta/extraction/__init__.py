@@ -1,11 +1,13 @@
 """Extraction: images through a frozen backbone into a store, once."""
 
 from udta.extraction.computing import Computer
-from udta.extraction.engine import Progress, extract
+from udta.extraction.engine import extract
+from udta.extraction.job import Progress
 from udta.extraction.meter import Meter
 from udta.extraction.pipeline import decoded_batches
 from udta.extraction.report import ExtractReport
 from udta.extraction.setup import OnError, feature_fingerprint
+from udta.extraction.several import extract_many
 
 __all__ = [
     "Computer",
@@ -15,5 +17,6 @@ __all__ = [
     "Progress",
     "decoded_batches",
     "extract",
+    "extract_many",
     "feature_fingerprint",
 ]

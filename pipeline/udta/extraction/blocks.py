@@ -17,6 +17,7 @@ from udta.extraction.computing import Computer, FeatureBatch
 from udta.extraction.meter import Meter
 from udta.extraction.pipeline import decoded_batches
 from udta.extraction.setup import PREFETCH, OnError, Setup
+from udta.extraction.shared_views import Reader
 from udta.extraction.stream import FeatureStream
 from udta.store import BlockWriter, Layout, Part, stored_dtype
 
@@ -31,7 +32,7 @@ class Effort:
     threads: int | None = None
 
 
-def compute_blocks(
+def prepare_blocks(
     writer: BlockWriter,
     setup: Setup,
     blocks: Iterable[int],
@@ -41,8 +42,12 @@ def compute_blocks(
     meter: Meter,
     computed: Callable[[int], None],
     committed: Callable[[int], None] = lambda _block: None,
-) -> int:
-    """Compute and commit blocks; returns of how many rows anything was computed.
+    reader: Reader | None = None,
+) -> Callable[[], int]:
+    """Get ready to compute and commit blocks; what is returned does so, and says of how many rows anything was computed.
+
+    The backbone is prepared here and not there: torch.fx, which looks for BatchNorm to fold, changes `torch.nn.Module` for every
+    thread while it traces, so no other extraction may be at work by then.
 
     Args:
         writer: of the store.
@@ -53,11 +58,12 @@ def compute_blocks(
         meter: counts what is done.
         computed: called with the number of rows of every batch.
         committed: called with every block that is on the disk.
+        reader: of views that are shared with other extractions; it also says when this one may go on.
 
     Raises:
-        ImageError, DataError, FeatureError, StoreError: as `extract`.
+        BackboneError: it cannot be prepared. The returned function: ImageError, DataError, FeatureError, StoreError.
     """
-    factory = _StreamFactory(writer.layout, setup, on_error, effort, meter, computed)
+    factory = _StreamFactory(writer.layout, setup, on_error, effort, meter, computed, reader)
     streams, plan = _grown(writer, blocks, factory) if writer.grows else _whole(writer, blocks, factory)
 
     def write(block: int, features: dict[str, np.ndarray], skipped: dict[int, str], clipped: dict[str, int]) -> None:
@@ -66,30 +72,33 @@ def compute_blocks(
         meter.add({}, bytes=sum(values.nbytes for values in features.values()))
         committed(block)
 
-    rows = 0
-    with ThreadPoolExecutor(1, thread_name_prefix="udta-write") as disk:
-        pending: Future[None] | None = None
-        try:
-            for block, parts in plan:
-                start, stop = writer.layout.block_range(block)
-                features = _buffers(writer.layout, stop - start)
-                writer.recall(block, features)
-                skipped: dict[int, str] = {}
-                clipped: dict[str, int] = {}
-                for part in parts:
-                    bad, outside = streams[part.views, part.taps].fill(part.rows, start, features)
-                    skipped |= bad
-                    clipped = {tap: clipped.get(tap, 0) + outside.get(tap, 0) for tap in {*clipped, *outside}}
-                rows += len(np.unique(np.concatenate([part.rows for part in parts]))) if parts else 0
+    def run() -> int:
+        rows = 0
+        with ThreadPoolExecutor(1, thread_name_prefix="udta-write") as disk:
+            pending: Future[None] | None = None
+            try:
+                for block, parts in plan:
+                    start, stop = writer.layout.block_range(block)
+                    features = _buffers(writer.layout, stop - start)
+                    writer.recall(block, features)
+                    skipped: dict[int, str] = {}
+                    clipped: dict[str, int] = {}
+                    for part in parts:
+                        bad, outside = streams[part.views, part.taps].fill(part.rows, start, features)
+                        skipped |= bad
+                        clipped = {tap: clipped.get(tap, 0) + outside.get(tap, 0) for tap in {*clipped, *outside}}
+                    rows += len(np.unique(np.concatenate([part.rows for part in parts]))) if parts else 0
+                    if pending:
+                        pending.result()  # one block at most waits for the disk, and its errors surface here
+                    pending = disk.submit(write, block, features, skipped, clipped)
+            finally:
+                for stream in streams.values():
+                    stream.close()
                 if pending:
-                    pending.result()  # one block at most waits for the disk, and its errors surface here
-                pending = disk.submit(write, block, features, skipped, clipped)
-        finally:
-            for stream in streams.values():
-                stream.close()
-            if pending:
-                pending.result()
-    return rows
+                    pending.result()
+        return rows
+
+    return run
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,7 @@ class _StreamFactory:
     effort: Effort
     meter: Meter
     computed: Callable[[int], None]
+    reader: Reader | None
 
     def __call__(self, kind: _Kind, parts: Iterable[Part]) -> FeatureStream:
         views, names = kind
@@ -121,12 +131,13 @@ class _StreamFactory:
                 setup.manifest,
                 setup.views,
                 views,
-                batches,
+                self.reader.paced(batches) if self.reader else batches,
                 self.on_error,
                 prefetch=self.effort.prefetch,
                 threads=self.effort.threads,
                 device=setup.device,
                 meter=self.meter,
+                make=self.reader.make if self.reader else None,
             )
             try:
                 yield from computer.batches(decoded)

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
-
-import torch
 
 from udta.backbones import Backbone
 from udta.data import Decoder, Manifest
-from udta.extraction.blocks import Effort, compute_blocks
-from udta.extraction.calibration import calibrate
-from udta.extraction.meter import Meter
-from udta.extraction.processes import in_processes
-from udta.extraction.report import ExtractReport, stored_bytes
+from udta.extraction.job import Job, JobOptions, Progress
+from udta.extraction.report import ExtractReport
 from udta.extraction.room import check_room
-from udta.extraction.setup import PREFETCH, OnError, Setup, set_up
-from udta.store import IfStale, StoreWriter, add_run, known_layout, open_store
-
-# Called after every batch with the rows done, the rows there are to do, and where the time goes.
-Progress = Callable[[int, int, str], None]
+from udta.extraction.setup import PREFETCH, OnError, set_up
+from udta.store import IfStale
 
 
 def extract(
@@ -104,72 +94,7 @@ def extract(
         workers=workers,
         prefetch=prefetch,
     )
-    path = Path(out)
-    setup = calibrated(setup, path, on_error, if_stale)
-    with StoreWriter(path, setup.layout, setup.manifest.hashes, if_stale, format) as writer:
-        check_room(path, writer.layout, len(writer.missing))
-        created, meter = writer.is_new, Meter()
-        n = 1 if writer.grows else workers or _default_workers(setup.device)
-        count = _counter(writer, meter, progress)
-        if n == 1 or not writer.missing:
-            blocks, effort = list(writer.missing), Effort(prefetch)
-            rows = compute_blocks(writer, setup, blocks, on_error, effort=effort, meter=meter, computed=count)
-        else:
-            rows = in_processes(n, writer, setup, on_error, prefetch=prefetch, meter=meter, computed=count)
-        seconds = meter.elapsed
-    store = open_store(path)
-    report = ExtractReport(
-        store=str(path),
-        format=store.format,
-        rows=len(store),
-        computed_rows=rows,
-        computed_images=meter.images,
-        n_views=views,
-        seconds=seconds,
-        step_seconds=meter.seconds,
-        bytes=stored_bytes(path),
-        written_bytes=meter.bytes,
-        skipped={setup.manifest.ids[row]: reason for row, reason in store.skipped.items()},
-        clipped=store.clipped,
-        storage_error=store.layout.storage_error,
-        compute_error=store.layout.compute_error,
-        fingerprint=store.fingerprint.digest,
-        device=_device_name(setup.device),
-        compute=setup.compute,
-        dtype=dtype,
-        workers=n,
-    )
-    add_run(path, report.to_json(), anew=created)
-    return report
-
-
-def calibrated(setup: Setup, path: Path, on_error: OnError, if_stale: IfStale = "refuse") -> Setup:
-    """The setup with ranges and errors of its storage type: those of the store at `path` where it goes on, else measured."""
-    known, usable = known_layout(path, setup.layout)
-    if known is not None and not usable and if_stale == "refuse":
-        return setup  # the writer is about to refuse it
-    found = calibrate(setup, on_error, known if usable else None)
-    return replace(setup, layout=found.into(setup.layout, known if usable else None))
-
-
-def _counter(writer: StoreWriter, meter: Meter, progress: Progress | None) -> Callable[[int], None]:
-    """Adds up rows for the progress display."""
-    total = sum(len(part.rows) for block in writer.missing for part in writer.parts(block)) if progress else 0
-    done = 0
-
-    def count(rows: int) -> None:
-        nonlocal done
-        done += rows
-        if progress:
-            progress(done, total, str(meter))
-
-    return count
-
-
-def _default_workers(device: torch.device) -> int:
-    several = device.type == "cuda" and device.index is None
-    return max(1, torch.cuda.device_count()) if several else 1
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+    options = JobOptions(on_error, if_stale, format, workers, prefetch)
+    with Job(setup, Path(out), options) as job:
+        check_room(job.room)
+        return job.run(progress)

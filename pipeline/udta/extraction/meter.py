@@ -16,12 +16,20 @@ class Meter:
 
     Seconds are summed over threads: two threads that decode at the same time for a second count two. On a GPU the forward
     step is what its threads wait for.
+
+    Args:
+        whole: counts the same work too, beside that of others.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, whole: Meter | None = None) -> None:
+        self._whole = whole
         self._lock, self._started = threading.Lock(), time.perf_counter()
         self._seconds: dict[str, float] = defaultdict(float)
         self.images = self.bytes = 0
+
+    def start(self) -> None:
+        """Count the wall seconds from now."""
+        self._started = time.perf_counter()
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -39,10 +47,12 @@ class Meter:
                 self._seconds[name] += more
             self.images += images
             self.bytes += bytes
+        if self._whole:
+            self._whole.add(seconds, images, bytes)
 
     @property
     def elapsed(self) -> float:
-        """Wall seconds since it was made."""
+        """Wall seconds since it was made or started."""
         return time.perf_counter() - self._started
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -20,6 +20,9 @@ from udta.extraction.setup import PREFETCH, OnError
 from udta.threads import n_cores
 
 _CPU = torch.device("cpu")
+
+# Makes some views of a row, see `make_views`.
+MakeViews = Callable[[Manifest, int, ViewSpec, Sequence[int], Meter], UInt8[np.ndarray, "views height width 3"]]
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ def decoded_batches(
     threads: int | None = None,
     device: torch.device = _CPU,
     meter: Meter | None = None,
+    make: MakeViews | None = None,
 ) -> Generator[ViewBatch, None, None]:
     """Every batch of rows in order, in the views `which`, decoded in threads while the caller works on an earlier one.
 
@@ -55,13 +59,14 @@ def decoded_batches(
         threads: that decode; one for each core by default.
         device: where the images are wanted; for a GPU they lie in memory that it copies from without waiting.
         meter: counts reading and decoding.
+        make: makes the views of a row where Pillow does; `make_views` by default.
 
     Raises:
         ImageError: an image cannot be used, and `on_error` is `fail`.
         DataError: a file is not the one that the manifest describes.
         ConfigError: the views are of nvJPEG, and `device` is no GPU.
     """
-    meter, pinned = meter or Meter(), device.type == "cuda"
+    meter, make, pinned = meter or Meter(), make or make_views, device.type == "cuda"
     if views.decoder == "nvjpeg":
         from udta.extraction.gpu_decode import batches_on_gpu  # it needs what is defined here
 
@@ -87,7 +92,7 @@ def decoded_batches(
 
         try:
             for rows in batches:
-                pending.append((rows, [pool.submit(make_views, manifest, row, views, which, meter) for row in rows]))
+                pending.append((rows, [pool.submit(make, manifest, row, views, which, meter) for row in rows]))
                 if len(pending) > prefetch:
                     yield collect()
             while pending:

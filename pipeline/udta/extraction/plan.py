@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from udta.extraction.computing import Computer
 from udta.extraction.pipeline import decoded_batches
 from udta.extraction.room import block_bytes, free_bytes
 from udta.extraction.setup import Setup, set_up
+from udta.extraction.setups import set_up_many, split_options
 from udta.store import BATCH_ROWS, Part, engine_at, row_bytes, standing
 from udta.store.place import is_vacant
 
@@ -86,7 +87,18 @@ def plan(images: str | Path | Manifest, *, out: str | Path, format: str | None =
     Raises:
         ConfigError, DataError, BackboneError, NotAStoreError: as `extract` would.
     """
-    setup, path = set_up(images, format=format, **options), Path(out)
+    return _plan(set_up(images, format=format, **options), Path(out), format)
+
+
+def plan_many(images: str | Path | Manifest, stores: Sequence[Mapping[str, Any]], **options: Any) -> list[Plan]:
+    """`plan` for each of the stores that `extract_many` with the same arguments would write."""
+    own, how = split_options(options)
+    wanted = [{**own, **store} for store in stores]
+    setups = set_up_many(images, wanted, **how)
+    return [_plan(setup, Path(store["out"]), store.get("format")) for setup, store in zip(setups, wanted, strict=True)]
+
+
+def _plan(setup: Setup, path: Path, format: str | None) -> Plan:  # noqa: A002
     layout, state, committed, differences = setup.layout, "new", 0, []
     parts = _everything(setup)
     missing = layout.n_blocks

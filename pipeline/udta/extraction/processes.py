@@ -27,7 +27,7 @@ import torch
 
 from udta import errors
 from udta.errors import BackboneError, StoreError, UdtaError
-from udta.extraction.blocks import Effort, compute_blocks
+from udta.extraction.blocks import Effort, prepare_blocks
 from udta.extraction.meter import Meter
 from udta.extraction.setup import OnError, Setup
 from udta.store import BlockWriter, Claims, StoreWriter, engine_at
@@ -181,7 +181,7 @@ def _work(task: Task, reports: TextIO) -> None:
         if first is None:
             time.sleep(_WAIT_S)  # others have the rest; should one of them die, its blocks are free again
             continue
-        compute_blocks(
+        prepare_blocks(
             writer,
             task.setup,
             chain([first], blocks),
@@ -190,7 +190,7 @@ def _work(task: Task, reports: TextIO) -> None:
             meter=meter,
             computed=tell,
             committed=claims.release,
-        )
+        )()
         tell(0)
 
 

@@ -24,11 +24,16 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(path).free
 
 
-def check_room(path: Path, layout: Layout, n_blocks: int) -> None:
-    """Raises `StoreError` when that many blocks cannot fit; with a codec they may take less, so then it is not checked."""
-    needed, free = n_blocks * block_bytes(layout), free_bytes(path)
-    if n_blocks and layout.codec == "none" and needed + _SPARE_BYTES > free:
-        raise StoreError(
-            f"{path} needs {needed / 1e9:.2f} GB, but its disk has {free / 1e9:.2f} GB free; free some, choose another --out, or "
-            "store less (fewer --views or --taps, smaller grids, --dtype uint8)"
-        )
+def check_room(*stores: tuple[Path, Layout, int]) -> None:
+    """Raises `StoreError` when so many blocks of all stores cannot fit; with a codec they may take less and do not count."""
+    disks: dict[int, dict[Path, int]] = {}
+    for path, layout, n_blocks in stores:
+        if n_blocks and layout.codec == "none":
+            disks.setdefault(path.stat().st_dev, {})[path] = n_blocks * block_bytes(layout)
+    for needs in disks.values():
+        needed, free = sum(needs.values()), free_bytes(next(iter(needs)))
+        if needed + _SPARE_BYTES > free:
+            raise StoreError(
+                f"{' with '.join(map(str, needs))} needs {needed / 1e9:.2f} GB, but the disk has {free / 1e9:.2f} GB free; free "
+                "some, choose another --out, or store less (fewer --views or --taps, smaller grids, --dtype uint8)"
+            )

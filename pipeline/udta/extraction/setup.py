@@ -8,7 +8,15 @@ from typing import Literal
 
 import torch
 
-from udta.backbones import Backbone, build_backbone, parse_taps, resolve_compute, resolve_device, resolve_taps
+from udta.backbones import (
+    Backbone,
+    TapRequest,
+    build_backbone,
+    parse_taps,
+    resolve_compute,
+    resolve_device,
+    resolve_taps,
+)
 from udta.data import DECODERS, Decoder, Manifest, Transform, ViewSpec, read_images
 from udta.data.gpu_ops import check_on_gpu
 from udta.errors import ConfigError, Problems, did_you_mean
@@ -60,6 +68,65 @@ def set_up(
     prefetch: int = PREFETCH,
 ) -> Setup:
     """Read the images, build the backbone and lay out the store; see `extract` for the arguments and errors."""
+    requests, place, arithmetic = check_options(
+        backbone=backbone,
+        taps=taps,
+        views=views,
+        dtype=dtype,
+        codec=codec,
+        compute=compute,
+        device=device,
+        on_error=on_error,
+        transform=transform,
+        augment=augment,
+        decoder=decoder,
+        format=format,
+        workers=workers,
+        prefetch=prefetch,
+    )
+    manifest = manifest_of(images, splits, seed)
+    network = backbone if isinstance(backbone, Backbone) else build_backbone(backbone, weights, evaluate=transform)
+    network.check_frozen()
+    spec = _view_spec(network, views, seed, augment, decoder)
+    specs = resolve_taps(network, requests, dtype)
+    layout = Layout(
+        ids=manifest.ids,
+        labels=manifest.labels,
+        splits=manifest.splits,
+        classes=manifest.classes,
+        taps={tap.name: tap for tap in specs},
+        n_views=views,
+        block_rows=default_block_rows(specs, views, len(manifest)),
+        fingerprint=feature_fingerprint(network, specs, spec, arithmetic, dtype),
+        split_rule=manifest.split_rule,
+        codec=codec,
+        source={"images": str(manifest.root.resolve()), **network.source},
+    )
+    return Setup(manifest, network, spec, layout, arithmetic, place)
+
+
+def check_options(
+    *,
+    backbone: str | Backbone,
+    taps: str,
+    views: int = 1,
+    dtype: str = "float16",
+    codec: str = "none",
+    compute: str = "auto",
+    device: str = "auto",
+    on_error: OnError = "fail",
+    transform: str | None = None,
+    augment: str | None = None,
+    decoder: Decoder = "pillow",
+    format: str | None = None,  # noqa: A002  # the word that users type
+    workers: int | None = None,
+    prefetch: int = PREFETCH,
+) -> tuple[tuple[TapRequest, ...], torch.device, str]:
+    """What can be told before images or backbone are looked at: the taps asked for, the device, the arithmetic.
+
+    Raises:
+        ConfigError: every option that is wrong.
+    """
     problems = Problems()
     requests = problems.collect(parse_taps, taps)
     place = problems.collect(resolve_device, device)
@@ -90,26 +157,12 @@ def set_up(
     assert requests is not None  # a problem otherwise
     assert place is not None
     assert arithmetic is not None
+    return requests, place, arithmetic
 
-    manifest = images if isinstance(images, Manifest) else read_images(images, splits=_path(splits), seed=seed)
-    network = backbone if isinstance(backbone, Backbone) else build_backbone(backbone, weights, evaluate=transform)
-    network.check_frozen()
-    spec = _view_spec(network, views, seed, augment, decoder)
-    specs = resolve_taps(network, requests, dtype)
-    layout = Layout(
-        ids=manifest.ids,
-        labels=manifest.labels,
-        splits=manifest.splits,
-        classes=manifest.classes,
-        taps={tap.name: tap for tap in specs},
-        n_views=views,
-        block_rows=default_block_rows(specs, views, len(manifest)),
-        fingerprint=feature_fingerprint(network, specs, spec, arithmetic, dtype),
-        split_rule=manifest.split_rule,
-        codec=codec,
-        source={"images": str(manifest.root.resolve()), **network.source},
-    )
-    return Setup(manifest, network, spec, layout, arithmetic, place)
+
+def manifest_of(images: str | Path | Manifest, splits: str | Path | None, seed: int) -> Manifest:
+    """The samples that `images` names. Raises `ConfigError`, `DataError`."""
+    return images if isinstance(images, Manifest) else read_images(images, splits=_path(splits), seed=seed)
 
 
 def feature_fingerprint(

@@ -1,0 +1,120 @@
+"""Two backbones in one command against one command after the other.
+
+    UDTA_REAL_DATA=FOLDER python -m benchmarks.several [--images 320] [--camera 48] [--rounds 3]
+
+FOLDER holds `real/<set>/<class>/*.jpg` (shorter side 224 px). MobileNetV2 and ResNet-18 with random weights, which take the same
+time, float32, last stages pooled; one view and five of `--images` photographs, and one view of `--camera` of them enlarged to
+4000 x 3000. Both ways run in this process, so that no start-up is counted, and take turns; the first round is not counted. Wall
+and processor seconds, medians, and the seconds of each step that the reports say. Writes `benchmarks/results/several.json`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+import udta
+from benchmarks.real import real_data
+from benchmarks.synthetic import versions
+from udta.extraction import ExtractReport
+from udta.files import write_json
+from udta.threads import n_cores
+
+RESULT = Path(__file__).parent / "results" / "several.json"
+STORES = (
+    {"backbone": "mobilenet_v2", "taps": "features.13=grid(7),features.18=avg", "out": "mobilenet"},
+    {"backbone": "resnet18", "taps": "layer3=grid(7),layer4=avg", "out": "resnet"},
+)
+
+
+def together(images: Path, out: Path, views: int) -> Sequence[ExtractReport]:
+    """One call."""
+    stores = [{**store, "out": out / store["out"]} for store in STORES]
+    return udta.extract_many(images, stores, views=views, compute="float32", device="cpu")
+
+
+def in_turn(images: Path, out: Path, views: int) -> Sequence[ExtractReport]:
+    """A call for each."""
+    return [
+        udta.extract(
+            images,
+            backbone=store["backbone"],
+            taps=store["taps"],
+            out=out / store["out"],
+            views=views,
+            compute="float32",
+            device="cpu",
+        )
+        for store in STORES
+    ]
+
+
+def measured(way: Callable[[Path, Path, int], Sequence[ExtractReport]], images: Path, views: int) -> dict[str, float]:
+    """Wall and processor seconds of everything, and seconds of work by step."""
+    with tempfile.TemporaryDirectory() as out:
+        wall, processor = time.perf_counter(), time.process_time()
+        reports = way(images, Path(out), views)
+        seconds = {"wall": time.perf_counter() - wall, "processor": time.process_time() - processor}
+    return seconds | {step: sum(report.step_seconds[step] for report in reports) for step in reports[0].step_seconds}
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=320)
+    parser.add_argument("--camera", type=int, default=48)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    files = sorted(real_data().glob("real/*/*/*.jpg"))
+    with tempfile.TemporaryDirectory() as folder:
+        small, camera = Path(folder, "small"), Path(folder, "camera")
+        for place, count in ((small, options.images), (camera, options.camera)):
+            (place / "all").mkdir(parents=True)
+            for number, file in enumerate(files[:: len(files) // count][:count]):
+                if place is small:
+                    (place / "all" / f"{number:05d}.jpg").symlink_to(file)
+                else:
+                    with Image.open(file) as image:
+                        image.convert("RGB").resize((4000, 3000)).save(place / "all" / f"{number:05d}.jpg", quality=90)
+        results: dict[str, Any] = {}
+        for name, images, views in (
+            ("1 view", small, 1),
+            ("5 views", small, 5),
+            ("12 megapixels, 1 view", camera, 1),
+        ):
+            rounds = [
+                {way.__name__: measured(way, images, views) for way in (together, in_turn)}
+                for _ in range(options.rounds + 1)
+            ][1:]
+            found = {
+                way: {step: round(statistics.median(r[way][step] for r in rounds), 2) for step in rounds[0][way]}
+                for way in rounds[0]
+            }
+            ratios = {
+                what: round(statistics.median(r["in_turn"][what] / r["together"][what] for r in rounds), 3)
+                for what in ("wall", "processor")
+            }
+            results[name] = {**found, "in_turn / together": ratios}
+            print(name, results[name], flush=True)
+    write_json(
+        RESULT,
+        {
+            "versions": versions("pillow"),
+            "cores": n_cores(),
+            "images": options.images,
+            "camera_images": options.camera,
+            "rounds": options.rounds,
+            "seconds": results,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""The extraction of one store, in steps: opened, so that everything that can be refused is, then run to its report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
+
+from udta.extraction.blocks import Effort, prepare_blocks
+from udta.extraction.calibration import calibrate
+from udta.extraction.meter import Meter
+from udta.extraction.processes import in_processes
+from udta.extraction.report import ExtractReport, stored_bytes
+from udta.extraction.setup import PREFETCH, OnError, Setup
+from udta.extraction.shared_views import Reader, SharedViews
+from udta.store import IfStale, Layout, Part, StoreWriter, add_run, known_layout, open_store
+
+# Called after every batch with the rows done, the rows there are to do, and where the time goes.
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class JobOptions:
+    """What `extract` is told beside what decides the features."""
+
+    on_error: OnError = "fail"
+    if_stale: IfStale = "refuse"
+    format: str | None = None
+    workers: int | None = None
+    prefetch: int = PREFETCH
+
+
+class Job:
+    """A store that is open for writing; a context that closes it.
+
+    Raises:
+        ImageError: an image of the calibration cannot be used. What `StoreWriter` raises.
+    """
+
+    def __init__(self, setup: Setup, path: Path, options: JobOptions) -> None:
+        self._path, self._options = path, options
+        self._setup = calibrated(setup, path, options.on_error, options.if_stale)
+        layout, hashes = self._setup.layout, setup.manifest.hashes
+        self._writer = StoreWriter(path, layout, hashes, options.if_stale, options.format)
+        self.workers = 1 if self._writer.grows else options.workers or _default_workers(setup.device)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.close()
+
+    @property
+    def room(self) -> tuple[Path, Layout, int]:
+        """What `check_room` takes."""
+        return self._path, self._writer.layout, len(self._writer.missing)
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are to do; one that lacks taps and views counts for each."""
+        return sum(len(part.rows) for part in self._parts())
+
+    def reader(self, shared: SharedViews) -> Reader:
+        """Its access to shared views.
+
+        A store that grows by several things at once (new images and another tap) takes some rows twice and jumps between them,
+        and nvJPEG decodes whole batches: those make their views for themselves.
+        """
+        views = self._setup.views
+        kinds = {(part.views, part.taps) for part in self._parts()}
+        if len(kinds) != 1 or views.decoder != "pillow":
+            return shared.reader(views, (), np.empty(0, int))
+        return shared.reader(views, next(iter(kinds))[0], np.concatenate([part.rows for part in self._parts()]))
+
+    def run(self, progress: Progress | None = None, meter: Meter | None = None) -> ExtractReport:
+        """Compute and commit what is missing.
+
+        Args:
+            progress: called after every batch.
+            meter: of this job.
+
+        Raises:
+            ImageError, DataError, FeatureError, StoreError, BackboneError: as `extract`.
+        """
+        meter = meter or Meter()
+        if self.workers == 1 or not self._writer.missing:
+            return self.prepare(progress, meter)()
+        prefetch, on_error = self._options.prefetch, self._options.on_error
+        created, count = self._writer.is_new, self._counter(meter, progress)
+        rows = in_processes(
+            self.workers, self._writer, self._setup, on_error, prefetch=prefetch, meter=meter, computed=count
+        )
+        return self._report(rows, meter, created)
+
+    def prepare(
+        self, progress: Progress | None, meter: Meter, reader: Reader | None = None
+    ) -> Callable[[], ExtractReport]:
+        """What `run` does in this process, in two steps: the returned function may run beside those of other jobs.
+
+        Args:
+            progress: called after every batch.
+            meter: of this job.
+            reader: of views that are shared with other jobs.
+        """
+        created, blocks, effort = self._writer.is_new, self._writer.missing, Effort(self._options.prefetch)
+        count = self._counter(meter, progress)
+        compute = prepare_blocks(
+            self._writer,
+            self._setup,
+            blocks,
+            self._options.on_error,
+            effort=effort,
+            meter=meter,
+            computed=count,
+            reader=reader,
+        )
+
+        def run() -> ExtractReport:
+            meter.start()
+            return self._report(compute(), meter, created)
+
+        return run
+
+    def _parts(self) -> list[Part]:
+        return [part for block in self._writer.missing for part in self._writer.parts(block)]
+
+    def _counter(self, meter: Meter, progress: Progress | None) -> Callable[[int], None]:
+        """Adds up rows for the progress display."""
+        total, done = self.rows if progress else 0, 0
+
+        def count(rows: int) -> None:
+            nonlocal done
+            done += rows
+            if progress:
+                progress(done, total, str(meter))
+
+        return count
+
+    def _report(self, computed_rows: int, meter: Meter, created: bool) -> ExtractReport:
+        """The report, which is kept beside the store too."""
+        seconds, store, setup = meter.elapsed, open_store(self._path), self._setup
+        report = ExtractReport(
+            store=str(self._path),
+            format=store.format,
+            rows=len(store),
+            computed_rows=computed_rows,
+            computed_images=meter.images,
+            n_views=store.layout.n_views,
+            seconds=seconds,
+            step_seconds=meter.seconds,
+            bytes=stored_bytes(self._path),
+            written_bytes=meter.bytes,
+            skipped={setup.manifest.ids[row]: reason for row, reason in store.skipped.items()},
+            clipped=store.clipped,
+            storage_error=store.layout.storage_error,
+            compute_error=store.layout.compute_error,
+            fingerprint=store.fingerprint.digest,
+            device=_device_name(setup.device),
+            compute=setup.compute,
+            dtype=setup.taps[0].dtype,
+            workers=self.workers,
+        )
+        add_run(self._path, report.to_json(), anew=created)
+        return report
+
+
+def calibrated(setup: Setup, path: Path, on_error: OnError, if_stale: IfStale = "refuse") -> Setup:
+    """The setup with ranges and errors of its storage type: those of the store at `path` where it goes on, else measured."""
+    known, usable = known_layout(path, setup.layout)
+    if known is not None and not usable and if_stale == "refuse":
+        return setup  # the writer is about to refuse it
+    found = calibrate(setup, on_error, known if usable else None)
+    return replace(setup, layout=found.into(setup.layout, known if usable else None))
+
+
+def _default_workers(device: torch.device) -> int:
+    several = device.type == "cuda" and device.index is None
+    return max(1, torch.cuda.device_count()) if several else 1
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
