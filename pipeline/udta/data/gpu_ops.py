@@ -72,6 +72,8 @@ def _resized(pixels: Tensor, size: tuple[int, int], mode: str) -> Tensor:
 def _cropped(pixels: Tensor, left: int, top: int, side: int) -> Tensor:
     """Black outside of the image."""
     height, width = pixels.shape[1:]
+    if left >= 0 and top >= 0 and left + side <= width and top + side <= height:
+        return pixels[:, top : top + side, left : left + side]
     return F.pad(pixels, (-left, left + side - width, -top, top + side - height))
 
 

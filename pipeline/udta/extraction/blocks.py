@@ -14,6 +14,7 @@ import numpy as np
 
 from udta.backbones import TapForward
 from udta.extraction.computing import Computer, FeatureBatch
+from udta.extraction.fillers import make_views, processes_pay
 from udta.extraction.meter import Meter
 from udta.extraction.pipeline import decoded_batches
 from udta.extraction.setup import PREFETCH, OnError, Setup
@@ -126,6 +127,8 @@ class _StreamFactory:
             meter=self.meter,
         )
 
+        n_views = len(setup.manifest) * len(views)
+
         def compute(batches: Iterator[list[int]]) -> Generator[FeatureBatch, None, None]:
             decoded = decoded_batches(
                 setup.manifest,
@@ -137,7 +140,8 @@ class _StreamFactory:
                 threads=self.effort.threads,
                 device=setup.device,
                 meter=self.meter,
-                make=self.reader.make if self.reader else None,
+                make=self.reader.make if self.reader else make_views,
+                processes=self.reader is None and processes_pay(setup.device, self.effort.threads, n_views),
             )
             try:
                 yield from computer.batches(decoded)

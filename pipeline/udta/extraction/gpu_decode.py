@@ -12,7 +12,6 @@ from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
@@ -21,13 +20,16 @@ from torchvision.io import ImageReadMode, decode_jpeg
 from udta.data import EncodedImage, Manifest, ViewSpec
 from udta.data.gpu_ops import transformed
 from udta.errors import ConfigError, ImageError
+from udta.extraction.fillers import read_image
 from udta.extraction.meter import Meter
-from udta.extraction.pipeline import ViewBatch, read_image
+from udta.extraction.pipeline import ViewBatch
 from udta.extraction.setup import OnError
 from udta.threads import n_cores
 
 # While one batch is transformed another is decoded; nvJPEG itself takes one at a time.
 _STREAMS = 2
+# Reading is little work, and more threads than these keep Python from those that decode.
+_READERS = 4
 
 Views = UInt8[Tensor, "views height width 3"]
 
@@ -50,7 +52,7 @@ def batches_on_gpu(
     maker = _Maker(manifest, views, which, on_error, device, meter)
     pending: deque[Future[ViewBatch]] = deque()
     with (
-        ThreadPoolExecutor(threads or n_cores(), "udta-read") as readers,
+        ThreadPoolExecutor(min(threads or n_cores(), _READERS), "udta-read") as readers,
         ThreadPoolExecutor(_STREAMS, "udta-decode") as decoders,
     ):
         try:
@@ -134,4 +136,4 @@ class _Maker:
 
     def _by_pillow(self, image: EncodedImage, row: int) -> Views:
         sha256 = self.manifest.hashes[row]
-        return torch.from_numpy(np.stack([self.views.view(image, sha256, v) for v in self.which]))
+        return torch.from_numpy(self.views.some(image, sha256, self.which))

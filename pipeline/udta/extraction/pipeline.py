@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from udta.data import EncodedImage, Manifest, ViewSpec
-from udta.errors import DataError, ImageError
+from udta.data import Manifest, ViewSpec
+from udta.extraction.fillers import Filler, MakeViews, ProcessFiller, ThreadFiller, make_views
 from udta.extraction.meter import Meter
 from udta.extraction.setup import PREFETCH, OnError
+from udta.store import BATCH_ROWS
 from udta.threads import n_cores
 
 _CPU = torch.device("cpu")
-
-# Makes some views of a row, see `make_views`.
-MakeViews = Callable[[Manifest, int, ViewSpec, Sequence[int], Meter], UInt8[np.ndarray, "views height width 3"]]
 
 
 @dataclass(frozen=True)
@@ -32,6 +28,9 @@ class ViewBatch:
     rows: Sequence[int]
     images: UInt8[Tensor, "views rows height width 3"]
     skipped: dict[int, str]
+
+
+_Pending = tuple[Sequence[int], Tensor, Sequence[Future[dict[int, str]]]]
 
 
 def decoded_batches(
@@ -45,7 +44,8 @@ def decoded_batches(
     threads: int | None = None,
     device: torch.device = _CPU,
     meter: Meter | None = None,
-    make: MakeViews | None = None,
+    make: MakeViews = make_views,
+    processes: bool = False,
 ) -> Generator[ViewBatch, None, None]:
     """Every batch of rows in order, in the views `which`, decoded in threads while the caller works on an earlier one.
 
@@ -55,18 +55,19 @@ def decoded_batches(
         which: view numbers.
         batches: rows of each batch; an iterator is asked for the next ones only when there is room for them.
         on_error: what an image that cannot be used does.
-        prefetch: batches that are decoded ahead.
+        prefetch: batches that are decoded ahead; more where that many leave processes idle.
         threads: that decode; one for each core by default.
         device: where the images are wanted; for a GPU they lie in memory that it copies from without waiting.
         meter: counts reading and decoding.
-        make: makes the views of a row where Pillow does; `make_views` by default.
+        make: makes the views of a row, where Pillow does.
+        processes: decode in one process for each thread instead, by `make_views`; the pixels are the same.
 
     Raises:
         ImageError: an image cannot be used, and `on_error` is `fail`.
         DataError: a file is not the one that the manifest describes.
         ConfigError: the views are of nvJPEG, and `device` is no GPU.
     """
-    meter, make, pinned = meter or Meter(), make or make_views, device.type == "cuda"
+    meter = meter or Meter()
     if views.decoder == "nvjpeg":
         from udta.extraction.gpu_decode import batches_on_gpu  # it needs what is defined here
 
@@ -74,58 +75,38 @@ def decoded_batches(
             manifest, views, which, batches, on_error, prefetch=prefetch, threads=threads, device=device, meter=meter
         )
         return
-    pending: deque[tuple[Sequence[int], Sequence[Future[np.ndarray]]]] = deque()
-    with ThreadPoolExecutor(threads or n_cores(), thread_name_prefix="udta-decode") as pool:
+    filler: Filler = (
+        ProcessFiller(manifest, views, which, on_error, meter)
+        if processes
+        else ThreadFiller(manifest, views, which, on_error, make, meter)
+    )
+    threads = threads or n_cores()
+    # Every process has a request at work and another one that waits.
+    ahead = max(prefetch, 2 * threads * filler.chunk // BATCH_ROWS) if processes else prefetch
+    pending: deque[_Pending] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="udta-decode") as pool:
 
-        def collect() -> ViewBatch:
-            rows, futures = pending.popleft()
-            images = torch.empty(len(which), len(rows), *views.size, 3, dtype=torch.uint8, pin_memory=pinned)
-            target, skipped = images.numpy(), {}
-            for position, future in enumerate(futures):
-                try:
-                    target[:, position] = future.result()
-                except ImageError as error:
-                    if on_error == "fail":
-                        raise
-                    skipped[rows[position]], target[:, position] = error.reason, 0
-            return ViewBatch(rows, images, skipped)
+        def begin(rows: Sequence[int]) -> _Pending:
+            shape = (len(which), len(rows), *views.size, 3)
+            images = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
+            starts = range(0, len(rows), filler.chunk)
+            parts = [slice(start, start + filler.chunk) for start in starts]
+            return rows, images, [pool.submit(filler.fill, rows[part], images.numpy()[:, part]) for part in parts]
 
         try:
             for rows in batches:
-                pending.append((rows, [pool.submit(make, manifest, row, views, which, meter) for row in rows]))
-                if len(pending) > prefetch:
-                    yield collect()
+                pending.append(begin(rows))
+                if len(pending) > ahead:
+                    yield _finished(*pending.popleft())
             while pending:
-                yield collect()
+                yield _finished(*pending.popleft())
         finally:
             pool.shutdown(cancel_futures=True)
+            filler.close()
 
 
-def make_views(
-    manifest: Manifest, row: int, views: ViewSpec, which: Sequence[int], meter: Meter
-) -> UInt8[np.ndarray, "views height width 3"]:
-    """Some views of one sample, from a file that is read once.
-
-    Raises:
-        ImageError: the file cannot be read or is no usable image.
-        DataError: its content is not what the manifest was made from.
-    """
-    content, sample = read_image(manifest, row, meter), manifest.sample(row)
-    with meter.step("decode"):
-        image = EncodedImage(content, sample.id)
-        return np.stack([views.view(image, sample.sha256, view) for view in which])
-
-
-def read_image(manifest: Manifest, row: int, meter: Meter) -> bytes:
-    """The file of one sample, as it was when the manifest was made. Raises `ImageError`, `DataError` as `make_views`."""
-    sample = manifest.sample(row)
-    with meter.step("read"):
-        try:
-            content = sample.path.read_bytes()
-        except OSError as error:
-            raise ImageError(sample.id, f"cannot be read ({error.strerror})") from error
-        if hashlib.sha256(content).hexdigest() != sample.sha256:
-            raise DataError(
-                f"{sample.path} changed after the manifest was made; run the same command again to use its new content"
-            )
-    return content
+def _finished(rows: Sequence[int], images: Tensor, parts: Sequence[Future[dict[int, str]]]) -> ViewBatch:
+    skipped: dict[int, str] = {}
+    for part in parts:
+        skipped |= part.result()
+    return ViewBatch(rows, images, skipped)

@@ -22,8 +22,8 @@ from jaxtyping import UInt8
 
 from udta.data import EncodedImage, Manifest, Transform, ViewSpec
 from udta.errors import ImageError
+from udta.extraction.fillers import make_views, read_image
 from udta.extraction.meter import Meter
-from udta.extraction.pipeline import make_views, read_image
 
 # What a view is made by: its transform, and what its random numbers come from.
 _Key = tuple[Transform, int, int]
