@@ -1,6 +1,6 @@
 """Extraction on a GPU against the bare backbone and against decoding alone, in one run.
 
-    UDTA_REAL_DATA=FOLDER python -m benchmarks.extract_gpu [--images 20000] [--backbones resnet50,vit_b_16] [--workers 1,4]
+    UDTA_REAL_DATA=FOLDER python -m benchmarks.extract_gpu [--images 20000] [--backbones resnet50,vit_b_16] [--workers 1,2]
         [--out FILE]
 
 FOLDER holds `real/<set>/<class>/*.jpg`, repeated as links until there are enough. View 0 at 224 px, averages of three taps,
@@ -29,6 +29,7 @@ from benchmarks.synthetic import versions
 from udta.backbones import TapForward, build_backbone
 from udta.data import DECODERS, Manifest, read_images
 from udta.extraction import Computer, decoded_batches
+from udta.extraction.fillers import processes_pay
 from udta.extraction.setup import Setup, set_up
 from udta.files import write_json
 from udta.store import BATCH_ROWS
@@ -40,7 +41,7 @@ TAPS = {
     "mobilenet_v2": "features.6=avg,features.13=avg,features.18=avg",
     "vit_b_16": "encoder.layers.encoder_layer_5=cls,encoder.layers.encoder_layer_8=cls,encoder.layers.encoder_layer_11=cls",
 }
-_LARGE = 256
+_LARGE, _WARM_UP = 256, 40
 
 
 def rate(step: Callable[[], Any], images: int, seconds: float = 2.0) -> float:
@@ -72,12 +73,15 @@ def bare(name: str, batch: int) -> dict[str, float]:
 
 
 def decode(setup: Setup, rows: int) -> float:
-    """Images per second of reading and decoding alone."""
+    """Images per second of reading and decoding alone, as the extraction does it; the first batches start processes."""
     batches = [list(range(start, min(start + BATCH_ROWS, rows))) for start in range(0, rows, BATCH_ROWS)]
-    started = time.perf_counter()
-    for _ in decoded_batches(setup.manifest, setup.views, [0], batches, "fail", device=setup.device):
-        pass
-    return rows / (time.perf_counter() - started)
+    processes = processes_pay(setup.device, None, len(setup.manifest))
+    for number, _ in enumerate(
+        decoded_batches(setup.manifest, setup.views, [0], batches, "fail", device=setup.device, processes=processes)
+    ):
+        if number == _WARM_UP:
+            started = time.perf_counter()
+    return (rows - BATCH_ROWS * (_WARM_UP + 1)) / (time.perf_counter() - started)
 
 
 def forward(setup: Setup, images: int) -> float:
@@ -104,18 +108,25 @@ def measure(name: str, images: Manifest, options: argparse.Namespace) -> dict[st
     row["forward"] = forward(setups["pillow"], 16384)
     print(name, row, flush=True)
     runs: dict[str, Any] = {}
-    kinds = [("pillow", workers) for workers in options.workers] + [("nvjpeg", 1)]
-    for decoder, workers in kinds:
+    kinds = [("pillow", workers, "") for workers in options.workers] + [("nvjpeg", 1, "")]
+    for decoder, workers, suffix in kinds + [("pillow", 1, "+compile")] * options.compile:
         rates, reports = [], []
         for _ in range(options.rounds):
             with tempfile.TemporaryDirectory(prefix="udta-extract-") as scratch:
-                report = udta.extract(images, out=Path(scratch) / "store", decoder=decoder, workers=workers, **common)
+                report = udta.extract(
+                    images,
+                    out=Path(scratch) / "store",
+                    decoder=decoder,
+                    workers=workers,
+                    compute="auto" + suffix,
+                    **common,
+                )
             rates.append(report.images_per_second)
             reports.append(report)
         limits = {"forward": max(row["bare"][str(BATCH_ROWS)].values()), "decode": row["decode"][decoder]}
         limit = min(limits, key=lambda each: limits[each])
         median = statistics.median(rates)
-        runs[f"{decoder}, {workers} process{'es' * (workers > 1)}"] = {
+        runs[f"{decoder}, {workers} process{'es' * (workers > 1)}{suffix}"] = {
             "images_per_second": median,
             "rounds": rates,
             "limit": limit,
@@ -135,7 +146,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--backbones", default="resnet50,vit_b_16")
-    parser.add_argument("--workers", type=lambda text: [int(word) for word in text.split(",")], default=[1, 4])
+    parser.add_argument("--workers", type=lambda text: [int(word) for word in text.split(",")], default=[1])
+    parser.add_argument("--compile", action="store_true", help="measure compiled code, too")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--out", type=Path, default=RESULT)
     options = parser.parse_args()

@@ -5,17 +5,21 @@ from __future__ import annotations
 import copy
 import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
+import torch.nn.functional as F  # noqa: N812  # everybody calls it F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from udta.backbones.backbone import Backbone
-from udta.backbones.compute import COMPUTES
+from udta.backbones.compiling import compile_between_taps
+from udta.backbones.compute import COMPILED, COMPUTES
 from udta.backbones.fold import fold_batchnorm
 from udta.backbones.reducers import Reducer
 from udta.errors import BackboneError
 from udta.fingerprint import TapSpec
+from udta.store import BATCH_ROWS
 
 
 class _LastTapReached(BaseException):  # it is no error, and no `except Exception` of a backbone may stop it
@@ -35,7 +39,8 @@ class TapForward:
 
     def __init__(self, backbone: Backbone, taps: Sequence[TapSpec], compute: str, device: torch.device) -> None:
         backbone.check_frozen()
-        self.compute, self.device, self._factory = COMPUTES[compute], device, backbone.factory
+        self.compute, self.device, self._factory = COMPUTES[compute.removesuffix(COMPILED)], device, backbone.factory
+        self._compiled, self._compiling, self._ready = compute.endswith(COMPILED), threading.Lock(), False
         self._taps = {tap.name: (Reducer.parse(tap.reducer), COMPUTES.get(tap.dtype, torch.float32)) for tap in taps}
         self._module = copy.deepcopy(backbone.module)
         fold_batchnorm(self._module, keep=self._taps)
@@ -45,6 +50,8 @@ class TapForward:
         )
         self._scale, self._shift = 1 / (255 * std), -mean / std
         self._of_thread = threading.local()
+        if self._compiled:
+            compile_between_taps(self._module, self._taps)
         for name in self._taps:
             self._module.get_submodule(name).register_forward_hook(
                 lambda _module, _inputs, output, name=name: self._keep(name, output)
@@ -52,6 +59,16 @@ class TapForward:
 
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> dict[str, Float[Tensor, "batch ..."]]:
         """Features by tap on the device, in the stored dtype, or in float32 where that is a code."""
+        if not self._compiled:
+            return self._pass(images)
+        # Compiled code is for one shape, and several threads at once would each compile it.
+        missing = max(0, BATCH_ROWS - len(images))
+        with nullcontext() if self._ready else self._compiling:
+            kept = self._pass(F.pad(images, (0, 0, 0, 0, 0, 0, 0, missing)) if missing else images)
+            self._ready = True
+        return {tap: values[: len(images)] for tap, values in kept.items()} if missing else kept
+
+    def _pass(self, images: UInt8[Tensor, "batch 3 height width"]) -> dict[str, Float[Tensor, "batch ..."]]:
         with torch.inference_mode():
             pixels = images.to(self.device, non_blocking=True).float() * self._scale + self._shift
             kept: dict[str, Tensor] = {}
@@ -63,6 +80,9 @@ class TapForward:
             except RuntimeError as error:
                 memory = isinstance(error, torch.OutOfMemoryError)
                 hint = "" if memory or self.compute == torch.float32 else "; try --compute float32"
+                hint = (
+                    "; torch.compile needs a C++ compiler, leave +compile out without one" if self._compiled else hint
+                )
                 raise BackboneError(
                     f"backbone {self._factory} fails in {self.compute} on {self.device}: {error}{hint}"
                 ) from error

@@ -60,11 +60,10 @@ _OPTIONS: list[Any] = [
     ),
     click.option(
         "--compute",
-        type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
         multiple=True,
         default=["auto"],
         show_default=True,
-        help="Arithmetic of the backbone.",
+        help="Arithmetic of the backbone: auto, float32, bfloat16, float16; with +compile, by compiled code.",
     ),
     device_option,
     click.option(
