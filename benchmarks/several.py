@@ -1,11 +1,12 @@
 """Two backbones in one command against one command after the other.
 
-    UDTA_REAL_DATA=FOLDER python -m benchmarks.several [--images 320] [--camera 48] [--rounds 3]
+    UDTA_REAL_DATA=FOLDER python -m benchmarks.several [--images 192] [--camera 32] [--rounds 3]
 
 FOLDER holds `real/<set>/<class>/*.jpg` (shorter side 224 px). MobileNetV2 and ResNet-18 with random weights, which take the same
-time, float32, last stages pooled; one view and five of `--images` photographs, and one view of `--camera` of them enlarged to
-4000 x 3000. Both ways run in this process, so that no start-up is counted, and take turns; the first round is not counted. Wall
-and processor seconds, medians, and the seconds of each step that the reports say. Writes `benchmarks/results/several.json`.
+time, float32, last stages pooled and stored as float32, for which there is no calibration; one view of `--images` photographs,
+five of a third of them, and one of `--camera` of them enlarged to 4000 x 3000. Both ways run in this process, so that no start-up
+is counted, and take turns; the first round is not counted. Wall and processor seconds, medians, and the seconds of each step that
+the reports say. Writes `benchmarks/results/several.json`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ STORES = (
 def together(images: Path, out: Path, views: int) -> Sequence[ExtractReport]:
     """One call."""
     stores = [{**store, "out": out / store["out"]} for store in STORES]
-    return udta.extract_many(images, stores, views=views, compute="float32", device="cpu")
+    return udta.extract_many(images, stores, views=views, compute="float32", dtype="float32", device="cpu")
 
 
 def in_turn(images: Path, out: Path, views: int) -> Sequence[ExtractReport]:
@@ -50,6 +51,7 @@ def in_turn(images: Path, out: Path, views: int) -> Sequence[ExtractReport]:
             out=out / store["out"],
             views=views,
             compute="float32",
+            dtype="float32",
             device="cpu",
         )
         for store in STORES
@@ -68,17 +70,17 @@ def measured(way: Callable[[Path, Path, int], Sequence[ExtractReport]], images: 
 def main() -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=320)
-    parser.add_argument("--camera", type=int, default=48)
+    parser.add_argument("--images", type=int, default=192)
+    parser.add_argument("--camera", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     files = sorted(real_data().glob("real/*/*/*.jpg"))
     with tempfile.TemporaryDirectory() as folder:
-        small, camera = Path(folder, "small"), Path(folder, "camera")
-        for place, count in ((small, options.images), (camera, options.camera)):
+        small, few, camera = Path(folder, "small"), Path(folder, "few"), Path(folder, "camera")
+        for place, count in ((small, options.images), (few, options.images // 3), (camera, options.camera)):
             (place / "all").mkdir(parents=True)
             for number, file in enumerate(files[:: len(files) // count][:count]):
-                if place is small:
+                if place is not camera:
                     (place / "all" / f"{number:05d}.jpg").symlink_to(file)
                 else:
                     with Image.open(file) as image:
@@ -86,7 +88,7 @@ def main() -> None:
         results: dict[str, Any] = {}
         for name, images, views in (
             ("1 view", small, 1),
-            ("5 views", small, 5),
+            ("5 views", few, 5),
             ("12 megapixels, 1 view", camera, 1),
         ):
             rounds = [
