@@ -5,8 +5,8 @@
 FOLDER holds `real/<set>/<class>/*.jpg` (shorter side 224 px). MobileNetV2 and ResNet-18 with random weights, which take the same
 time, float32, last stages pooled and stored as float32, for which there is no calibration; view 0 of `--images` photographs, and
 of `--camera` of them enlarged to 4000 x 3000. Both ways run in this process, so that no start-up is counted, and take turns; the
-first round is not counted. Wall and processor seconds, medians, and the seconds of each step that the reports say, in which threads
-of a busy machine wait too. Writes `benchmarks/results/several.json`.
+first round is not counted. Wall and processor seconds, medians, and the seconds of each step that the reports say, in which the
+threads of a busy machine wait too. Writes `benchmarks/results/several.json`.
 """
 
 from __future__ import annotations

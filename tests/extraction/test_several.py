@@ -234,6 +234,16 @@ def test_on_a_gpu_each_store_is_what_it_is_alone(images, tmp_path, decoder):
     assert_alike(tmp_path / "many", tmp_path / "alone")
 
 
+def test_with_compiled_code_one_store_follows_the_other(images, tmp_path, monkeypatch):
+    """Nothing is compiled here: what matters is that no other store is at work meanwhile."""
+    monkeypatch.setattr("udta.backbones.forward.compile_between_taps", lambda module, taps: 0)
+    seen = []
+    stores = [STORES[0], {**STORES[1], "compute": "float32+compile"}]
+    many(images, tmp_path / "many", stores, progress=lambda *_: seen.append(threading.current_thread().name))
+    assert set(seen) == {threading.main_thread().name}
+    assert all(udta.open_store(tmp_path / "many" / store["out"]).complete for store in stores)
+
+
 @pytest.mark.slow
 def test_with_processes_one_store_follows_the_other(images, tmp_path):
     stores = STORES[:2]
