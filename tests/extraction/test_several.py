@@ -15,7 +15,7 @@ from toy import photographs
 import udta
 from udta.data import EncodedImage, read_images
 from udta.errors import ConfigError, DataError, FeatureError, ImageError, StaleStoreError, StoreError
-from udta.extraction.shared_views import SharedViews
+from udta.extraction.shared_views import Reader, SharedViews
 
 COMMON = {"taps": "stage1=grid(4),stage2=avg", "views": 3, "compute": "float32", "dtype": "float32"}
 # The second sees other pixels than the first, in views that are made by the same transform; the third is the first in float16.
@@ -93,19 +93,21 @@ def test_each_image_is_decoded_once_and_each_store_is_what_it_is_alone(images, t
 
 def test_what_is_kept_is_bounded_however_slow_one_is(images, tmp_path, monkeypatch):
     """At most one batch of 16 rows ahead of the one that begins, and two behind it, which are being decoded."""
-    kept, take = [], SharedViews.take
+    kept, take, make = [], SharedViews.take, Reader.make
 
     def watched(self, reader, row, meter):
         made = take(self, reader, row, meter)
         kept.append(len(self._made))
         return made
 
-    def progress(done, total, note):
-        time.sleep(0.02)
+    def slow(self, manifest, row, views, which, meter):
+        time.sleep(0.05 if len(which) == 2 else 0)  # the third store
+        return make(self, manifest, row, views, which, meter)
 
     monkeypatch.setattr(SharedViews, "take", watched)
+    monkeypatch.setattr(Reader, "make", slow)
     monkeypatch.setattr("udta.extraction.several.BATCH_ROWS", 16)
-    many(images, tmp_path / "many", prefetch=1, progress=progress)
+    many(images, tmp_path / "many", prefetch=1)
     assert max(kept) <= 4 * 16
 
 
@@ -230,6 +232,16 @@ def test_on_a_gpu_each_store_is_what_it_is_alone(images, tmp_path, decoder):
     many(images, tmp_path / "many", **options)
     one_by_one(images, tmp_path / "alone", **options)
     assert_alike(tmp_path / "many", tmp_path / "alone")
+
+
+def test_with_compiled_code_one_store_follows_the_other(images, tmp_path, monkeypatch):
+    """Nothing is compiled here: what matters is that no other store is at work meanwhile."""
+    monkeypatch.setattr("udta.backbones.forward.compile_between_taps", lambda module, taps: 0)
+    seen = []
+    stores = [STORES[0], {**STORES[1], "compute": "float32+compile"}]
+    many(images, tmp_path / "many", stores, progress=lambda *_: seen.append(threading.current_thread().name))
+    assert set(seen) == {threading.main_thread().name}
+    assert all(udta.open_store(tmp_path / "many" / store["out"]).complete for store in stores)
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 import torch
 
+from udta.backbones.compute import COMPILED
 from udta.extraction.blocks import Effort, prepare_blocks
 from udta.extraction.calibration import calibrate
 from udta.extraction.meter import Meter
@@ -56,6 +57,11 @@ class Job:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._writer.close()
+
+    @property
+    def may_run_beside_others(self) -> bool:
+        """Whether it runs in this process and compiles nothing: torch's tracers change its modules for every thread."""
+        return self.workers == 1 and not self._setup.compute.endswith(COMPILED)
 
     @property
     def room(self) -> tuple[Path, Layout, int]:

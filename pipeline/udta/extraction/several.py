@@ -37,7 +37,7 @@ def extract_many(
 
     Every image is read and decoded once, and a view that several stores have in common is made once. The stores advance
     together: the fastest is at most `prefetch` batches ahead of the slowest. When one fails all are stopped; what is committed
-    stays, and the same call continues every one. With `workers` over 1 one store is extracted after the other.
+    stays, and the same call continues every one. With `workers` over 1, or compiled code, one store is extracted after the other.
 
     Args:
         images: as for `extract`.
@@ -69,7 +69,7 @@ def extract_many(
             jobs.append(opened.enter_context(Job(setup, Path(store["out"]), options)))
         check_room(*(job.room for job in jobs))
         whole, shown = Meter(), _JoinedProgress(jobs, progress)
-        if len(jobs) == 1 or any(job.workers > 1 for job in jobs):
+        if len(jobs) == 1 or not all(job.may_run_beside_others for job in jobs):
             return [job.run(shown.of(number, whole), Meter(whole)) for number, job in enumerate(jobs)]
         return _at_once(jobs, SharedViews(setups[0].manifest, prefetch * BATCH_ROWS), shown, whole)
 
