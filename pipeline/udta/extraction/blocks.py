@@ -1,6 +1,6 @@
 """Blocks computed and committed one after another: the next is computed while one is on its way to the disk.
 
-What is in memory is bounded by two blocks and the batches ahead, whatever the number of images.
+What is in memory is bounded by a block for each writer, one more, and the batches ahead, whatever the number of images.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from udta.backbones import TapForward
 from udta.extraction.computing import Computer, FeatureBatch
@@ -27,10 +28,19 @@ _Kind = tuple[tuple[int, ...], tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Effort:
-    """How much of the machine is used; none of it can change a bit. `threads` decode, and as many compute on a CPU."""
+    """How much of the machine is used; none of it can change a bit.
+
+    `threads` decode, and as many compute on a CPU; `writers` commit blocks, each one at a time.
+    """
 
     prefetch: int = PREFETCH
     threads: int | None = None
+    writers: int = 1
+
+    @classmethod
+    def on(cls, device: torch.device, prefetch: int, threads: int | None = None) -> Effort:
+        """What suits a device: an H200 fills a block of averages in 50 ms, and one thread takes as long to commit it."""
+        return cls(prefetch, threads, writers=3 if device.type == "cuda" else 1)
 
 
 def prepare_blocks(
@@ -75,8 +85,8 @@ def prepare_blocks(
 
     def run() -> int:
         rows = 0
-        with ThreadPoolExecutor(1, thread_name_prefix="udta-write") as disk:
-            pending: Future[None] | None = None
+        with ThreadPoolExecutor(effort.writers, thread_name_prefix="udta-write") as disk:
+            pending: deque[Future[None]] = deque()
             try:
                 for block, parts in plan:
                     start, stop = writer.layout.block_range(block)
@@ -89,14 +99,14 @@ def prepare_blocks(
                         skipped |= bad
                         clipped = {tap: clipped.get(tap, 0) + outside.get(tap, 0) for tap in {*clipped, *outside}}
                     rows += len(np.unique(np.concatenate([part.rows for part in parts]))) if parts else 0
-                    if pending:
-                        pending.result()  # one block at most waits for the disk, and its errors surface here
-                    pending = disk.submit(write, block, features, skipped, clipped)
+                    if len(pending) == effort.writers:
+                        pending.popleft().result()  # no block waits in memory for a writer, and their errors surface here
+                    pending.append(disk.submit(write, block, features, skipped, clipped))
             finally:
                 for stream in streams.values():
                     stream.close()
-                if pending:
-                    pending.result()
+                for each in pending:
+                    each.result()
         return rows
 
     return run

@@ -115,7 +115,8 @@ class Job:
             meter: of this job.
             reader: of views that are shared with other jobs.
         """
-        created, blocks, effort = self._writer.is_new, self._writer.missing, Effort(self._options.prefetch)
+        created, blocks = self._writer.is_new, self._writer.missing
+        effort = Effort.on(self._setup.device, self._options.prefetch)
         count = self._counter(meter, progress)
         compute = prepare_blocks(
             self._writer,

@@ -67,7 +67,7 @@ def in_processes(
         UdtaError: of the first child that failed, whatever kind it was; the others are stopped, what they committed stays.
         StoreError: every child died.
     """
-    effort = Effort(prefetch, max(1, n_cores() // n))
+    effort = Effort.on(setup.device, prefetch, max(1, n_cores() // n))
     events: Events = SimpleQueue()
     children: list[_Child] = []
     try:
