@@ -49,7 +49,7 @@ def render(document: Mapping[str, Any], live: Iterable[Mapping[str, Any]], cost:
     tuned = {each["set"]: each for each in live if each["set"] in sets}
     parts = [_HEAD, _accuracies(document, tuned), _errors(sets)]
     if tuned:
-        parts.append(_fine_tuning(document, tuned))
+        parts.append(_fine_tuning(document, tuned, cost))
     parts += [_costs(cost), _storage(sets)]
     return "\n".join(parts)
 
@@ -70,7 +70,9 @@ def reduction(sets: Mapping[str, Any], figure: str) -> dict[str, Any]:
     }
 
 
-def against_fine_tuning(document: Mapping[str, Any], tuned: Mapping[str, Any]) -> dict[str, Any]:
+def against_fine_tuning(
+    document: Mapping[str, Any], tuned: Mapping[str, Any], cost: Mapping[str, Any]
+) -> dict[str, Any]:
     """Mean accuracies of both on the fine-tuned sets, and the parts of its time that the adapter takes.
 
     `with_extraction` counts all images of a set, `with_training_images` those that are trained on; both are left out where a
@@ -78,7 +80,7 @@ def against_fine_tuning(document: Mapping[str, Any], tuned: Mapping[str, Any]) -
     """
     sets = [document["sets"][name] for name in tuned]
     tested = [_tested(each, document["configuration"]["views"]) for each in tuned.values()]
-    tuned_seconds = sum(each["train_seconds"] for each in tuned.values())
+    tuned_seconds = sum(_tuned_seconds(each, document["sets"][name], cost) for name, each in tuned.items())
     seconds = sum(float(np.mean(row["adapters"]["udta"]["seconds"])) for row in sets)
     found: dict[str, Any] = {
         "udta": {key: float(np.mean([np.mean(row["adapters"]["udta"][key]) for row in sets])) for key in _FIGURES},
@@ -126,8 +128,9 @@ def _errors(sets: Mapping[str, Any]) -> str:
     return f"## Against the regression\n\n{_wrapped(text)}\n{_table(['set', *_FIGURES.values()], rows)}"
 
 
-def _fine_tuning(document: Mapping[str, Any], tuned: Mapping[str, Any]) -> str:
-    sets, found = document["sets"], against_fine_tuning(document, tuned)
+def _fine_tuning(document: Mapping[str, Any], tuned: Mapping[str, Any], cost: Mapping[str, Any]) -> str:
+    sets, found = document["sets"], against_fine_tuning(document, tuned, cost)
+    seeds = ", ".join(f"{name} {len(each['metrics'])} on {each['device']}" for name, each in tuned.items())
     recipe, tuning = (next(iter(tuned.values()))[key] for key in ("recipe", "tuning"))
     rates = ", ".join(
         f"{name} {each['recipe']['lr']:g} ({' and '.join(next(iter(each['tuning']['held_out'].values())))})"
@@ -138,19 +141,21 @@ def _fine_tuning(document: Mapping[str, Any], tuned: Mapping[str, Any]) -> str:
             name,
             f"{np.mean(sets[name]['adapters']['udta']['seconds']):.1f}",
             f"{sets[name]['extraction']['seconds']:.1f}" if sets[name]["extraction"] else "-",
-            f"{each['train_seconds']:.0f}",
+            f"{_tuned_seconds(each, sets[name], cost):.0f}",
         ]
         for name, each in tuned.items()
     ]
     text = f"""
         Every weight of the same backbone trained for {recipe["epochs"]} epochs of SGD, with the augmentation of the views drawn
-        anew in every epoch, one cycle and label smoothing, one seed. The learning rate was chosen among
+        anew in every epoch, one cycle and label smoothing (seeds: {seeds}). The learning rate was chosen among
         {", ".join(tuning["held_out"])} on a third of the training images after {tuning["epochs"]} epochs on the rest; in
         brackets the sets whose training images decided: {rates}. Sets measured: {", ".join(tuned)}. Mean top-1 on these,
         single view / averaged: udta {_pair(found["udta"])}, fine-tuning {_pair(found["fine_tuning"])}. Aimed at: within 1 point
         or better."""
     times = f"""
-        Seconds of {document["cores"]} cores (the processor's time / cores), for training without choosing a learning rate:"""
+        Seconds of {document["cores"]} cores (the processor's time / cores), for training without choosing a learning rate. For a
+        set that was fine-tuned on a GPU it is the time of an image and epoch on these cores (the last table) times its images
+        and epochs:"""
     ratio = f"udta takes 1/{1 / found['training_alone']:.0f} of the training time (aimed at: 1/30)"
     if "with_extraction" in found:
         ratio += f"""; with the extraction of the training images 1/{1 / found["with_training_images"]:.1f}, with that of all
@@ -202,9 +207,19 @@ def _storage(sets: Mapping[str, Any]) -> str:
 
 
 def _tested(fine: Mapping[str, Any], views: int) -> dict[str, float]:
-    """Its accuracies on one view, and averaged over as many views as a store has."""
-    metrics = fine["metrics"]
-    return {"top1": metrics["top1"], "top1_views": metrics["top1_by_views"][str(views)]}
+    """Its mean accuracies on one view, and averaged over as many views as a store has."""
+    seeds = fine["metrics"]
+    return {
+        "top1": float(np.mean([each["top1"] for each in seeds])),
+        "top1_views": float(np.mean([each["top1_by_views"][str(views)] for each in seeds])),
+    }
+
+
+def _tuned_seconds(fine: Mapping[str, Any], row: Mapping[str, Any], cost: Mapping[str, Any]) -> float:
+    """On the processor that the adapters were trained on."""
+    if fine["device"] == "cpu":
+        return float(fine["train_seconds"])
+    return float(cost["costs"]["fine_tuning"]["seconds_per_image"] * row["train"] * fine["recipe"]["epochs"])
 
 
 def _spread(figures: Mapping[str, Sequence[float]]) -> str:

@@ -96,7 +96,7 @@ DOCUMENT = {
 TUNED = {
     "set": "food", "train_seconds": 400.0, "recipe": {"epochs": 30, "lr": 0.003},
     "tuning": {"held_out": {"0.001": {"monkeys": {}}, "0.003": {"monkeys": {}}}, "epochs": 6},
-    "metrics": {"top1": 0.76, "top1_by_views": {"4": 0.78}},
+    "device": "cpu", "metrics": [{"top1": 0.75, "top1_by_views": {"4": 0.78}}, {"top1": 0.77, "top1_by_views": {"4": 0.78}}],
 }  # fmt: skip
 COST = {
     "cores": 2, "classes": 40, "bars": {"fine_tuning": 50}, "backward_ratio": {"fine_tuning": 60.0},
@@ -120,12 +120,14 @@ def test_error_reductions_by_hand():
 
 
 def test_ratios_against_fine_tuning_by_hand():
-    found = accuracy_doc.against_fine_tuning(DOCUMENT, {"food": TUNED})
+    found = accuracy_doc.against_fine_tuning(DOCUMENT, {"food": TUNED}, COST)
     assert found["training_alone"] == pytest.approx(2 / 400)
     assert found["with_extraction"] == pytest.approx(42 / 400)
     assert found["with_training_images"] == pytest.approx(32 / 400)
     assert found["udta"]["top1_views"] == pytest.approx(0.81)
-    assert found["fine_tuning"] == {"top1": 0.76, "top1_views": 0.78}
+    assert found["fine_tuning"] == pytest.approx({"top1": 0.76, "top1_views": 0.78})
+    on_gpu = accuracy_doc.against_fine_tuning(DOCUMENT, {"food": {**TUNED, "device": "H200"}}, COST)
+    assert on_gpu["training_alone"] == pytest.approx(2 / (0.04 * 300 * 30))
 
 
 def test_the_page_says_what_the_results_say():
