@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,12 +31,14 @@ _Kind = tuple[tuple[int, ...], tuple[str, ...]]
 class Effort:
     """How much of the machine is used; none of it can change a bit.
 
-    `threads` decode, and as many compute on a CPU; `writers` commit blocks, each one at a time.
+    `threads` decode, and as many compute on a CPU, in `turns` with others that do so too; `writers` commit blocks, each one at a
+    time.
     """
 
     prefetch: int = PREFETCH
     threads: int | None = None
     writers: int = 1
+    turns: AbstractContextManager[object] | None = None
 
     @classmethod
     def on(cls, device: torch.device, prefetch: int, threads: int | None = None) -> Effort:
@@ -135,6 +138,7 @@ class _StreamFactory:
             setup.manifest.ids,
             threads=self.effort.threads,
             meter=self.meter,
+            turns=self.effort.turns,
         )
 
         n_views = len(setup.manifest) * len(views)
