@@ -41,9 +41,15 @@ class Effort:
     turns: AbstractContextManager[object] | None = None
 
     @classmethod
-    def on(cls, device: torch.device, prefetch: int, threads: int | None = None) -> Effort:
+    def on(
+        cls,
+        device: torch.device,
+        prefetch: int,
+        threads: int | None = None,
+        turns: AbstractContextManager[object] | None = None,
+    ) -> Effort:
         """What suits a device: an H200 fills a block of averages in 50 ms, and one thread takes as long to commit it."""
-        return cls(prefetch, threads, writers=3 if device.type == "cuda" else 1)
+        return cls(prefetch, threads, 3 if device.type == "cuda" else 1, turns)
 
 
 def prepare_blocks(

@@ -122,7 +122,7 @@ class Job:
             turns: what a forward pass on a CPU takes while it computes, the same for all jobs.
         """
         created, blocks = self._writer.is_new, self._writer.missing
-        effort = replace(Effort.on(self._setup.device, self._options.prefetch), turns=turns)
+        effort = Effort.on(self._setup.device, self._options.prefetch, turns=turns)
         count = self._counter(meter, progress)
         compute = prepare_blocks(
             self._writer,
