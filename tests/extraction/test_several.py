@@ -234,6 +234,25 @@ def test_on_a_gpu_each_store_is_what_it_is_alone(images, tmp_path, decoder):
     assert_alike(tmp_path / "many", tmp_path / "alone")
 
 
+def test_there_are_no_more_forward_passes_at_a_time_than_cores(images, tmp_path, monkeypatch):
+    from udta.backbones import TapForward
+
+    monkeypatch.setattr("udta.extraction.several.n_cores", lambda: 1)
+    running, most, forward = [], [], TapForward.__call__
+
+    def watched(self, pixels):
+        running.append(1)
+        most.append(len(running))
+        try:
+            return forward(self, pixels)
+        finally:
+            running.pop()
+
+    monkeypatch.setattr(TapForward, "__call__", watched)
+    many(images, tmp_path / "many")
+    assert max(most) == 1
+
+
 def test_with_compiled_code_one_store_follows_the_other(images, tmp_path, monkeypatch):
     """Nothing is compiled here: what matters is that no other store is at work meanwhile."""
     monkeypatch.setattr("udta.backbones.forward.compile_between_taps", lambda module, taps: 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,17 +31,25 @@ _Kind = tuple[tuple[int, ...], tuple[str, ...]]
 class Effort:
     """How much of the machine is used; none of it can change a bit.
 
-    `threads` decode, and as many compute on a CPU; `writers` commit blocks, each one at a time.
+    `threads` decode, and as many compute on a CPU, in `turns` with others that do so too; `writers` commit blocks, each one at a
+    time.
     """
 
     prefetch: int = PREFETCH
     threads: int | None = None
     writers: int = 1
+    turns: AbstractContextManager[object] | None = None
 
     @classmethod
-    def on(cls, device: torch.device, prefetch: int, threads: int | None = None) -> Effort:
+    def on(
+        cls,
+        device: torch.device,
+        prefetch: int,
+        threads: int | None = None,
+        turns: AbstractContextManager[object] | None = None,
+    ) -> Effort:
         """What suits a device: an H200 fills a block of averages in 50 ms, and one thread takes as long to commit it."""
-        return cls(prefetch, threads, writers=3 if device.type == "cuda" else 1)
+        return cls(prefetch, threads, 3 if device.type == "cuda" else 1, turns)
 
 
 def prepare_blocks(
@@ -135,6 +144,7 @@ class _StreamFactory:
             setup.manifest.ids,
             threads=self.effort.threads,
             meter=self.meter,
+            turns=self.effort.turns,
         )
 
         n_views = len(setup.manifest) * len(views)

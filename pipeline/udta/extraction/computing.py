@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,7 @@ class Computer:
         ids: what errors call a row.
         threads: forward passes at a time; one for each core by default, three on a GPU.
         meter: counts forward passes.
+        turns: what a pass on a CPU takes while it computes, where several computers share the cores.
     """
 
     def __init__(
@@ -70,11 +71,13 @@ class Computer:
         *,
         threads: int | None = None,
         meter: Meter | None = None,
+        turns: AbstractContextManager[object] | None = None,
     ) -> None:
         self._forward, self._taps, self._ids, self._meter = forward, tuple(taps), ids, meter or Meter()
         self._quantisers = {tap.name: quantisers[tap.name] for tap in taps if tap.name in quantisers}
         self.on_gpu = forward.device.type == "cuda"
         self.threads = _STREAMS if self.on_gpu else threads or n_cores()
+        self._turns = nullcontext() if turns is None or self.on_gpu else turns
         self._of_thread = threading.local()
 
     def batches(self, decoded: Iterator[ViewBatch]) -> Generator[FeatureBatch, None, None]:
@@ -114,7 +117,7 @@ class Computer:
         return memory.numpy().view(dtype).reshape(shape).swapaxes(0, 1)
 
     def _compute(self, views: ViewBatch, view: int, batch: FeatureBatch) -> None:
-        with self._meter.step("forward"), self._own() as forward:
+        with self._turns, self._meter.step("forward"), self._own() as forward:
             for tap, values in forward(views.images[view].permute(0, 3, 1, 2)).items():
                 if tap in self._quantisers:
                     self._check(tap, values, batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -106,7 +107,11 @@ class Job:
         return self._report(rows, meter, created)
 
     def prepare(
-        self, progress: Progress | None, meter: Meter, reader: Reader | None = None
+        self,
+        progress: Progress | None,
+        meter: Meter,
+        reader: Reader | None = None,
+        turns: AbstractContextManager[object] | None = None,
     ) -> Callable[[], ExtractReport]:
         """What `run` does in this process, in two steps: the returned function may run beside those of other jobs.
 
@@ -114,9 +119,10 @@ class Job:
             progress: called after every batch.
             meter: of this job.
             reader: of views that are shared with other jobs.
+            turns: what a forward pass on a CPU takes while it computes, the same for all jobs.
         """
         created, blocks = self._writer.is_new, self._writer.missing
-        effort = Effort.on(self._setup.device, self._options.prefetch)
+        effort = Effort.on(self._setup.device, self._options.prefetch, turns=turns)
         count = self._counter(meter, progress)
         compute = prepare_blocks(
             self._writer,

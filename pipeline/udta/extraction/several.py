@@ -18,6 +18,7 @@ from udta.extraction.setup import PREFETCH, OnError
 from udta.extraction.setups import set_up_many
 from udta.extraction.shared_views import SharedViews
 from udta.store import BATCH_ROWS
+from udta.threads import n_cores
 
 
 def extract_many(
@@ -77,8 +78,10 @@ def extract_many(
 def _at_once(jobs: Sequence[Job], shared: SharedViews, shown: _JoinedProgress, whole: Meter) -> list[ExtractReport]:
     """A thread for each job; all are ready, and know what the others need, before the first begins."""
     readers = [job.reader(shared) for job in jobs]
+    # As many passes at a time as cores, whosever they are: more would wait for the cores, and be counted as work.
+    turns = threading.BoundedSemaphore(n_cores())
     runs = [
-        job.prepare(shown.of(number, whole), Meter(whole), reader)
+        job.prepare(shown.of(number, whole), Meter(whole), reader, turns)
         for number, (job, reader) in enumerate(zip(jobs, readers, strict=True))
     ]
     whole.start()
