@@ -88,7 +88,7 @@ def test_a_file_from_before_the_directions_were_solved_says_what_to_do(saved, tm
     adapter, old = saved[1], tmp_path / "old.safetensors"
     metadata = {"udta": json.dumps({"format": 1, **header(adapter).to_json()})}
     safetensors.torch.save_file({"pools.0.directions": torch.zeros(6, 6)}, old, metadata=metadata)
-    with pytest.raises(AdapterError, match="'udta' of format 1; .* train it again"):
+    with pytest.raises(AdapterError, match=r"'udta' of format 1; .* train it again"):
         load_adapter(old)
     linear = trained("linear", MAPS)  # its tensors are what they were
     metadata = {"udta": json.dumps({"format": 1, **header(linear).to_json()})}

@@ -40,6 +40,16 @@ def matrix_sqrt(a: Float[Tensor, "batch k k"], steps: int = STEPS) -> Float[Tens
     return y * trace.sqrt()
 
 
+def thin_root(
+    positions: Float[Tensor, "batch position channels"], reduction: Float[Tensor, "k channels"]
+) -> Float[Tensor, "batch k k"]:
+    """The square root of the covariance of thin channels, `reduction` times all channels, over the positions of a sample."""
+    # Expanded, because a matrix times a batch of matrices copies the batch to transpose it: 4.2 ms instead of 2.4.
+    thin = reduction.expand(len(positions), -1, -1) @ positions.transpose(1, 2)
+    thin = thin - thin.mean(dim=2, keepdim=True)
+    return matrix_sqrt(thin @ thin.transpose(1, 2) / positions.shape[1], STEPS)
+
+
 class WithinSample:
     """The covariance of channels over the positions of a sample, averaged over all samples; float64."""
 
@@ -55,6 +65,16 @@ class WithinSample:
         self._sum = products if self._sum is None else self._sum + products
         self._n_positions += x.shape[1]
 
+    def covariance(self) -> Float[Tensor, "channels channels"]:
+        """Of all that was added, on the CPU.
+
+        Raises:
+            AdapterError: that is nothing.
+        """
+        if self._sum is None:
+            raise AdapterError("directions are found from training samples, and there is none")
+        return self._sum.cpu() / self._n_positions
+
     def principal(self, width: int) -> Float[Tensor, "width channels"]:
         """The leading eigenvectors of the covariance of channels scaled to unit variance, times that scale; float32.
 
@@ -63,9 +83,7 @@ class WithinSample:
         Raises:
             AdapterError: there was no sample.
         """
-        if self._sum is None:
-            raise AdapterError("directions are found from training samples, and there is none")
-        covariance = self._sum.cpu() / self._n_positions
+        covariance = self.covariance()
         scale = (covariance.diagonal() + EPSILON).rsqrt()
         directions: Tensor = torch.linalg.eigh(scale[:, None] * covariance * scale)[1].T.flip(0)[:width]
         return (directions * scale).float()
@@ -89,8 +107,4 @@ class CovariancePool(nn.Module):
 
     def forward(self, positions: Float[Tensor, "batch position channels"]) -> Float[Tensor, "batch features"]:
         """One vector a sample."""
-        # Expanded, because a matrix times a batch of matrices copies the batch to transpose it: 4.2 ms instead of 2.4.
-        thin = self.reduction.expand(len(positions), -1, -1) @ positions.transpose(1, 2)
-        thin = thin - thin.mean(dim=2, keepdim=True)
-        covariance = thin @ thin.transpose(1, 2) / positions.shape[1]
-        return matrix_sqrt(covariance).flatten(1).index_select(1, self.upper)
+        return thin_root(positions, self.reduction).flatten(1).index_select(1, self.upper)

@@ -19,7 +19,10 @@ from udta.sweeping.stack import Inputs, Stack
 from udta.sweeping.trial import Trial
 from udta.trainer import EpochResult, mix, one_cycle
 
-CHUNK = 32
+# Adapters that step together, by kind of device. On two cores, an epoch of 32 `udta` takes 0.73 s of processor time four at a
+# time, 0.52 s eight, 0.54 s sixteen, 0.49 s all at once, but what many compute no longer fits the caches that others use too. A
+# GPU waits for launches, which are as many for one adapter as for all.
+CHUNK = {"cpu": 8, "cuda": 32}
 
 
 def group_key(trial: Trial) -> tuple[Any, ...]:
@@ -40,7 +43,7 @@ def group_key(trial: Trial) -> tuple[Any, ...]:
 
 
 class Group:
-    """Up to `CHUNK` trials with one `group_key`, and where their training is."""
+    """As many trials as `CHUNK` says, with one `group_key`, and where their training is."""
 
     def __init__(self, trials: Sequence[Trial], steps_per_epoch: int, device: str) -> None:
         self.trials, self._device = list(trials), device

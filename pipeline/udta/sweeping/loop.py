@@ -48,8 +48,9 @@ class Loop:
             by_key[group_key(trial)].append(trial)
         for alike in by_key.values():
             steps = -(-len(alike[0].rows) // alike[0].member.settings.batch_size)
-            for start in range(0, len(alike), CHUNK):
-                self.groups.append(Group(alike[start : start + CHUNK], steps, device))
+            size = CHUNK[torch.device(device).type]
+            for start in range(0, len(alike), size):
+                self.groups.append(Group(alike[start : start + size], steps, device))
 
     @property
     def active(self) -> int:
