@@ -25,7 +25,7 @@ from unittest.mock import patch
 import numpy as np
 
 import udta
-from benchmarks.learned import LearnedDirections
+from benchmarks.variants import HalfSecondOrder, LearnedDirections
 from udta.adapters import Adapter
 from udta.adapters.linear import Linear
 from udta.adapters.udta import Udta
@@ -51,7 +51,7 @@ class Row:
     constants: Mapping[str, Any] = field(default_factory=dict)
 
 
-FACTOR, STEPS = "udta.adapters.udta.SECOND_ORDER_SCALE", "udta.adapters.covariance.STEPS"
+STEPS = "udta.adapters.covariance.STEPS"
 ROWS = {
     "linear": Row(Linear),
     "udta": Row(),
@@ -60,9 +60,9 @@ ROWS = {
     "one tap: .17": Row(options={"second_order": ["features.17"]}),
     "width 32": Row(options={"width": 32}),
     "width 96": Row(options={"width": 96}),
-    "factor 1": Row(constants={FACTOR: 1.0}),
-    "factor 1/4": Row(constants={FACTOR: 0.25}),
-    "5 steps": Row(constants={STEPS: 5}),
+    "factor 1/2": Row(HalfSecondOrder),
+    "3 steps": Row(constants={STEPS: 3}),
+    "factor 1/2, 3 steps": Row(HalfSecondOrder, constants={STEPS: 3}),
     "20 epochs": Row(recipe={"epochs": 20}),
     "80 epochs": Row(recipe={"epochs": 80}),
     "weight decay 5": Row(recipe={"weight_decay": 5.0}),

@@ -68,11 +68,9 @@ def train_together(store: udta.Store, chosen: list[spec.Member], times: Times, r
 
 
 def train_alone(store: udta.Store, member: spec.Member, times: Times) -> float:
-    """Top-1; the clock is stopped before the evaluation."""
+    """Top-1; in the order and views of the sweep. The clock is stopped before the evaluation."""
     trained = trial.make_trials(store, [member], validation=0, seed=0)[0]
-    source, every_view = training_sources(
-        trained.model, store, trained.rows, member.settings.batch_size, member.seed, "cpu"
-    )
+    source, every_view = training_sources(trained.model, store, trained.rows, member.settings.batch_size, 0, "cpu")
     with clock(times, 1):
         trainer.fit(trained.model, source, recipe=member.settings, every_view=every_view, seed=member.seed)
     return float(evaluate_rows(trained.model, store, store.classes, store.rows("test"))["top1"])

@@ -25,7 +25,7 @@ def test_many_steps_give_the_square_root(k):
 def test_five_steps_are_exact_for_the_large_eigenvalues_three_within_a_tenth():
     a = torch.diag_embed(torch.tensor([[1.0, 0.5, 0.25]]))
     np.testing.assert_allclose(matrix_sqrt(a, steps=5)[0].diagonal(), np.sqrt([1.0, 0.5, 0.25]), rtol=1e-3)
-    np.testing.assert_allclose(matrix_sqrt(a)[0].diagonal(), np.sqrt([1.0, 0.5, 0.25]), rtol=0.1)
+    np.testing.assert_allclose(matrix_sqrt(a, steps=3)[0].diagonal(), np.sqrt([1.0, 0.5, 0.25]), rtol=0.1)
 
 
 def test_is_homogeneous_and_finite_at_zero():

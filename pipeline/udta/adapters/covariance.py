@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from udta.errors import AdapterError
 
-STEPS = 3
+STEPS = 5
 EPSILON = 1e-5  # beside the variance of a channel, as in BatchNorm
 
 
@@ -24,8 +24,8 @@ def matrix_sqrt(a: Float[Tensor, "batch k k"], steps: int = STEPS) -> Float[Tens
     """Square roots of symmetric positive semi-definite matrices (Li et al. 2018, equations 2 to 5).
 
     The trace scales the eigenvalues into (0, 1], where the coupled iteration converges, and is put back at the end. The small
-    eigenvalues converge last: few steps leave them too small rather than exact, which is part of the method. A classifier
-    hardly tells three steps from five (docs/adapters.md), and three are 6 products instead of 12.
+    eigenvalues converge last: few steps leave them too small rather than exact, which is part of the method. Five steps are 12
+    products; docs/adapters.md compares them with three.
     """
     identity = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
     trace = a.diagonal(dim1=-2, dim2=-1).sum(-1).clamp_min(torch.finfo(a.dtype).tiny)[..., None, None]

@@ -14,22 +14,17 @@ from udta.adapters.base import PooledAdapter, Recipe, average, channels
 class LinearProbe(nn.Module):
     """Standardise every feature over the batch, then one linear layer that starts at zero, that is at uniform logits.
 
-    The standardisation has no learned scale: a scale beside a linear layer would only weaken its weight decay. A fixed `scale`
-    below 1 makes the weights of a feature count less and learn more slowly than those of others.
+    The standardisation has no learned scale: a scale beside a linear layer would only weaken its weight decay.
     """
 
-    scale: Tensor | None
-
-    def __init__(self, n_features: int, n_classes: int, scale: Float[Tensor, " features"] | None = None) -> None:
+    def __init__(self, n_features: int, n_classes: int) -> None:
         super().__init__()
-        self.register_buffer("scale", scale, persistent=False)
         self.standardise = nn.BatchNorm1d(n_features, affine=False)
         self.classify = zero_linear(n_features, n_classes)
 
     def forward(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch classes"]:
         """Logits."""
-        standard = self.standardise(features)
-        logits: Tensor = self.classify(standard if self.scale is None else self.scale * standard)
+        logits: Tensor = self.classify(self.standardise(features))
         return logits
 
 

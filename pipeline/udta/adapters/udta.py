@@ -29,11 +29,8 @@ from udta.adapters.covariance import CovariancePool, WithinSample
 from udta.adapters.linear import LinearProbe
 from udta.errors import ConfigError, did_you_mean
 
-# Second-order vectors are longer than averages and would lead where the last tap is better. By 3-fold cross-validation on
-# training splits (two seeds; wrong images, one view, at 1 and at 0.5): 14 and 11 of 477 monkeys, 112 and 109.5 of 450 dishes.
-SECOND_ORDER_SCALE = 0.5
-# One tap costs half and is as good on photographs; on letters, whose backbone knows nothing of fonts, a second one took the wrong
-# images from 648 to 555 of 1008 (3-fold cross-validation on the training split).
+# By 3-fold cross-validation on training splits (wrong images, one view), the second tap takes 111 of 450 dishes to 102.5; on
+# letters, whose backbone knows nothing of fonts, both taps have @@FONTS2@@ of 1008, the last one @@FONTS1@@.
 SECOND_ORDER_TAPS = 2
 
 
@@ -73,10 +70,7 @@ class Udta(PooledAdapter):
         ]
         self.pools = nn.ModuleList(pools)  # a list, because a module dictionary refuses the dots of tap names
         n_averages = sum(channels(self.taps[tap]) for tap in self.linear_taps)
-        scale = torch.cat(
-            [torch.ones(n_averages), torch.full((sum(pool.n_features for pool in pools),), SECOND_ORDER_SCALE)]
-        )
-        self.probe = LinearProbe(len(scale), n_classes, scale)
+        self.probe = LinearProbe(n_averages + sum(pool.n_features for pool in pools), n_classes)
 
     @property
     def taps_used(self) -> tuple[str, ...]:

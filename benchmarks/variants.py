@@ -1,4 +1,4 @@
-"""`udta` with directions that are learned with everything else, at random at first: what its default was compared with."""
+"""What the default `udta` was compared with, beside options: learned directions, and a factor on the second-order part."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 
 from udta.adapters import Adapter, AdapterOptions, Recipe, Samples
-from udta.adapters.base import average, positions
+from udta.adapters.base import average, channels, positions
 from udta.adapters.covariance import EPSILON, CovariancePool, WithinSample, thin_root
 from udta.adapters.udta import Udta, UdtaOptions
 
@@ -53,3 +53,14 @@ class LearnedDirections(Adapter):
             root = thin_root(positions(features[tap]), F.normalize(directions, dim=1) * scale)
             parts.append(root.flatten(1).index_select(1, upper))
         return self.fixed.classify(torch.cat(parts, dim=1))
+
+
+class HalfSecondOrder(Udta):
+    """Standardised second-order numbers are halved: their weights count less and learn more slowly."""
+
+    def classify(self, vectors: Tensor) -> Tensor:
+        """The linear layer on scaled numbers."""
+        scale = torch.full((vectors.shape[1],), 0.5, device=vectors.device)
+        scale[: sum(channels(self.taps[tap]) for tap in self.linear_taps)] = 1.0
+        logits: Tensor = self.probe.classify(scale * self.probe.standardise(vectors))
+        return logits
