@@ -27,6 +27,7 @@ import udta
 from udta import trainer
 from udta.evaluation import evaluate_rows
 from udta.files import write_json
+from udta.fitting import training_sources
 from udta.sweeping import loop, spec, trial
 from udta.sweeping.group import CHUNK
 
@@ -54,8 +55,9 @@ def clock(times: Times, share: int) -> Iterator[None]:
 def train_together(store: udta.Store, chosen: list[spec.Member], times: Times, runs: Path) -> dict[str, float]:
     """Top-1 by name; the clock runs while epochs are trained, not while finished adapters are evaluated and written."""
     trials = trial.make_trials(store, chosen, validation=0, seed=0)
-    together = loop.Loop(store, trials, None, runs, 0, "cpu")
     spent: Times = {"wall": [], "cpu": []}
+    with clock(spent, len(chosen)):  # directions are solved here
+        together = loop.Loop(store, trials, None, runs, 0, "cpu")
     while together.active:
         with clock(spent, len(chosen)):
             together.train_epoch()
@@ -66,13 +68,11 @@ def train_together(store: udta.Store, chosen: list[spec.Member], times: Times, r
 
 
 def train_alone(store: udta.Store, member: spec.Member, times: Times) -> float:
-    """Top-1; the clock is stopped before the evaluation."""
+    """Top-1; in the order and views of the sweep. The clock is stopped before the evaluation."""
     trained = trial.make_trials(store, [member], validation=0, seed=0)[0]
-    source = udta.FeatureLoader(
-        store, rows=trained.rows, taps=trained.model.taps_used, batch_size=member.settings.batch_size, seed=member.seed
-    )
+    source, every_view = training_sources(trained.model, store, trained.rows, member.settings.batch_size, 0, "cpu")
     with clock(times, 1):
-        trainer.fit(trained.model, source, recipe=member.settings, seed=member.seed)
+        trainer.fit(trained.model, source, recipe=member.settings, every_view=every_view, seed=member.seed)
     return float(evaluate_rows(trained.model, store, store.classes, store.rows("test"))["top1"])
 
 
@@ -104,7 +104,7 @@ def main() -> None:
     document = {
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "cores": os.cpu_count(), "load": os.getloadavg(), "threads": torch.get_num_threads(),
-        "adapters": len(chosen), "chunk": CHUNK, "epochs": arguments.epochs,
+        "adapters": len(chosen), "chunk": CHUNK["cpu"], "epochs": arguments.epochs,
         "train_samples": len(store.rows("train")), "taps": {name: list(tap.shape) for name, tap in store.taps.items()},
         "ratio": ratios, "seconds": {"single": alone, "sweep": together}, "top1": means,
     }  # fmt: skip

@@ -24,14 +24,11 @@ def test_concat_linear_counts_all_taps():
     assert adapter_flops(build_adapter("concat_linear", TAPS, 7)) == Flops(2 * 16 * 7, 2 * 16 * 7)
 
 
-def test_backward_has_no_product_for_features():
-    """The thin reduction is the first layer: 2 positions C k forward and, for its weight alone, as much backward."""
-    adapter = build_adapter("udta", TAPS, 7, width=6)
-    adapter.logits = lambda features: (
-        features["middle"].flatten(2).transpose(1, 2) @ adapter.pools[0].directions.T
-    ).sum(1)[:, :7]
-    adapter.n_classes = 6
-    assert adapter_flops(adapter) == Flops(2 * 25 * 6 * 6, 2 * 25 * 6 * 6)
+def test_udta_costs_the_linear_layer_backward_and_the_pool_forward():
+    """C = 6, P = 25, k = 6: thinning, covariance, 12 products of the root; then averages and triangle to 7 classes."""
+    head = 2 * (10 + 21) * 7
+    pool = 2 * 6 * 6 * 25 + 2 * 6 * 6 * 25 + 12 * 2 * 6**3
+    assert adapter_flops(build_adapter("udta", TAPS, 7, width=6)) == Flops(pool + head, head)
 
 
 def test_counting_leaves_the_adapter_alone():
@@ -64,10 +61,19 @@ def test_every_run_has_a_ledger(toy_store, tmp_path, adapter):
     assert fixed.keys() == {"parameters", "forward_flops", "backward_flops"}
 
 
-def test_bytes_read_are_those_of_the_taps_and_epochs(toy_store, tmp_path):
+@pytest.mark.parametrize("epochs", [3, 7])
+def test_what_is_pooled_is_read_once_in_every_view(toy_store, tmp_path, epochs):
     store = udta.open_store(toy_store)
-    report = udta.train(store, out=tmp_path / "run", adapter="linear", recipe={"epochs": 3, "batch_size": 8})
-    assert report.cost["bytes_read"] == 3 * len(store.rows("train")) * 16 * 2  # stage2=avg, float16
+    report = udta.train(store, out=tmp_path / "run", adapter="linear", recipe={"epochs": epochs, "batch_size": 8})
+    assert report.cost["bytes_read"] == 2 * len(store.rows("train")) * 16 * 2  # stage2=avg, float16
+
+
+@pytest.mark.parametrize(("adapter", "recipe"), [("linear", {"mixup": 0.2}), ("ladder", {})])
+def test_what_is_not_is_read_in_one_view_an_epoch(toy_store, tmp_path, adapter, recipe):
+    store = udta.open_store(toy_store)
+    report = udta.train(store, out=tmp_path / "run", adapter=adapter, recipe={"epochs": 3, "batch_size": 8, **recipe})
+    values = 16 + (8 * 4 * 4 if adapter == "ladder" else 0)
+    assert report.cost["bytes_read"] == 3 * len(store.rows("train")) * values * 2
 
 
 def test_break_even_is_the_extraction_against_one_view_of_every_sample_an_epoch():

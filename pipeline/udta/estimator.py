@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ from udta.adapters import Adapter, build_adapter, find_adapter
 from udta.device import own_randomness, resolve_device
 from udta.errors import ConfigError
 from udta.evaluation import log_probabilities
-from udta.fitting import training_sources
-from udta.loader import Batch
-from udta.store import Store, open_store
+from udta.fitting import EveryView, training_sources
+from udta.loader import Batch, FeatureLoader
+from udta.store import Store, open_store, twin
 from udta.trainer import fit
 
 try:
@@ -117,15 +116,15 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         seed = int(check_random_state(self.random_state).randint(2**31))
         model = self._build(store, seed)
         place = resolve_device(self.device)
-        batches: ArrayBatches | Relabelled
-        every_view: ArrayBatches | Relabelled
+        batches: ArrayBatches | FeatureLoader
+        every_view: ArrayBatches | EveryView
         if store is None:
             batches = ArrayBatches(inputs, codes, recipe.batch_size, place, seed)
             every_view = ArrayBatches(inputs, codes, recipe.batch_size, place)
         else:
-            by_row = _labels_by_row(len(store), inputs, codes)
-            loader, views = training_sources(model, store, inputs, recipe.batch_size, seed, place)
-            batches, every_view = Relabelled(loader, len(loader), by_row), Relabelled(views, len(views.loader), by_row)
+            task = twin(store)
+            task.labels = _labels_by_row(len(store), inputs, codes)
+            batches, every_view = training_sources(model, task, inputs, recipe.batch_size, seed, place)
         fit(model, batches, recipe=recipe, every_view=every_view, seed=seed, device=str(place))
         self.adapter_ = model.cpu()
         return self
@@ -207,28 +206,12 @@ class ArrayBatches:
             yield Batch({_TAP: self._inputs[part]}, self._codes[part], part)
 
 
-@dataclass(frozen=True)
-class Relabelled:
-    """The batches of a store with labels that are not the store's; `by_row` has one for every row."""
-
-    batches: Iterable[Batch]
-    n_batches: int
-    by_row: Int64[Tensor, " rows"]
-
-    def __len__(self) -> int:
-        return self.n_batches
-
-    def __iter__(self) -> Iterator[Batch]:
-        for batch in self.batches:
-            yield Batch(batch.taps, self.by_row.to(batch.rows.device)[batch.rows], batch.rows)
-
-
 def _labels_by_row(
     n_rows: int, rows: Int64[np.ndarray, " samples"], codes: Int64[np.ndarray, " samples"]
-) -> Int64[Tensor, " rows"]:
+) -> Int64[np.ndarray, " rows"]:
     """Raises `ValueError` for a row that is given twice with different labels."""
     by_row = np.full(n_rows, -1)
     by_row[rows] = codes
     if not np.array_equal(by_row[rows], codes):
         raise ValueError("a row of the store is given twice with different labels")
-    return torch.from_numpy(by_row)
+    return by_row

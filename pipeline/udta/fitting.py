@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from udta.adapters import Adapter, find_adapter
+from udta.adapters import Adapter, PooledAdapter, find_adapter
 from udta.device import own_randomness
 from udta.loader import Batch, FeatureLoader
+from udta.loader.memory import fits_on
 from udta.store import Store
 
+VECTORS = "vectors"  # what a loader calls pooled vectors that it holds
 _ROWS = 64
 
 
@@ -29,6 +33,10 @@ class EveryView:
     """Every cached view of every row of `loader` exactly once, each a sample of its own."""
 
     loader: FeatureLoader
+
+    def __len__(self) -> int:
+        """Samples."""
+        return len(self.loader.rows) * self.loader.store.n_views
 
     def __iter__(self) -> Iterator[Batch]:
         return (batch.flat() for batch in self.loader)
@@ -51,3 +59,30 @@ def training_sources(
         )
 
     return loader(batch_size, seed=seed, resident="auto"), EveryView(loader(_ROWS, shuffle=False, views="all"))
+
+
+@torch.no_grad()
+def pool_views(
+    adapter: PooledAdapter, every_view: EveryView, budget: int
+) -> Float[Tensor, "rows views features"] | None:
+    """What the adapter reads of every view of every row, computed once for all epochs.
+
+    Args:
+        adapter: on the device of `every_view`; solved, where it is solved.
+        every_view: the samples.
+        budget: bytes that the vectors may take on a CPU; on a GPU it is half of what is free.
+
+    Returns:
+        float32 on the device, or None where the vectors do not fit: then they are computed anew for every batch.
+    """
+    loader, done, vectors = every_view.loader, 0, None
+    for batch in every_view:
+        pooled = adapter.pool({tap: batch.taps[tap].float() for tap in adapter.taps_used})
+        if vectors is None:
+            n_bytes = len(every_view) * pooled[0].nbytes
+            if not (fits_on(loader.device, n_bytes) if loader.device.type == "cuda" else n_bytes <= budget):
+                return None
+            vectors = pooled.new_empty(len(every_view), pooled.shape[1])
+        vectors[done : done + len(pooled)] = pooled
+        done += len(pooled)
+    return None if vectors is None else vectors.view(len(loader.rows), -1, vectors.shape[1])

@@ -13,12 +13,15 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 
-from udta.adapters import Adapter, Recipe, Samples
+from udta.adapters import Adapter, PooledAdapter, Recipe, Samples
 from udta.checkpoint import Checkpoints, Learner
 from udta.device import own_randomness
 from udta.errors import AdapterError
+from udta.fitting import VECTORS, EveryView, pool_views
+from udta.loader import FeatureLoader
 
 WARM_UP, START = 0.2, 0.04
+Forward = Callable[[Mapping[str, Tensor]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ def fit(
 
     Args:
         adapter: what to train.
-        batches: what gradient steps are taken on.
+        batches: what gradient steps are taken on. Where the adapter pools features to vectors, both sources are of a store and
+            the vectors fit into memory, they are computed once and every epoch is taken from them.
         recipe: how they are taken.
         every_view: every view of every row once, for adapters that are solved or prepared so; others read none of it.
         seed: of mixup, and of what the adapter draws itself.
@@ -79,7 +83,11 @@ def fit(
     """
     place = torch.device(device)
     with own_randomness(seed, place):
-        _fit(adapter.to(place).train(), batches, recipe, every_view, seed, place, on_epoch, checkpoints)
+        try:
+            _fit(adapter.to(place).train(), batches, recipe, every_view, seed, place, on_epoch, checkpoints)
+        finally:
+            if isinstance(batches, FeatureLoader):
+                batches.release()
     adapter.eval()
 
 
@@ -105,11 +113,29 @@ def _fit(
     learner = Learner(adapter, optimiser, schedule, torch.Generator().manual_seed(seed), device)
     if checkpoints:
         checkpoints.resume(learner)
-    _run(learner, batches, recipe, on_epoch, checkpoints)
+    _run(learner, _forward(adapter, batches, every_view, recipe), batches, recipe, on_epoch, checkpoints)
+
+
+def _forward(adapter: Adapter, batches: BatchSource, every_view: Iterable[Samples], recipe: Recipe) -> Forward:
+    """From the values of a batch to logits; lets the source give vectors from now on where they can be computed once.
+
+    Not with mixup: that mixes features, and what is pooled of a mixture is not the mixture of what is pooled.
+    """
+    if (
+        not recipe.mixup
+        and isinstance(adapter, PooledAdapter)
+        and isinstance(batches, FeatureLoader)
+        and isinstance(every_view, EveryView)
+        and (vectors := pool_views(adapter, every_view, batches.memory_budget)) is not None
+    ):
+        batches.hold({VECTORS: vectors})
+        return lambda values: adapter.classify(values[VECTORS])
+    return adapter
 
 
 def _run(
     learner: Learner,
+    forward: Forward,
     batches: BatchSource,
     recipe: Recipe,
     on_epoch: Callable[[EpochResult], None] | None,
@@ -121,7 +147,7 @@ def _run(
     while progress.epoch <= recipe.epochs:
         for batch in batches:
             if len(batch.labels) > 1:  # BatchNorm has no statistics of a single sample
-                progress.add(*_step(learner.adapter, learner.optimiser, batch, recipe, learner.generator))
+                progress.add(*_step(learner, forward, batch, recipe))
             learner.schedule.step()
             progress.seconds, progress.cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
             if checkpoints:
@@ -148,15 +174,14 @@ def one_cycle(progress: float) -> float:
     return 0.5 + 0.5 * math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))
 
 
-def _step(
-    adapter: Adapter, optimiser: torch.optim.Optimizer, batch: Batch, recipe: Recipe, generator: torch.Generator
-) -> tuple[Tensor, Tensor, int]:
+def _step(learner: Learner, forward: Forward, batch: Batch, recipe: Recipe) -> tuple[Tensor, Tensor, int]:
     """One update; returns the loss, how many of the batch were right, and how many it has."""
+    adapter, optimiser = learner.adapter, learner.optimiser
     targets = F.one_hot(batch.labels, adapter.n_classes).float()
     taps: Mapping[str, Tensor] = batch.taps
     if recipe.mixup > 0:
-        taps, targets = mix(taps, targets, recipe.mixup, generator)
-    logits = adapter(taps)
+        taps, targets = mix(taps, targets, recipe.mixup, learner.generator)
+    logits = forward(taps)
     loss = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
     optimiser.zero_grad()
     torch.autograd.backward(loss)

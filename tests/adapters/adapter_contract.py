@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from udta.adapters import AdapterHeader, build_adapter, load_adapter, save_adapter
+from udta.adapters import AdapterHeader, PooledAdapter, build_adapter, load_adapter, save_adapter
 from udta.errors import AdapterError, ConfigError
 from udta.fingerprint import Fingerprint, TapSpec
 from udta.loader import Batch
@@ -101,6 +101,18 @@ class AdapterContract:
         adapter, inputs = trained(self.name, MAPS), features(MAPS)
         alone = torch.cat([adapter({tap: values[row : row + 1] for tap, values in inputs.items()}) for row in range(6)])
         np.testing.assert_allclose(alone.detach(), adapter(inputs).detach(), atol=1e-5)
+
+    def test_vectors_that_are_computed_once_give_the_same_logits(self):
+        """In training and in evaluation, whatever batch a sample was pooled in."""
+        adapter, inputs = trained(self.name, MAPS), features(MAPS)
+        if not isinstance(adapter, PooledAdapter):
+            pytest.skip("has no vectors")
+        alone = [adapter.pool({tap: v[row : row + 1] for tap, v in inputs.items()}) for row in range(6)]
+        assert not any(vectors.requires_grad for vectors in alone)
+        for mode in (True, False):
+            adapter.train(mode)
+            expected = adapter(inputs).detach()
+            np.testing.assert_allclose(adapter.classify(torch.cat(alone)).detach(), expected, atol=1e-4)
 
     def test_is_rebuilt_from_its_options(self):
         adapter = trained(self.name, MAPS)

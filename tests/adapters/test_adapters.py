@@ -1,7 +1,5 @@
 """Every adapter on the contract, and what is particular to each."""
 
-import copy
-
 import pytest
 import torch
 from adapter_contract import (
@@ -18,7 +16,7 @@ from adapter_contract import (
 )
 
 from udta.adapters import ADAPTERS, build_adapter
-from udta.errors import ConfigError
+from udta.errors import AdapterError, ConfigError
 from udta.loader import Batch
 
 
@@ -73,34 +71,33 @@ class TestUdta(TrainedContract):
         assert build_adapter("udta", TOKENS, N_CLASSES).second_order == ["block1"]
 
     def test_starts_as_the_linear_probe(self):
-        """Beside zero heads, the gradient of the linear path is that of the probe alone."""
+        """Everything starts at zero, and the gradient of the weights of the averages is that of the probe alone."""
         inputs, labels = features(MAPS), torch.arange(6) % N_CLASSES
         gradients = []
         for name in ("udta", "linear"):
             adapter = build_adapter(name, MAPS, N_CLASSES)
             torch.nn.functional.cross_entropy(adapter(inputs), labels).backward()
-            gradients.append(adapter.probe.classify.weight.grad)
+            gradients.append(adapter.probe.classify.weight.grad[:, :10])
         assert gradients[0].abs().sum() > 0
         torch.testing.assert_close(*gradients)
 
-    def test_adapters_are_batched_with_vmap(self):
-        """Two adapters in one call, as a sweep trains them: outputs, gradients and running statistics are each one's own."""
+    def test_trains_a_linear_layer_alone(self):
+        adapter = build_adapter("udta", MAPS, N_CLASSES, width=4)
+        assert adapter.n_parameters == (10 + 2 * 10) * N_CLASSES + N_CLASSES
+
+    def test_directions_come_from_the_samples_without_their_labels(self):
         adapters = [build_adapter("udta", MAPS, N_CLASSES) for _ in range(2)]
-        parameters, buffers = torch.func.stack_module_state(adapters)
-        model = copy.deepcopy(adapters[0]).to("meta")
-        inputs = features(MAPS)
+        batches = every_view(MAPS)
+        adapters[0].solve(batches)
+        adapters[1].solve([Batch(batch.taps, batch.labels.flip(0), batch.rows) for batch in batches])
+        first, second = (adapter.pools[0].reduction for adapter in adapters)
+        assert not torch.equal(first, build_adapter("udta", MAPS, N_CLASSES).pools[0].reduction)
+        assert torch.equal(first, second)
 
-        def loss(parameters, buffers):
-            logits = torch.func.functional_call(model, (parameters, buffers), (inputs,))
-            return torch.nn.functional.cross_entropy(logits, torch.arange(6) % N_CLASSES)
-
-        gradients = torch.func.vmap(torch.func.grad(loss))(parameters, buffers)
-        for index, adapter in enumerate(adapters):
-            torch.nn.functional.cross_entropy(adapter(inputs), torch.arange(6) % N_CLASSES).backward()
-            weight = adapter.heads[0].classify.weight.grad
-            torch.testing.assert_close(gradients["heads.0.classify.weight"][index], weight)
-            running = buffers["pools.0.variance"][index]
-            torch.testing.assert_close(running, adapter.pools[0].variance)
+    def test_needs_samples_only_where_there_are_directions(self):
+        with pytest.raises(AdapterError, match="there is none"):
+            build_adapter("udta", MAPS, N_CLASSES).solve([])
+        build_adapter("udta", VECTORS, N_CLASSES).solve([])
 
     def test_the_second_order_taps_can_be_chosen(self):
         adapter = build_adapter("udta", MAPS, N_CLASSES, second_order=["middle"])

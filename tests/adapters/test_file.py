@@ -84,6 +84,18 @@ def test_truncated_foreign_and_newer_files_are_refused(saved, tmp_path):
         load_adapter(foreign)
 
 
+def test_a_file_from_before_the_directions_were_solved_says_what_to_do(saved, tmp_path):
+    adapter, old = saved[1], tmp_path / "old.safetensors"
+    metadata = {"udta": json.dumps({"format": 1, **header(adapter).to_json()})}
+    safetensors.torch.save_file({"pools.0.directions": torch.zeros(6, 6)}, old, metadata=metadata)
+    with pytest.raises(AdapterError, match=r"'udta' of format 1; .* train it again"):
+        load_adapter(old)
+    linear = trained("linear", MAPS)  # its tensors are what they were
+    metadata = {"udta": json.dumps({"format": 1, **header(linear).to_json()})}
+    safetensors.torch.save_file(linear.state_dict(), old, metadata=metadata)
+    assert torch.equal(load_adapter(old)[0](features(MAPS)), linear(features(MAPS)))
+
+
 def test_a_pickle_is_never_loaded(tmp_path):
     path = tmp_path / "adapter.safetensors"
     torch.save({"weight": torch.zeros(2)}, path)

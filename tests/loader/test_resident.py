@@ -1,5 +1,7 @@
 """Features kept in the memory of a device give the batches that reading gives; where they fit, and what was read."""
 
+import pickle
+
 import pytest
 import torch
 from store_contract import make_layout, write_store
@@ -83,3 +85,27 @@ def test_a_gpu_keeps_what_fits(store):
 @needs_cuda
 def test_reading_to_a_gpu_gives_the_same_batches(store):
     assert_the_same_epochs(FeatureLoader(store, batch_size=7), FeatureLoader(store, batch_size=7, device="cuda"))
+
+
+@pytest.mark.parametrize("views", ["random", "all", 1, [2, 0]])
+def test_values_that_are_held_are_picked_as_taps_are(store, views):
+    """In the same order, views and batches; here the values are those of one tap, so that reading can be compared with."""
+    options = {"batch_size": 7, "views": views, "taps": [next(iter(store.taps))]}
+    held = FeatureLoader(store, **options)
+    [tap] = held.taps
+    taken = {"random": [0, 1, 2], "all": [0, 1, 2], 1: [1]}.get(views if isinstance(views, str | int) else None, [0, 2])
+    held.hold({tap: torch.from_numpy(store.read(held.rows, [tap], taken)[tap])})
+    assert_the_same_epochs(FeatureLoader(store, **options), pickle.loads(pickle.dumps(held)))
+    assert_the_same_epochs(FeatureLoader(store, **options), held)
+    assert held.bytes_read == 0
+
+
+def test_what_is_held_has_its_own_names_until_it_is_released(store):
+    loader = FeatureLoader(store, batch_size=7, memory_budget=1000)
+    assert loader.windowed
+    loader.hold({"vectors": torch.zeros(len(loader.rows), 3, 5)})
+    assert not loader.windowed  # it is in memory, whatever the budget
+    assert all(batch.taps.keys() == {"vectors"} for batch in loader)
+    loader.release()
+    assert loader.windowed
+    assert all(batch.taps.keys() == store.taps.keys() for batch in loader)

@@ -1,6 +1,6 @@
 """Thin adapters: small modules from stored taps to logits, and the file that carries one."""
 
-from udta.adapters.base import Adapter, AdapterOptions, Recipe, Samples
+from udta.adapters.base import Adapter, AdapterOptions, PooledAdapter, Recipe, Samples
 from udta.adapters.file import AdapterHeader, load_adapter, save_adapter
 from udta.adapters.registry import ADAPTERS, build_adapter, find_adapter
 
@@ -9,6 +9,7 @@ __all__ = [
     "Adapter",
     "AdapterHeader",
     "AdapterOptions",
+    "PooledAdapter",
     "Recipe",
     "Samples",
     "build_adapter",

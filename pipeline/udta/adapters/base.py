@@ -95,6 +95,7 @@ class Adapter(nn.Module, ABC):
     name: ClassVar[str]
     recipe: ClassVar[Recipe]
     closed_form: ClassVar[bool] = False  # trained by `solve` alone, no gradient steps
+    solves_labels: ClassVar[bool] = True  # what `solve` finds depends on the labels, not on the features alone
     options_type: ClassVar[type[AdapterOptions]] = AdapterOptions
 
     def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, /, **options: Any) -> None:
@@ -171,6 +172,26 @@ class Adapter(nn.Module, ABC):
     def n_parameters(self) -> int:
         """How many numbers training changes."""
         return sum(parameter.numel() for parameter in self.parameters() if parameter.requires_grad)
+
+
+class PooledAdapter(Adapter):
+    """An adapter that reads one vector a sample, which no gradient step changes.
+
+    So the vectors of a view may be computed once for all epochs, and once for all adapters with the same options on the same
+    rows: `pool` depends on nothing else, on no label above all.
+    """
+
+    @abstractmethod
+    def pool(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch features"]:
+        """From float32 taps, the ones of `taps_used`; the same whether the adapter is being trained or not."""
+
+    @abstractmethod
+    def classify(self, vectors: Float[Tensor, "batch features"]) -> Float[Tensor, "batch classes"]:
+        """Logits from what `pool` gives: the part that is trained."""
+
+    def logits(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch classes"]:
+        """`pool`, then `classify`."""
+        return self.classify(self.pool(features))
 
 
 def channels(shape: tuple[int, ...]) -> int:

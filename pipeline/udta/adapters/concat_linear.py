@@ -9,11 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from udta.adapters.base import Adapter, Recipe, average, channels
+from udta.adapters.base import PooledAdapter, Recipe, average, channels
 from udta.adapters.linear import LinearProbe
 
 
-class ConcatLinear(Adapter):
+class ConcatLinear(PooledAdapter):
     """`concat_linear`: the averages of all taps -> standardisation -> linear (as Head2Toe without its selection step).
 
     Source: Evci et al. 2022, "Head2Toe: Utilizing Intermediate Representations for Better Transfer Learning",
@@ -32,7 +32,11 @@ class ConcatLinear(Adapter):
         """All of them."""
         return tuple(self.taps)
 
-    def logits(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch classes"]:
-        """From every tap."""
-        logits: Tensor = self.probe(torch.cat([average(features[tap]) for tap in self.taps_used], dim=1))
+    def pool(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch features"]:
+        """The averages of all taps, side by side."""
+        return torch.cat([average(features[tap]) for tap in self.taps_used], dim=1)
+
+    def classify(self, vectors: Float[Tensor, "batch features"]) -> Float[Tensor, "batch classes"]:
+        """The probe."""
+        logits: Tensor = self.probe(vectors)
         return logits

@@ -1,6 +1,6 @@
 """The adapter file: safetensors with one JSON header that says what the adapter is and beside what it may run.
 
-Layout (format version 1). Tensors: the adapter's `state_dict`, by name. Metadata: the single key `udta` with the JSON of
+Layout (format version 2). Tensors: the adapter's `state_dict`, by name. Metadata: the single key `udta` with the JSON of
 `AdapterHeader` plus `format`. One key alone, because safetensors writes several in an order that changes from run to run,
 and two trainings with the same seed shall give the same bytes. Nothing in the file is executed when it is read.
 """
@@ -24,7 +24,8 @@ from udta.errors import AdapterError, UdtaError
 from udta.files import write_bytes
 from udta.fingerprint import Fingerprint, TapSpec
 
-FORMAT = 1
+FORMAT = 2
+_SINCE = {"udta": 2}  # the first format of adapters whose tensors changed: in format 1, `udta` learned its directions
 _KEY = "udta"
 
 # What changes the feature values an adapter sees. Not `views`: an adapter trained on five views runs on one, and a larger
@@ -115,7 +116,7 @@ def load_adapter(path: Path) -> tuple[Adapter, AdapterHeader]:
         path: an adapter file, or the run folder that holds `adapter.safetensors`.
 
     Raises:
-        AdapterError: there is no such file, it is truncated or foreign, of a newer format, or its tensors do not fit.
+        AdapterError: there is no such file, it is truncated or foreign, of too new or too old a format, or does not fit.
     """
     file = path / "adapter.safetensors" if path.is_dir() else path
     if not file.is_file():
@@ -148,6 +149,11 @@ def _parse_header(file: Path, metadata: Mapping[str, str]) -> AdapterHeader:
         version = int(document["format"])
         if version > FORMAT:
             raise AdapterError(f"{file}: adapter format {version}, this udta reads up to {FORMAT}: update udta")
+        if version < (since := _SINCE.get(document["adapter"], 1)):
+            raise AdapterError(
+                f"{file}: adapter {document['adapter']!r} of format {version}; this udta reads it from format {since} on:"
+                " train it again, or use the version of udta that wrote it"
+            )
         return AdapterHeader.from_json(document)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise AdapterError(f"{file}: its udta header is damaged ({type(error).__name__}: {error})") from error

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 
-from udta.adapters.base import Adapter, AdapterOptions, Recipe, Samples, average, channels
+from udta.adapters.base import AdapterOptions, PooledAdapter, Recipe, Samples, average, channels
 from udta.adapters.group_lasso import group_lasso
 from udta.adapters.linear import LinearProbe
 from udta.adapters.samples import gather, standardisation
@@ -32,7 +32,7 @@ class Head2ToeOptions(AdapterOptions):
     strength: float = Field(default=0.02, gt=0, lt=1)
 
 
-class Head2Toe(Adapter):
+class Head2Toe(PooledAdapter):
     """`head2toe`: pooled maps of all taps -> the most relevant features -> standardisation -> linear.
 
     The relevance of a feature is the norm of its row of weights in a first linear fit to all of them under a group lasso (Evci
@@ -60,23 +60,24 @@ class Head2Toe(Adapter):
         """All of them."""
         return tuple(self.taps)
 
-    def logits(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch classes"]:
+    def pool(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch features"]:
+        """All features, those that are not selected too: which are depends on labels."""
+        return torch.cat([self._pool_one(features[tap]) for tap in self.taps], dim=1)
+
+    def classify(self, vectors: Float[Tensor, "batch features"]) -> Float[Tensor, "batch classes"]:
         """From the selected features."""
-        logits: Tensor = self.probe(self._pool(features)[:, self.selected])
+        logits: Tensor = self.probe(vectors[:, self.selected])
         return logits
 
     @torch.no_grad()
     def solve(self, samples: Iterable[Samples]) -> None:
         """Chooses the features; the head is trained by gradients."""
-        found = gather(samples, self._pool)
+        found = gather(samples, self.pool)
         mean, scale = standardisation(found.features)
         targets = F.one_hot(found.labels, self.n_classes).float()
         weights = group_lasso((found.features - mean) / scale, targets - targets.mean(dim=0), self.settings.strength)
         best = weights.norm(dim=1).argsort(descending=True, stable=True)[: len(self.selected)]
         self.selected.copy_(best.sort().values)
-
-    def _pool(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch features"]:
-        return torch.cat([self._pool_one(features[tap]) for tap in self.taps], dim=1)
 
     def _pool_one(self, feature: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch features"]:
         if feature.ndim != 4:

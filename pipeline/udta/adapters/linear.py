@@ -8,25 +8,23 @@ from typing import Any, ClassVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from udta.adapters.base import Adapter, Recipe, average, channels
+from udta.adapters.base import PooledAdapter, Recipe, average, channels
 
 
 class LinearProbe(nn.Module):
     """Standardise every feature over the batch, then one linear layer that starts at zero, that is at uniform logits.
 
-    The standardisation has no learned scale: a scale beside a linear layer would only weaken its weight decay. A fixed `scale`
-    below 1 makes the layer learn more slowly beside others whose logits are added to its own.
+    The standardisation has no learned scale: a scale beside a linear layer would only weaken its weight decay.
     """
 
-    def __init__(self, n_features: int, n_classes: int, scale: float = 1.0) -> None:
+    def __init__(self, n_features: int, n_classes: int) -> None:
         super().__init__()
-        self.scale = scale
         self.standardise = nn.BatchNorm1d(n_features, affine=False)
         self.classify = zero_linear(n_features, n_classes)
 
     def forward(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch classes"]:
         """Logits."""
-        logits: Tensor = self.classify(self.scale * self.standardise(features))
+        logits: Tensor = self.classify(self.standardise(features))
         return logits
 
 
@@ -38,7 +36,7 @@ def zero_linear(n_features: int, n_classes: int) -> nn.Linear:
     return layer
 
 
-class Linear(Adapter):
+class Linear(PooledAdapter):
     """`linear`: the last tap's average -> standardisation -> linear. The reference that every adapter is compared with."""
 
     name: ClassVar[str] = "linear"
@@ -53,7 +51,11 @@ class Linear(Adapter):
         """The deepest tap alone."""
         return (list(self.taps)[-1],)
 
-    def logits(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch classes"]:
-        """From the deepest tap."""
-        logits: Tensor = self.probe(average(features[self.taps_used[0]]))
+    def pool(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch features"]:
+        """The average of the deepest tap."""
+        return average(features[self.taps_used[0]])
+
+    def classify(self, vectors: Float[Tensor, "batch features"]) -> Float[Tensor, "batch classes"]:
+        """The probe."""
+        logits: Tensor = self.probe(vectors)
         return logits

@@ -7,7 +7,7 @@ docs/adapters.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -15,16 +15,22 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from udta.adapters.base import Adapter, AdapterOptions, Recipe, average, channels, n_positions, positions
-from udta.adapters.covariance import CovariancePool
+from udta.adapters.base import (
+    AdapterOptions,
+    PooledAdapter,
+    Recipe,
+    Samples,
+    average,
+    channels,
+    n_positions,
+    positions,
+)
+from udta.adapters.covariance import CovariancePool, WithinSample
 from udta.adapters.linear import LinearProbe
 from udta.errors import ConfigError, did_you_mean
 
-# Second-order vectors are longer than averages and would lead where the last tap is better. By 3-fold cross-validation on
-# training splits (two seeds; wrong images, one view, at 1 and at 0.5): 14 and 11 of 477 monkeys, 112 and 109.5 of 450 dishes.
-SECOND_ORDER_SCALE = 0.5
-# One tap costs half and is as good on photographs; on letters, whose backbone knows nothing of fonts, a second one took the wrong
-# images from 648 to 555 of 1008 (3-fold cross-validation on the training split).
+# By 3-fold cross-validation on training splits: `features.13` alone has 111 wrong of 450 dishes, beside `features.17` 102.5; on
+# letters, whose backbone knows nothing of fonts, `stage2` alone has 625.5 of 1008, beside `stage3` 605.5 (docs/adapters.md).
 SECOND_ORDER_TAPS = 2
 
 
@@ -39,16 +45,17 @@ class UdtaOptions(AdapterOptions):
     second_order: list[str] | None = None
 
 
-class Udta(Adapter):
-    """`udta`: logits = linear(average of the last tap) + sum over second-order taps of linear(sqrt-covariance, thin).
+class Udta(PooledAdapter):
+    """`udta`: one linear layer on the average of the last tap beside the sqrt-covariances of thin second-order taps.
 
-    Every linear layer starts at zero, so the adapter starts as the linear probe does, and each part learns only what the others
-    leave. A middle tap that is a vector has no covariance; it joins the linear path.
+    It starts at zero, so the adapter starts as the linear probe does. The thin channels are principal directions of a tap,
+    solved before the first step. A middle tap that is a vector has no covariance; it joins the averages.
     """
 
     name: ClassVar[str] = "udta"
     # Chosen by cross-validation on training splits; docs/adapters.md has the figures.
     recipe: ClassVar[Recipe] = Recipe(epochs=40, weight_decay=10.0)
+    solves_labels: ClassVar[bool] = False
     options_type: ClassVar[type[AdapterOptions]] = UdtaOptions
     settings: UdtaOptions
 
@@ -57,25 +64,41 @@ class Udta(Adapter):
         self.second_order = self._choose()
         last = list(self.taps)[-1]
         self.linear_taps = [tap for tap, shape in self.taps.items() if n_positions(shape) == 1 or tap == last]
-        self.probe = LinearProbe(sum(channels(self.taps[tap]) for tap in self.linear_taps), n_classes)
         pools = [
             CovariancePool(channels(self.taps[tap]), min(self.settings.width, channels(self.taps[tap])))
             for tap in self.second_order
         ]
-        # Lists, because a module dictionary refuses the dots of tap names.
-        self.pools = nn.ModuleList(pools)
-        self.heads = nn.ModuleList(LinearProbe(pool.n_features, n_classes, SECOND_ORDER_SCALE) for pool in pools)
+        self.pools = nn.ModuleList(pools)  # a list, because a module dictionary refuses the dots of tap names
+        n_averages = sum(channels(self.taps[tap]) for tap in self.linear_taps)
+        self.probe = LinearProbe(n_averages + sum(pool.n_features for pool in pools), n_classes)
 
     @property
     def taps_used(self) -> tuple[str, ...]:
-        """The linear path's and the second-order ones."""
+        """Those of the averages and the second-order ones."""
         return tuple(tap for tap in self.taps if tap in self.linear_taps or tap in self.second_order)
 
-    def logits(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch classes"]:
-        """The sum over all parts."""
-        logits: Tensor = self.probe(torch.cat([average(features[tap]) for tap in self.linear_taps], dim=1))
-        for tap, pool, head in zip(self.second_order, self.pools, self.heads, strict=True):
-            logits = logits + head(pool(positions(features[tap])))
+    @torch.no_grad()
+    def solve(self, samples: Iterable[Samples]) -> None:
+        """The directions; reads nothing where no tap is pooled to second order."""
+        if not self.second_order:
+            return
+        found = [WithinSample() for _ in self.second_order]
+        for batch in samples:
+            for tap, each in zip(self.second_order, found, strict=True):
+                each.add(positions(batch.taps[tap].float()))
+        for pool, each in zip(self.pools, found, strict=True):
+            assert isinstance(pool, CovariancePool)  # a list of modules does not say so
+            pool.reduction.copy_(each.principal(len(pool.reduction)))
+
+    def pool(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch features"]:
+        """Averages, then the upper triangles of the roots, tap by tap."""
+        parts = [average(features[tap]) for tap in self.linear_taps]
+        parts += [pool(positions(features[tap])) for tap, pool in zip(self.second_order, self.pools, strict=True)]
+        return torch.cat(parts, dim=1)
+
+    def classify(self, vectors: Float[Tensor, "batch features"]) -> Float[Tensor, "batch classes"]:
+        """The linear layer."""
+        logits: Tensor = self.probe(vectors)
         return logits
 
     def _choose(self) -> list[str]:

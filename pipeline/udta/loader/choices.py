@@ -29,6 +29,13 @@ def view_choice(store: Store, views: str | int | Sequence[int]) -> Literal["rand
     return chosen[0] if isinstance(views, int | np.integer) else chosen
 
 
+def distinct_views(store: Store, views: Literal["random"] | int | list[int] | None) -> list[int]:
+    """The views that the batches of a choice may hold, ascending."""
+    if views == "random":
+        return list(range(store.n_views))
+    return np.unique(np.array(views)).tolist()  # type: ignore[no-any-return]
+
+
 def class_mask(store: Store, classes: Sequence[str] | None) -> np.ndarray | None:
     """Which rows of a store are of these classes; raises `ConfigError`."""
     if classes is None:

@@ -7,22 +7,23 @@ Two threads copy rows from mapped files into buffers that are used again, a few 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
 from udta.errors import Problems
 from udta.loader.batch import Batch, BufferPool
-from udta.loader.choices import class_mask, dtype_name, view_choice
+from udta.loader.choices import class_mask, distinct_views, dtype_name, view_choice
 from udta.loader.memory import default_budget, fits_on
 from udta.loader.order import Epoch, order_rows
-from udta.loader.reading import MappedSource, Resident, Source, WindowedSource
+from udta.loader.reading import MappedSource, Resident, Source, WindowedSource, load_taps
 from udta.store import Store, as_tensor, row_bytes
 from udta.threads import one_thread_each
 
@@ -100,10 +101,11 @@ class FeatureLoader(IterableDataset[Batch]):
         self.memory_budget = default_budget() if memory_budget is None else memory_budget
         self.epoch = 0
         self._delivered, self._skip = (0, 0), 0
+        self._held: Mapping[str, Tensor] | None = None
         self._resident: Resident | None = None
         n_views = store.n_views if self.views == "random" else self._views_per_row
         self._whole = len(self.rows) * n_views * self._row_bytes
-        self._wants_resident = fits_on(self.device, self._whole) if resident == "auto" else resident
+        self._keeps_taps = fits_on(self.device, self._whole) if resident == "auto" else resident
         self.bytes_read = 0
 
     def __len__(self) -> int:
@@ -114,6 +116,18 @@ class FeatureLoader(IterableDataset[Batch]):
     def windowed(self) -> bool:
         """Whether the rows do not fit the memory budget, so that they are shuffled in windows."""
         return self._whole > self.memory_budget and not self._wants_resident
+
+    def hold(self, values: Mapping[str, Float[Tensor, "rows views ..."]]) -> None:
+        """From now on pick batches from these values, which they have instead of taps, and read nothing.
+
+        Args:
+            values: by name, on `device`: of `rows` in their order, in every view that a batch may want, ascending.
+        """
+        self._held, self._resident = values, None
+
+    def release(self) -> None:
+        """The end of `hold`: batches have taps again."""
+        self._held = self._resident = None
 
     def state_dict(self) -> dict[str, int]:
         """Where the current epoch is: what was delivered so far, not what is read ahead."""
@@ -226,19 +240,26 @@ class FeatureLoader(IterableDataset[Batch]):
 
     def _resident_batches(self, epoch: Epoch, starts: range) -> Iterator[Batch]:
         if self._resident is None:
-            views = list(range(self.store.n_views)) if self.views == "random" else np.unique(epoch.views).tolist()
-            dtypes = {tap: self._dtype or self.store.taps[tap].dtype for tap in self.taps}
-            self._resident = Resident(self.store, self.taps, self.rows, views, self.device, dtypes)
-            self.bytes_read += self._whole
+            views = distinct_views(self.store, self.views)
+            values = self._held
+            if values is None:
+                dtypes = {tap: self._dtype or self.store.taps[tap].dtype for tap in self.taps}
+                values = load_taps(self.store, self.rows, views, self.device, dtypes)
+                self.bytes_read += self._whole
+            self._resident = Resident(self.store, self.rows, views, self.device, values)
         rows, labels, samples, columns = self._resident.order(epoch)
         for start in starts:
             part = slice(start, start + self.batch_size)
-            taps = {tap: self._resident.take(tap, samples[part], columns[part]) for tap in self.taps}
+            taps = self._resident.take(samples[part], columns[part])
             yield Batch({tap: v[:, 0] if self._single else v for tap, v in taps.items()}, labels[part], rows[part])
 
     def _batch(self, taps: dict[str, Tensor], rows: np.ndarray) -> Batch:
         labels = torch.from_numpy(self.store.labels[rows]).to(self.device)
         return Batch(taps, labels, torch.from_numpy(rows.copy()).to(self.device))
+
+    @property
+    def _wants_resident(self) -> bool:
+        return self._held is not None or self._keeps_taps
 
     @property
     def _single(self) -> bool:

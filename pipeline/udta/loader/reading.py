@@ -106,23 +106,19 @@ class WindowedSource:
 
 
 class Resident:
-    """All samples of a selection in the memory of a device, where batches are picked from without the CPU."""
+    """All samples of a selection in the memory of a device, where batches are picked from without the CPU.
+
+    `values` are `[rows, views, ...]` by name, in the order of `rows` and `views`.
+    """
 
     def __init__(
-        self,
-        store: Store,
-        taps: Sequence[str],
-        rows: np.ndarray,
-        views: Sequence[int],
-        device: torch.device,
-        dtypes: dict[str, str],
+        self, store: Store, rows: np.ndarray, views: Sequence[int], device: torch.device, values: Mapping[str, Tensor]
     ) -> None:
-        self._device, self._labels = device, store.labels
+        self._device, self._labels, self._values = device, store.labels, values
         self._position = np.full(len(store), -1)
         self._position[rows] = np.arange(len(rows))
         self._column = np.full(store.n_views, -1)
         self._column[list(views)] = np.arange(len(views))
-        self._taps = {tap: self._load(store, tap, rows, views, device, dtypes[tap]) for tap in taps}
 
     def order(self, epoch: Epoch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """An epoch on the device, so that no batch waits for a copy: rows, labels, and what `take` wants of both."""
@@ -130,18 +126,23 @@ class Resident:
         rows, labels, samples, columns = (torch.from_numpy(part.copy()).to(self._device) for part in parts)
         return rows, labels, samples, columns
 
-    def take(self, tap: str, samples: Tensor, columns: Tensor) -> Tensor:
-        """`[samples, views, ...]`, given `[samples]` and `[samples, views]` of `order`."""
-        return self._taps[tap][samples[:, None], columns]
+    def take(self, samples: Tensor, columns: Tensor) -> dict[str, Tensor]:
+        """`[samples, views, ...]` by name, given `[samples]` and `[samples, views]` of `order`."""
+        return {name: values[samples[:, None], columns] for name, values in self._values.items()}
 
-    @staticmethod
-    def _load(
-        store: Store, tap: str, rows: np.ndarray, views: Sequence[int], device: torch.device, dtype: str
-    ) -> Tensor:
-        shape = (len(rows), len(views), *store.taps[tap].shape)
-        whole = torch.empty(shape, dtype=getattr(torch, dtype), device=device)
-        step = max(1, store.layout.block_rows // len(views))
-        for start in range(0, len(rows), step):
-            values = store.read(rows[start : start + step], [tap], views, dtype=dtype)[tap]
-            whole[start : start + step] = as_tensor(values)
-        return whole
+
+def load_taps(
+    store: Store, rows: np.ndarray, views: Sequence[int], device: torch.device, dtypes: Mapping[str, str]
+) -> dict[str, Tensor]:
+    """Everything that `Resident` wants of the taps that have a dtype, `[rows, views, ...]`."""
+    return {tap: _load(store, tap, rows, views, device, dtype) for tap, dtype in dtypes.items()}
+
+
+def _load(store: Store, tap: str, rows: np.ndarray, views: Sequence[int], device: torch.device, dtype: str) -> Tensor:
+    shape = (len(rows), len(views), *store.taps[tap].shape)
+    whole = torch.empty(shape, dtype=getattr(torch, dtype), device=device)
+    step = max(1, store.layout.block_rows // len(views))
+    for start in range(0, len(rows), step):
+        values = store.read(rows[start : start + step], [tap], views, dtype=dtype)[tap]
+        whole[start : start + step] = as_tensor(values)
+    return whole

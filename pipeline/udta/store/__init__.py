@@ -2,6 +2,7 @@
 
 from udta.store.block_writer import BlockWriter
 from udta.store.claims import Claims
+from udta.store.copying import twin
 from udta.store.dtypes import STORAGE_TYPES, as_tensor, stored_dtype, value_dtype
 from udta.store.engines import ENGINES, engine_at
 from udta.store.growth import Part, only_more
@@ -37,5 +38,6 @@ __all__ = [
     "row_bytes",
     "standing",
     "stored_dtype",
+    "twin",
     "value_dtype",
 ]

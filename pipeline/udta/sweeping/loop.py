@@ -1,4 +1,4 @@
-"""The epochs of a sweep: each is read once, and every group of adapters takes its steps from it."""
+"""The epochs of a sweep, and what becomes of its trials between them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import io
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,11 @@ import torch
 from udta.adapters import Adapter, load_adapter
 from udta.cost import shared_cost
 from udta.files import write_text
-from udta.fitting import training_sources
-from udta.loader import Batch, FeatureLoader
 from udta.run_folder import HISTORY_COLUMNS, history_line
 from udta.store import Store
-from udta.sweeping.batches import Rebatch
 from udta.sweeping.group import CHUNK, Group, group_key
 from udta.sweeping.halving import losers, validation_top1
+from udta.sweeping.sharing import Feeds, solve
 from udta.sweeping.spec import Halving
 from udta.sweeping.trial import Trial
 from udta.training import leave_run, train
@@ -41,22 +39,18 @@ class Loop:
         stepped = [trial for trial in trials if not trial.closed_form]
         self.epochs = max((trial.member.settings.epochs for trial in stepped), default=0)
         self.groups: list[Group] = []
-        self._feeds: dict[Group, Rebatch] = {}
+        self._feeds = Feeds(store, seed, device)
+        started = time.perf_counter()
+        solve(stepped, device)
+        self._solving = time.perf_counter() - started
         by_key: dict[Any, list[Trial]] = defaultdict(list)
         for trial in stepped:
             by_key[group_key(trial)].append(trial)
         for alike in by_key.values():
-            feed = Rebatch(alike[0].rows, alike[0].member.settings.batch_size, len(store))
-            for trial in alike:  # what some adapters fit before their first step; others read nothing
-                settings = trial.member.settings
-                _, every_view = training_sources(
-                    trial.model, trial.store, trial.rows, settings.batch_size, seed, device
-                )
-                trial.model.to(device).solve(every_view)
-            for start in range(0, len(alike), CHUNK):
-                group = Group(alike[start : start + CHUNK], len(feed), device)
-                self.groups.append(group)
-                self._feeds[group] = self._common(feed)
+            steps = -(-len(alike[0].rows) // alike[0].member.settings.batch_size)
+            size = CHUNK[torch.device(device).type]
+            for start in range(0, len(alike), size):
+                self.groups.append(Group(alike[start : start + size], steps, device))
 
     @property
     def active(self) -> int:
@@ -86,15 +80,16 @@ class Loop:
     def train_epoch(self) -> None:
         """The steps of the next epoch; every trial gets its share of the time."""
         self.epoch += 1
-        started, spent = time.perf_counter(), dict.fromkeys(self.groups, 0.0)
+        started, spent = time.perf_counter() - self._solving, dict.fromkeys(self.groups, 0.0)
+        self._solving = 0.0
         groups = [group for group in self.groups if group.trials]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_epoch_seed(self._seed, self.epoch))
             for group in groups:
                 group.begin_epoch(_epoch_seed(self._seed, self.epoch))
-            for feed, batch in self._batches(groups):
-                for group in groups:
-                    if self._feeds[group] is feed:
+            for alike, batches in self._feeds.epoch(self.epoch, groups):
+                for batch in batches:
+                    for group in alike:
                         before = time.perf_counter()
                         group.step(batch)
                         spent[group] += time.perf_counter() - before
@@ -116,28 +111,6 @@ class Loop:
             self._stop_losers(self._halving.keep)
         for group in self.groups:
             group.keep([trial for trial in group.trials if trial.status == "running"])
-
-    def _batches(self, groups: Sequence[Group]) -> Iterator[tuple[Rebatch, Batch]]:
-        """Every batch of every feed in use, from one pass over the rows and taps that somebody needs."""
-        feeds = list(dict.fromkeys(self._feeds[group] for group in groups))
-        loader = FeatureLoader(
-            self._store,
-            rows=np.unique(np.concatenate([group.trials[0].rows for group in groups])),
-            taps=[tap for tap in self._store.taps if any(tap in group.taps for group in groups)],
-            batch_size=max(feeds, key=len).batch_size,
-            seed=self._seed,
-            device=self._device,
-            dtype=self._store.value_dtype,
-        )
-        loader.epoch = self.epoch - 1
-        for read in loader:
-            batch = replace(read, taps={tap: values.float() for tap, values in read.taps.items()})
-            for feed in feeds:
-                for ready in feed.feed(batch):
-                    yield feed, ready
-        for feed in feeds:
-            for ready in feed.flush():
-                yield feed, ready
 
     def _finish(self, trial: Trial, model: Adapter) -> None:
         run, member = self._runs / trial.member.name, trial.member
@@ -164,10 +137,6 @@ class Loop:
                     trial.validation = validation_top1(group.model(trial), trial, self._device)
         for trial in losers(self.trials, keep):
             trial.status = "stopped"
-
-    def _common(self, feed: Rebatch) -> Rebatch:
-        """The feed there is already for these rows and this batch size, or this new one."""
-        return next((other for other in self._feeds.values() if other.same(feed)), feed)
 
 
 def identity(store: Store, trials: Sequence[Trial], options: Mapping[str, Any]) -> dict[str, Any]:

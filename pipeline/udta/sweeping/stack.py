@@ -1,8 +1,8 @@
 """K adapters of one architecture as one module: stacked parameters, one vectorised forward.
 
-Whatever does not depend on an adapter's own parameters (conversion to float32, averages, the standardisation of the features)
-is computed once for all of them: under `torch.func.vmap` an operation on unstacked tensors stays unstacked. For BatchNorm that
-needs its running statistics to be unstacked too, hence `_shared_buffers`.
+What adapters pool features to is computed before, once for all of them. Whatever else does not depend on an adapter's own
+parameters, such as the standardisation of these vectors, is computed once too: under `torch.func.vmap` an operation on unstacked
+tensors stays unstacked. For BatchNorm that needs its running statistics to be unstacked, hence `_shared_buffers`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from udta.adapters import Adapter
-from udta.sweeping.pooling import share_covariances
+from udta.adapters import Adapter, PooledAdapter
 
-Features = Mapping[str, Float[Tensor, "batch ..."]]
+# Pooled vectors `[batch, features]`; of an adapter that pools nothing, its taps.
+Inputs = Tensor | Mapping[str, Tensor]
 
 
 class Stack:
@@ -30,22 +30,23 @@ class Stack:
         buffers: by name, `[adapters, ...]`, or without the first axis where all adapters have the same one.
     """
 
-    def __init__(self, adapters: Sequence[Adapter], example: Features) -> None:
-        """`example` is a batch of any features of the right shapes: it shows which modules see the same for all adapters."""
+    def __init__(self, adapters: Sequence[Adapter], example: Inputs) -> None:
+        """`example` is a batch of any inputs of the right shapes: it shows which modules see the same for all adapters."""
         self._module = copy.deepcopy(adapters[0])
+        if isinstance(self._module, PooledAdapter):
+            self._module.forward = self._module.classify  # type: ignore[method-assign, assignment]  # this copy's alone
         stacked, buffers = stack_module_state(list(adapters))
         self.parameters = {name: values.detach().requires_grad_() for name, values in stacked.items()}
         self.buffers = {name: values.detach() for name, values in buffers.items()}
         self._dims: dict[str, int | None] = dict.fromkeys(self.buffers, 0)
         for name in self._shared_buffers(example):
             self.buffers[name], self._dims[name] = self.buffers[name][0].clone(), None
-        share_covariances(self._module)
 
-    def __call__(self, features: Features, *, training: bool) -> Float[Tensor, "adapters batch classes"]:
+    def __call__(self, inputs: Inputs, *, training: bool) -> Float[Tensor, "adapters batch classes"]:
         """The logits of every adapter; in training, BatchNorm takes and updates the statistics of the batch."""
         self._module.train(training)
         run = vmap(self._run, in_dims=(0, self._dims, None), randomness="different")
-        logits: Tensor = run(self.parameters, self.buffers, dict(features))
+        logits: Tensor = run(self.parameters, self.buffers, inputs if isinstance(inputs, Tensor) else dict(inputs))
         return logits
 
     def state(self, number: int) -> dict[str, Tensor]:
@@ -64,11 +65,11 @@ class Stack:
             name: value if self._dims[name] is None else value[index] for name, value in self.buffers.items()
         }
 
-    def _run(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], features: Features) -> Tensor:
-        logits: Tensor = functional_call(self._module, (parameters, buffers), (features,))
+    def _run(self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], inputs: Inputs) -> Tensor:
+        logits: Tensor = functional_call(self._module, (parameters, buffers), (inputs,))
         return logits
 
-    def _shared_buffers(self, example: Features) -> set[str]:
+    def _shared_buffers(self, example: Inputs) -> set[str]:
         """Constants, and the statistics of every BatchNorm whose input is the same for all adapters."""
         shared = set(self.buffers) - set(self._module.state_dict())
         hooks = []

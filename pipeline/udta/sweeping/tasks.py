@@ -11,7 +11,7 @@ import numpy as np
 
 from udta.data.tables import read_columns
 from udta.errors import ConfigError, did_you_mean
-from udta.store import Store
+from udta.store import Store, twin
 
 TRAIN, VALIDATION, UNUSED = "train", "validation", "unused"
 
@@ -23,7 +23,7 @@ def with_task(store: Store, table: Path | None) -> Store:
         ConfigError: paths that are not in the store, or twice in the table, fewer than two classes.
         DataError: the table cannot be read.
     """
-    task = _twin(store)
+    task = twin(store)
     if table is None:
         return task
     columns = read_columns(table, required=("path", "label"))
@@ -50,7 +50,7 @@ def with_task(store: Store, table: Path | None) -> Store:
 
 def with_taps(store: Store, taps: Sequence[str] | None) -> Store:
     """The store with these taps alone. Raises `ConfigError` for unknown ones."""
-    chosen = _twin(store)
+    chosen = twin(store)
     names = store.check_taps(taps)
     chosen.taps = {name: spec for name, spec in store.taps.items() if name in names}
     return chosen
@@ -62,7 +62,7 @@ def with_validation(store: Store, share: float, seed: int) -> Store:
     Rows are ranked by SHA-256("seed:content hash"), so that two copies of an image are always on the same side. A class keeps
     at least one image for training. Rows of other splits stay as they are.
     """
-    carved, content = _twin(store), [store.hashes.get(name, name) for name in store.ids.tolist()]
+    carved, content = twin(store), [store.hashes.get(name, name) for name in store.ids.tolist()]
     chosen: set[str] = set()
     for rows in _by_class(store):
         images = _ranked(dict.fromkeys(content[row] for row in rows), seed)
@@ -80,20 +80,13 @@ def with_label_fraction(store: Store, fraction: float, seed: int) -> Store:
     """The store with only `fraction` of each class's training rows, rounded up; a smaller fraction is a subset of a larger."""
     if fraction == 1:
         return store
-    reduced, splits = _twin(store), store.splits.astype(object)
+    reduced, splits = twin(store), store.splits.astype(object)
     for rows in _by_class(store):
         ranked = _ranked([str(store.ids[row]) for row in rows], seed)
         kept = set(ranked[: math.ceil(fraction * len(ranked))])
         splits[[row for row in rows if str(store.ids[row]) not in kept]] = UNUSED
     reduced.splits = splits.astype(str)
     return reduced
-
-
-def _twin(store: Store) -> Store:
-    """The same open store as another object (its own way of copying is to open it again)."""
-    twin = Store.__new__(Store)
-    twin.__dict__.update(store.__dict__)
-    return twin
 
 
 def _by_class(store: Store) -> list[list[int]]:

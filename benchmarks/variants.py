@@ -1,0 +1,66 @@
+"""What the default `udta` was compared with, beside options: learned directions, and a factor on the second-order part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  # everybody calls it F
+
+from udta.adapters import Adapter, AdapterOptions, Recipe, Samples
+from udta.adapters.base import average, channels, positions
+from udta.adapters.covariance import EPSILON, CovariancePool, WithinSample, thin_root
+from udta.adapters.udta import Udta, UdtaOptions
+
+
+class LearnedDirections(Adapter):
+    """Unit directions of channels scaled to unit variance; taps, widths and the linear layer are those of `Udta`."""
+
+    name: ClassVar[str] = "learned directions"
+    recipe: ClassVar[Recipe] = Udta.recipe
+    options_type: ClassVar[type[AdapterOptions]] = UdtaOptions
+
+    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
+        super().__init__(taps, n_classes, **options)
+        self.fixed = Udta(taps, n_classes, **options)
+        pools = [pool for pool in self.fixed.pools if isinstance(pool, CovariancePool)]
+        self.uppers = [pool.upper for pool in pools]
+        self.scales = [torch.ones(pool.reduction.shape[1]) for pool in pools]
+        self.directions = nn.ParameterList(nn.init.orthogonal_(torch.empty_like(pool.reduction)) for pool in pools)
+
+    @property
+    def taps_used(self) -> tuple[str, ...]:
+        """Those of `Udta`."""
+        return self.fixed.taps_used
+
+    @torch.no_grad()
+    def solve(self, samples: Iterable[Samples]) -> None:
+        """The scales of the channels."""
+        found = [WithinSample() for _ in self.fixed.second_order]
+        for batch in samples:
+            for tap, each in zip(self.fixed.second_order, found, strict=True):
+                each.add(positions(batch.taps[tap].float()))
+        self.scales = [(each.covariance().diagonal() + EPSILON).rsqrt().float() for each in found]
+
+    def logits(self, features: Mapping[str, Tensor]) -> Tensor:
+        """As `Udta`, with a gradient into the directions."""
+        parts = [average(features[tap]) for tap in self.fixed.linear_taps]
+        for tap, directions, scale, upper in zip(
+            self.fixed.second_order, self.directions, self.scales, self.uppers, strict=True
+        ):
+            root = thin_root(positions(features[tap]), F.normalize(directions, dim=1) * scale)
+            parts.append(root.flatten(1).index_select(1, upper))
+        return self.fixed.classify(torch.cat(parts, dim=1))
+
+
+class HalfSecondOrder(Udta):
+    """Standardised second-order numbers are halved: their weights count less and learn more slowly."""
+
+    def classify(self, vectors: Tensor) -> Tensor:
+        """The linear layer on scaled numbers."""
+        scale = torch.full((vectors.shape[1],), 0.5, device=vectors.device)
+        scale[: sum(channels(self.taps[tap]) for tap in self.linear_taps)] = 1.0
+        logits: Tensor = self.probe.classify(scale * self.probe.standardise(vectors))
+        return logits
