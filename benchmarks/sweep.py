@@ -1,6 +1,6 @@
 """32 `udta` adapters in one sweep against `udta.train` one by one, alternating in one run.
 
-    python -m benchmarks.sweep STORE [--adapters 32] [--epochs 40] [--rounds 3]
+    python -m benchmarks.sweep STORE [--adapters 32] [--epochs 40] [--rounds 3] [--device cuda]
 
 The adapters are seeds x learning rates x weight decays x label smoothings of the default `udta`; the single trainings are some of
 them, one before and one after every sweep, so that a change of the machine's load meets both. Times are of training with
@@ -52,12 +52,14 @@ def clock(times: Times, share: int) -> Iterator[None]:
     times["cpu"].append((time.process_time() - cpu) / share)
 
 
-def train_together(store: udta.Store, chosen: list[spec.Member], times: Times, runs: Path) -> dict[str, float]:
+def train_together(
+    store: udta.Store, chosen: list[spec.Member], times: Times, runs: Path, device: str
+) -> dict[str, float]:
     """Top-1 by name; the clock runs while epochs are trained, not while finished adapters are evaluated and written."""
     trials = trial.make_trials(store, chosen, validation=0, seed=0)
     spent: Times = {"wall": [], "cpu": []}
     with clock(spent, len(chosen)):  # directions are solved here
-        together = loop.Loop(store, trials, None, runs, 0, "cpu")
+        together = loop.Loop(store, trials, None, runs, 0, device)
     while together.active:
         with clock(spent, len(chosen)):
             together.train_epoch()
@@ -67,13 +69,15 @@ def train_together(store: udta.Store, chosen: list[spec.Member], times: Times, r
     return {each.member.name: each.metrics["top1"] for each in trials}
 
 
-def train_alone(store: udta.Store, member: spec.Member, times: Times) -> float:
+def train_alone(store: udta.Store, member: spec.Member, times: Times, device: str) -> float:
     """Top-1; in the order and views of the sweep. The clock is stopped before the evaluation."""
     trained = trial.make_trials(store, [member], validation=0, seed=0)[0]
-    source, every_view = training_sources(trained.model, store, trained.rows, member.settings.batch_size, 0, "cpu")
+    source, every_view = training_sources(trained.model, store, trained.rows, member.settings.batch_size, 0, device)
     with clock(times, 1):
-        trainer.fit(trained.model, source, recipe=member.settings, every_view=every_view, seed=member.seed)
-    return float(evaluate_rows(trained.model, store, store.classes, store.rows("test"))["top1"])
+        trainer.fit(
+            trained.model, source, recipe=member.settings, every_view=every_view, seed=member.seed, device=device
+        )
+    return float(evaluate_rows(trained.model, store, store.classes, store.rows("test"), device)["top1"])
 
 
 def main() -> None:
@@ -83,6 +87,7 @@ def main() -> None:
     parser.add_argument("--adapters", type=int, default=32)
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     arguments = parser.parse_args()
     torch.set_num_threads(2)
     store, chosen = udta.open_store(arguments.store), members(arguments.adapters, arguments.epochs)
@@ -92,9 +97,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number in range(arguments.rounds):
             pair = [chosen[(2 * number + place) * 5 % len(chosen)] for place in (0, 1)]
-            tops["single"].append(train_alone(store, pair[0], alone))
-            found = train_together(store, chosen, together, Path(folder) / str(number))
-            tops["single"].append(train_alone(store, pair[1], alone))
+            tops["single"].append(train_alone(store, pair[0], alone, arguments.device))
+            found = train_together(store, chosen, together, Path(folder) / str(number), arguments.device)
+            tops["single"].append(train_alone(store, pair[1], alone, arguments.device))
             tops["same in the sweep"] += [found[member.name] for member in pair]
             tops["sweep"] += list(found.values())
     ratios = {kind: statistics.median(together[kind]) / statistics.median(alone[kind]) for kind in alone}
@@ -104,7 +109,7 @@ def main() -> None:
     document = {
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "cores": os.cpu_count(), "load": os.getloadavg(), "threads": torch.get_num_threads(),
-        "adapters": len(chosen), "chunk": CHUNK["cpu"], "epochs": arguments.epochs,
+        "adapters": len(chosen), "chunk": CHUNK[arguments.device], "device": arguments.device, "epochs": arguments.epochs,
         "train_samples": len(store.rows("train")), "taps": {name: list(tap.shape) for name, tap in store.taps.items()},
         "ratio": ratios, "seconds": {"single": alone, "sweep": together}, "top1": means,
     }  # fmt: skip
