@@ -63,6 +63,15 @@ def test_a_disk_that_fails_stops_all_and_all_continue(images, tmp_path, monkeypa
     assert_alike(tmp_path / "many", tmp_path / "alone")
 
 
+@pytest.fixture
+def hears_ctrl_c():
+    """Processes of `pytest -n` ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_stops_all_and_all_continue(images, tmp_path):
     photographs(images, per_class=96, classes=("fox",))
     pressed = []
