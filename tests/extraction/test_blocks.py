@@ -13,9 +13,10 @@ OPTIONS = {"backbone": "toy:net", "taps": "stage1,stage2=avg", "device": "cpu"}
 
 @pytest.fixture
 def several_writers(monkeypatch):
-    monkeypatch.setattr(
-        Effort, "on", classmethod(lambda cls, _device, prefetch, threads=None: cls(prefetch, threads, 3))
-    )
+    def on(_device, prefetch, threads=None, turns=None):
+        return Effort(prefetch, threads, 3, turns)
+
+    monkeypatch.setattr(Effort, "on", on)
 
 
 @pytest.fixture(scope="module")
