@@ -18,7 +18,9 @@ from udta.loader.memory import fits_on
 from udta.store import Store
 
 VECTORS = "vectors"  # what a loader calls pooled vectors that it holds
-_ROWS = 64
+# Samples of a batch of every view: the matrices of so many stay in the caches (pooling 3,600 views of `udta` on two cores takes
+# 2.0 s of processor time at 128, 3.2 s at 512, 2.9 s at 16).
+_SAMPLES = 128
 
 
 def build(adapter: str, store: Store, options: Mapping[str, Any], seed: int) -> Adapter:
@@ -58,7 +60,9 @@ def training_sources(
             **order,
         )
 
-    return loader(batch_size, seed=seed, resident="auto"), EveryView(loader(_ROWS, shuffle=False, views="all"))
+    return loader(batch_size, seed=seed, resident="auto"), EveryView(
+        loader(max(1, _SAMPLES // store.n_views), shuffle=False, views="all")
+    )
 
 
 @torch.no_grad()
