@@ -11,7 +11,6 @@ from udta.errors import UdtaError
 from udta.store import StoreWriter, open_store
 from udta.store.verify import verify
 
-ACCIDENTS = 300
 SEED = 20_220_311
 
 
@@ -43,15 +42,16 @@ def everything(path):
         return type(error).__name__
 
 
+@pytest.mark.parametrize("accidents", [75, pytest.param(300, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("engine", ["zarr", "hdf5"])
-def test_every_accident_that_changes_a_value_is_found_and_repaired(tmp_path, engine):
+def test_every_accident_that_changes_a_value_is_found_and_repaired(tmp_path, engine, accidents):
     layout, rng = make_layout(24, block_rows=4), random.Random(SEED)
     sound = tmp_path / "sound"
     write_store(sound, layout, format=engine)
     truth, reference = everything(sound), tree(sound)
     assert verify(sound).sound
     harmful = 0
-    for _ in range(ACCIDENTS):
+    for _ in range(accidents):
         path = tmp_path / "store"
         shutil.copytree(sound, path)
         what = f"seed {SEED}: {damage(path, rng)}"
@@ -71,7 +71,7 @@ def test_every_accident_that_changes_a_value_is_found_and_repaired(tmp_path, eng
                 assert everything(path) == truth, what
                 assert verify(path).sound, what
         shutil.rmtree(path)
-    assert harmful > ACCIDENTS / 2
+    assert harmful > accidents / 2
     assert tree(sound) == reference
 
 

@@ -19,9 +19,9 @@ PATIENCE_S = 5.0
 class DirectoryLock:
     """Holds the exclusive lock of a directory from construction to `release`."""
 
-    def __init__(self, directory: Path, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, directory: Path, patience_s: float | None = None) -> None:
         self.directory = directory
-        deadline = time.monotonic() + patience_s
+        deadline = time.monotonic() + (PATIENCE_S if patience_s is None else patience_s)
         while True:
             self._descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
             try:
