@@ -29,7 +29,7 @@ from benchmarks.synthetic import versions
 from udta.backbones import TapForward, build_backbone
 from udta.data import DECODERS, Manifest, read_images
 from udta.extraction import Computer, decoded_batches
-from udta.extraction.fillers import processes_pay
+from udta.extraction.fillers import Filler, ProcessFiller, processes_pay
 from udta.extraction.setup import Setup, set_up
 from udta.files import write_json
 from udta.store import BATCH_ROWS
@@ -75,12 +75,15 @@ def bare(name: str, batch: int) -> dict[str, float]:
 def decode(setup: Setup, rows: int) -> float:
     """Images per second of reading and decoding alone, as the extraction does it; the first batches start processes."""
     batches = [list(range(start, min(start + BATCH_ROWS, rows))) for start in range(0, rows, BATCH_ROWS)]
-    processes = processes_pay(setup.device, None, len(setup.manifest))
-    for number, _ in enumerate(
-        decoded_batches(setup.manifest, setup.views, [0], batches, "fail", device=setup.device, processes=processes)
-    ):
+    filler: Filler | None = None
+    if setup.views.decoder == "pillow" and processes_pay(setup.device, None, len(setup.manifest)):
+        filler = ProcessFiller(setup.manifest, setup.views, "fail")
+    decoded = decoded_batches(setup.manifest, setup.views, [0], batches, "fail", device=setup.device, filler=filler)
+    for number, _ in enumerate(decoded):
         if number == _WARM_UP:
             started = time.perf_counter()
+    if filler:
+        filler.close()
     return (rows - BATCH_ROWS * (_WARM_UP + 1)) / (time.perf_counter() - started)
 
 

@@ -22,7 +22,7 @@ def manifest(tmp_path):
 
 @pytest.fixture
 def child():
-    process = DecodeProcess(SPEC, WHICH)
+    process = DecodeProcess(SPEC)
     yield process
     process.end()
 
@@ -32,7 +32,7 @@ def test_pixels_are_the_same_and_bad_images_are_named(manifest, child):
         rows = range(start, min(start + CHUNK, len(manifest)))
         samples = [manifest.sample(row) for row in rows]
         target = np.full((len(WHICH), len(samples), 16, 16, 3), 7, np.uint8)
-        made = child.make(samples, target)
+        made = child.make(samples, WHICH, target)
         assert made.read > 0
         assert made.decode > 0
         for place, sample in enumerate(samples):
@@ -49,11 +49,11 @@ def test_a_file_that_changed_is_told(manifest, child):
     sample = manifest.sample(3)
     sample.path.write_bytes(sample.path.read_bytes() + b" ")
     with pytest.raises(DataError, match="changed after the manifest was made"):
-        child.make([sample], np.zeros((2, 1, 16, 16, 3), np.uint8))
-    child.make([manifest.sample(4)], np.zeros((2, 1, 16, 16, 3), np.uint8))
+        child.make([sample], WHICH, np.zeros((2, 1, 16, 16, 3), np.uint8))
+    child.make([manifest.sample(4)], WHICH, np.zeros((2, 1, 16, 16, 3), np.uint8))
 
 
 def test_a_child_that_dies_is_told_with_its_images(manifest, child):
     child._process.kill()
     with pytest.raises(DataError, match=r"a process that decodes images died \(status -9\) at one of: bird/000.png"):
-        child.make([manifest.sample(0)], np.zeros((2, 1, 16, 16, 3), np.uint8))
+        child.make([manifest.sample(0)], WHICH, np.zeros((2, 1, 16, 16, 3), np.uint8))

@@ -1,16 +1,19 @@
 """Batches are the same whoever decodes them, and processes end with their batches."""
 
 import subprocess
+from contextlib import ExitStack, closing
 
 import pytest
 import torch
+from store_contract import tree
 from toy import photographs
 
+import udta
 from udta.data import Transform, ViewSpec, read_images
 from udta.data.processes import can_share_memory
 from udta.errors import DataError, ImageError
 from udta.extraction import decoded_batches
-from udta.extraction.fillers import processes_pay
+from udta.extraction.fillers import ProcessFiller, processes_pay
 
 needs_memory = pytest.mark.skipif(not can_share_memory(), reason="needs anonymous files")
 SPEC = ViewSpec(2, 1, Transform.parse("resize(16,16)"), Transform.parse("random_resized_crop(16)|flip"))
@@ -23,38 +26,54 @@ def manifest(tmp_path):
     return read_images(root)
 
 
-def batches(manifest, on_error="skip", **options):
+def batches(manifest, on_error="skip", which=(0, 1), **options):
     rows = [range(32), range(32, len(manifest))]
-    return decoded_batches(manifest, SPEC, [0, 1], rows, on_error, **options)
+    return decoded_batches(manifest, SPEC, which, rows, on_error, **options)
+
+
+@pytest.fixture
+def processes(manifest):
+    """A maker of fillers that are closed at the end."""
+    with ExitStack() as opened:
+        yield lambda on_error="skip": opened.enter_context(closing(ProcessFiller(manifest, SPEC, on_error, threads=3)))
 
 
 @needs_memory
-def test_processes_make_what_threads_make(manifest):
-    for found, expected in zip(batches(manifest, processes=True, threads=3), batches(manifest), strict=True):
-        assert torch.equal(found.images, expected.images)
-        assert found.skipped == expected.skipped
-        assert list(found.rows) == list(expected.rows)
+def test_processes_make_what_threads_make(manifest, processes):
+    filler = processes()
+    for which in ([0, 1], [1], [0]):
+        found = batches(manifest, which=which, filler=filler)
+        for one, expected in zip(found, batches(manifest, which=which), strict=True):
+            assert torch.equal(one.images, expected.images)
+            assert one.skipped == expected.skipped
+            assert list(one.rows) == list(expected.rows)
 
 
 @needs_memory
-def test_a_bad_image_stops_them_where_it_shall(manifest):
+def test_a_bad_image_stops_them_where_it_shall(manifest, processes):
     with pytest.raises(ImageError, match=r"cat/003\.png"):
-        list(batches(manifest, "fail", processes=True, threads=2))
+        list(batches(manifest, filler=processes("fail")))
     manifest.sample(2).path.write_bytes(b"another file")
     with pytest.raises(DataError, match="changed after the manifest was made"):
-        list(batches(manifest, processes=True, threads=2))
+        list(batches(manifest, filler=processes()))
 
 
 @needs_memory
-def test_no_child_outlives_its_batches(manifest, monkeypatch):
+def test_no_child_outlives_the_extraction(manifest, tmp_path, monkeypatch):
     started = []
     original = subprocess.Popen
     monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(original(*a, **k)) or started[-1])
-    source = batches(manifest, processes=True, threads=2, prefetch=1)
-    next(source)
-    source.close()
+    monkeypatch.setattr("udta.extraction.blocks.processes_pay", lambda *_: True)
+    what = {"backbone": "toy:net", "taps": "stage1,stage2=avg", "views": 2, "device": "cpu"}
+    with pytest.raises(ImageError, match=r"cat/003\.png"):
+        udta.extract(manifest, out=tmp_path / "failed", **what)
+    report = udta.extract(manifest, out=tmp_path / "store", on_error="skip", **what)
+    assert report.skipped.keys() == {"cat/003.png"}
     assert started
     assert all(child.poll() is not None for child in started)
+    monkeypatch.undo()
+    udta.extract(manifest, out=tmp_path / "by-threads", on_error="skip", **what)
+    assert tree(tmp_path / "store") == tree(tmp_path / "by-threads")
 
 
 def test_processes_are_for_gpus_with_much_to_do():

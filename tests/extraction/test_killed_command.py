@@ -41,7 +41,7 @@ def tree(path):
 @pytest.mark.slow
 def test_20_kills_of_the_command_equal_no_kill(tmp_path):
     """The moments are spread over the whole life of a run, start-up included; most fall where blocks are written."""
-    images, rng = photographs(tmp_path / "photos", per_class=1000), random.Random(SEED)
+    images, rng = photographs(tmp_path / "photos", per_class=400), random.Random(SEED)
     started = time.monotonic()
     subprocess.run(command(images, tmp_path / "whole"), check=True, capture_output=True)
     life = time.monotonic() - started

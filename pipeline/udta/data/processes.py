@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,15 +49,14 @@ class Made:
 
 
 class DecodeProcess:
-    """A child that makes the views `which` of images, for one thread.
+    """A child that makes views of images, for one thread at a time. It is not waited for until it is asked for some.
 
     Args:
         views: how they are made.
-        which: view numbers.
     """
 
-    def __init__(self, views: ViewSpec, which: Sequence[int]) -> None:
-        shape = (len(which), CHUNK, *views.size, 3)
+    def __init__(self, views: ViewSpec) -> None:
+        shape = (views.count, CHUNK, *views.size, 3)
         memory = os.memfd_create("udta-views")
         try:
             os.ftruncate(memory, int(np.prod(shape)))
@@ -70,18 +69,20 @@ class DecodeProcess:
             {
                 "memory": memory,
                 "shape": shape,
-                "which": list(which),
                 "views": [views.count, views.seed, str(views.evaluate), str(views.augment)],
             }
         )
 
-    def make(self, samples: Sequence[Sample], target: UInt8[np.ndarray, "views rows height width 3"]) -> Made:
-        """Put the views of up to `CHUNK` images into `target`, zeros for those that cannot be used.
+    def make(
+        self, samples: Sequence[Sample], which: Sequence[int], target: UInt8[np.ndarray, "views rows height width 3"]
+    ) -> Made:
+        """Put the views `which` of up to `CHUNK` images into `target`, zeros for those that cannot be used.
 
         Raises:
             DataError: the content of a file is not what the manifest was made from, or the child has died.
         """
-        self._ask([[str(sample.path), sample.id, sample.sha256] for sample in samples])
+        wanted = [[str(sample.path), sample.id, sample.sha256] for sample in samples]
+        self._ask({"which": list(which), "images": wanted})
         assert self._process.stdout is not None  # a pipe was asked for
         line = self._process.stdout.readline()
         if not line:
@@ -92,7 +93,7 @@ class DecodeProcess:
         answer = json.loads(line)
         if "error" in answer:
             raise DataError(answer["error"])
-        np.copyto(target, self._pixels[:, : len(samples)])
+        np.copyto(target, self._pixels[: len(which), : len(samples)])
         return Made(dict(answer["bad"]), answer["read"], answer["decode"])
 
     def end(self) -> None:
@@ -121,19 +122,18 @@ def main() -> None:
     count, seed, evaluate, augment = first["views"]
     views = ViewSpec(count, seed, Transform.parse(evaluate), Transform.parse(augment))
     for line in sys.stdin:
-        print(json.dumps(_made(json.loads(line), views, first["which"], pixels)), file=answers, flush=True)
+        print(json.dumps(_made(json.loads(line), views, pixels)), file=answers, flush=True)
 
 
-def _made(
-    request: Sequence[tuple[str, str, str]], views: ViewSpec, which: Sequence[int], pixels: np.ndarray
-) -> dict[str, Any]:
+def _made(request: Mapping[str, Any], views: ViewSpec, pixels: np.ndarray) -> dict[str, Any]:
     bad, read, decode = [], 0.0, 0.0
-    for place, (path, name, sha256) in enumerate(request):
+    pixels = pixels[: len(request["which"])]
+    for place, (path, name, sha256) in enumerate(request["images"]):
         begun = done = time.perf_counter()
         try:
             content = Sample(-1, name, Path(path), sha256, -1, "").read()
             done = time.perf_counter()
-            pixels[:, place] = views.some(EncodedImage(content, name), sha256, which)
+            pixels[:, place] = views.some(EncodedImage(content, name), sha256, request["which"])
         except ImageError as error:
             bad.append((place, error.reason))
             pixels[:, place] = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ import torch
 
 from udta.backbones import TapForward
 from udta.extraction.computing import Computer, FeatureBatch
-from udta.extraction.fillers import make_views, processes_pay
+from udta.extraction.fillers import Filler, ProcessFiller, ThreadFiller, make_views, processes_pay
 from udta.extraction.meter import Meter
 from udta.extraction.pipeline import decoded_batches
 from udta.extraction.setup import PREFETCH, OnError, Setup
@@ -83,8 +83,11 @@ def prepare_blocks(
     Raises:
         BackboneError: it cannot be prepared. The returned function: ImageError, DataError, FeatureError, StoreError.
     """
-    factory = _StreamFactory(writer.layout, setup, on_error, effort, meter, computed, reader)
-    streams, plan = _grown(writer, blocks, factory) if writer.grows else _whole(writer, blocks, factory)
+    with ExitStack() as unused:
+        filler = unused.enter_context(closing(_filler(setup, on_error, effort, meter, reader)))
+        factory = _StreamFactory(writer.layout, setup, on_error, effort, meter, computed, filler, reader)
+        streams, plan = _grown(writer, blocks, factory) if writer.grows else _whole(writer, blocks, factory)
+        open_until_done = unused.pop_all()
 
     def write(block: int, features: dict[str, np.ndarray], skipped: dict[int, str], clipped: dict[str, int]) -> None:
         with meter.step("write"):
@@ -94,7 +97,7 @@ def prepare_blocks(
 
     def run() -> int:
         rows = 0
-        with ThreadPoolExecutor(effort.writers, thread_name_prefix="udta-write") as disk:
+        with open_until_done, ThreadPoolExecutor(effort.writers, thread_name_prefix="udta-write") as disk:
             pending: deque[Future[None]] = deque()
             try:
                 for block, parts in plan:
@@ -131,6 +134,7 @@ class _StreamFactory:
     effort: Effort
     meter: Meter
     computed: Callable[[int], None]
+    filler: Filler
     reader: Reader | None
 
     def __call__(self, kind: _Kind, parts: Iterable[Part]) -> FeatureStream:
@@ -147,8 +151,6 @@ class _StreamFactory:
             turns=self.effort.turns,
         )
 
-        n_views = len(setup.manifest) * len(views)
-
         def compute(batches: Iterator[list[int]]) -> Generator[FeatureBatch, None, None]:
             decoded = decoded_batches(
                 setup.manifest,
@@ -157,11 +159,9 @@ class _StreamFactory:
                 self.reader.paced(batches) if self.reader else batches,
                 self.on_error,
                 prefetch=self.effort.prefetch,
-                threads=self.effort.threads,
                 device=setup.device,
                 meter=self.meter,
-                make=self.reader.make if self.reader else make_views,
-                processes=self.reader is None and processes_pay(setup.device, self.effort.threads, n_views),
+                filler=self.filler,
             )
             try:
                 yield from computer.batches(decoded)
@@ -169,6 +169,15 @@ class _StreamFactory:
                 decoded.close()
 
         return FeatureStream(parts, layout, views, compute, self.computed)
+
+
+def _filler(setup: Setup, on_error: OnError, effort: Effort, meter: Meter, reader: Reader | None) -> Filler:
+    """Processes where they pay, which make every view alone; else threads, which may share views with others."""
+    views, n_views = setup.views, len(setup.manifest) * setup.views.count
+    if reader is None and views.decoder == "pillow" and processes_pay(setup.device, effort.threads, n_views):
+        return ProcessFiller(setup.manifest, views, on_error, meter=meter, threads=effort.threads)
+    make = reader.make if reader else make_views
+    return ThreadFiller(setup.manifest, views, on_error, make=make, meter=meter, threads=effort.threads)
 
 
 _Plan = Iterator[tuple[int, list[Part]]]

@@ -42,7 +42,6 @@ def batches_on_gpu(
     on_error: OnError,
     *,
     prefetch: int,
-    threads: int | None,
     device: torch.device,
     meter: Meter,
 ) -> Generator[ViewBatch, None, None]:
@@ -52,7 +51,7 @@ def batches_on_gpu(
     maker = _Maker(manifest, views, which, on_error, device, meter)
     pending: deque[Future[ViewBatch]] = deque()
     with (
-        ThreadPoolExecutor(min(threads or n_cores(), _READERS), "udta-read") as readers,
+        ThreadPoolExecutor(min(n_cores(), _READERS), "udta-read") as readers,
         ThreadPoolExecutor(_STREAMS, "udta-decode") as decoders,
     ):
         try:

@@ -1,4 +1,4 @@
-"""From files to batches of views: decoding runs in threads, a bounded number of batches ahead of the backbone."""
+"""From files to batches of views: decoding runs beside, a bounded number of batches ahead of the backbone."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from udta.data import Manifest, ViewSpec
-from udta.extraction.fillers import Filler, MakeViews, ProcessFiller, ThreadFiller, make_views
+from udta.extraction.fillers import Filler, ThreadFiller
 from udta.extraction.meter import Meter
 from udta.extraction.setup import PREFETCH, OnError
 from udta.store import BATCH_ROWS
-from udta.threads import n_cores
 
 _CPU = torch.device("cpu")
 
@@ -41,13 +40,11 @@ def decoded_batches(
     on_error: OnError,
     *,
     prefetch: int = PREFETCH,
-    threads: int | None = None,
     device: torch.device = _CPU,
     meter: Meter | None = None,
-    make: MakeViews = make_views,
-    processes: bool = False,
+    filler: Filler | None = None,
 ) -> Generator[ViewBatch, None, None]:
-    """Every batch of rows in order, in the views `which`, decoded in threads while the caller works on an earlier one.
+    """Every batch of rows in order, in the views `which`, decoded while the caller works on an earlier one.
 
     Args:
         manifest: what is decoded.
@@ -56,42 +53,37 @@ def decoded_batches(
         batches: rows of each batch; an iterator is asked for the next ones only when there is room for them.
         on_error: what an image that cannot be used does.
         prefetch: batches that are decoded ahead; more where that many leave processes idle.
-        threads: that decode; one for each core by default.
         device: where the images are wanted; for a GPU they lie in memory that it copies from without waiting.
-        meter: counts reading and decoding.
-        make: makes the views of a row, where Pillow does.
-        processes: decode in one process for each thread instead, by `make_views`; the pixels are the same.
+        meter: counts reading and decoding of the default filler and of nvJPEG.
+        filler: makes the views, in its threads, and is not closed; a thread for each core by default. nvJPEG needs none.
 
     Raises:
         ImageError: an image cannot be used, and `on_error` is `fail`.
         DataError: a file is not the one that the manifest describes.
         ConfigError: the views are of nvJPEG, and `device` is no GPU.
     """
-    meter = meter or Meter()
     if views.decoder == "nvjpeg":
         from udta.extraction.gpu_decode import batches_on_gpu  # it needs what is defined here
 
         yield from batches_on_gpu(
-            manifest, views, which, batches, on_error, prefetch=prefetch, threads=threads, device=device, meter=meter
+            manifest, views, which, batches, on_error, prefetch=prefetch, device=device, meter=meter or Meter()
         )
         return
-    filler: Filler = (
-        ProcessFiller(manifest, views, which, on_error, meter)
-        if processes
-        else ThreadFiller(manifest, views, which, on_error, make, meter)
-    )
-    threads = threads or n_cores()
-    # Every process has a request at work and another one that waits.
-    ahead = max(prefetch, 2 * threads * filler.chunk // BATCH_ROWS) if processes else prefetch
+    making = filler or ThreadFiller(manifest, views, on_error, meter=meter)
+    # Where a filler takes several rows at a time: one request for each of its threads at work, and another one that waits.
+    ahead = max(prefetch, 2 * making.threads * making.chunk // BATCH_ROWS) if making.chunk > 1 else prefetch
     pending: deque[_Pending] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="udta-decode") as pool:
+    with ThreadPoolExecutor(making.threads, thread_name_prefix="udta-decode") as pool:
 
         def begin(rows: Sequence[int]) -> _Pending:
             shape = (len(which), len(rows), *views.size, 3)
             images = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
-            starts = range(0, len(rows), filler.chunk)
-            parts = [slice(start, start + filler.chunk) for start in starts]
-            return rows, images, [pool.submit(filler.fill, rows[part], images.numpy()[:, part]) for part in parts]
+            parts = [slice(start, start + making.chunk) for start in range(0, len(rows), making.chunk)]
+            return (
+                rows,
+                images,
+                [pool.submit(making.fill, rows[part], which, images.numpy()[:, part]) for part in parts],
+            )
 
         try:
             for rows in batches:
@@ -102,7 +94,6 @@ def decoded_batches(
                 yield _finished(*pending.popleft())
         finally:
             pool.shutdown(cancel_futures=True)
-            filler.close()
 
 
 def _finished(rows: Sequence[int], images: Tensor, parts: Sequence[Future[dict[int, str]]]) -> ViewBatch:

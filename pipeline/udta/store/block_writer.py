@@ -103,7 +103,7 @@ class BlockWriter:
     def _check(self, tap: str, values: np.ndarray, positions: np.ndarray, start: int) -> None:
         """Rows that were taken over from an older store have been checked when they were computed."""
         kind = self.layout.taps[tap].dtype
-        finite = finite_rows((values[position] for position in positions.tolist()), kind)
+        finite = finite_rows(values, kind)[positions]
         if finite.all():
             return
         name, _ = self._samples[start + positions[int(np.argmin(finite))]]

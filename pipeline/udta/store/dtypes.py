@@ -6,7 +6,6 @@ code that a scale and an offset per channel turn into a value, see `quantise`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import ml_dtypes
@@ -44,6 +43,8 @@ def value_dtype(name: str) -> np.dtype:
     return STORAGE_TYPES[name].value
 
 
+# Rows that are looked at together: enough that Python does little, few enough that the copy stays in the processor's cache.
+_CHECKED_BYTES = 2**20
 # Exponent bits all ones mean infinity or NaN: a comparison of integers, three times as fast as `isfinite` on halves.
 _EXPONENTS: dict[str, tuple[np.dtype, int, int]] = {
     "float32": (np.dtype("<u4"), 0x7FFFFFFF, 0x7F800000),
@@ -52,14 +53,18 @@ _EXPONENTS: dict[str, tuple[np.dtype, int, int]] = {
 }
 
 
-def finite_rows(rows: Iterable[np.ndarray], name: str) -> np.ndarray:
-    """Which of some rows of stored values hold no NaN and no infinity; every code of uint8 is finite."""
-    if name not in _EXPONENTS:
-        return np.array([True for _ in rows], dtype=bool)
+def finite_rows(values: np.ndarray, name: str) -> np.ndarray:
+    """Which rows of stored values `[rows, ...]` hold no NaN and no infinity; every code of uint8 is finite."""
+    finite = np.ones(len(values), dtype=bool)
+    if name not in _EXPONENTS or not values.size:
+        return finite
     kind, magnitude, infinity = _EXPONENTS[name]
-    return np.array(
-        [not row.size or (row.view(kind) & kind.type(magnitude)).max() < infinity for row in rows], dtype=bool
-    )
+    step = max(1, _CHECKED_BYTES * len(values) // values.nbytes)
+    for start in range(0, len(values), step):
+        rows = slice(start, start + step)
+        largest = (values[rows].view(kind) & kind.type(magnitude)).max(axis=tuple(range(1, values.ndim)))
+        finite[rows] = largest < infinity
+    return finite
 
 
 def as_tensor(values: np.ndarray) -> Tensor:
