@@ -5,7 +5,8 @@
 The adapters are seeds x learning rates x weight decays x label smoothings of the default `udta`; the single trainings are some of
 them, one before and one after every sweep, so that a change of the machine's load meets both. Times are of training with
 reading, without evaluation: wall clock, and processor time of the process, which other processes disturb less; the medians
-count. Prints the ratio of the time per adapter and both mean accuracies, writes `benchmarks/results/sweep.json`.
+count. Prints the ratio of the time per adapter and both mean accuracies, writes `benchmarks/results/sweep.json`, or
+`sweep-cuda.json`.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from udta.fitting import training_sources
 from udta.sweeping import loop, spec, trial
 from udta.sweeping.group import CHUNK
 
-RESULT = Path(__file__).parent / "results" / "sweep.json"
+RESULTS = Path(__file__).parent / "results"
 GRID = {"lr": [0.0005, 0.001], "weight_decay": [5.0, 10.0], "label_smoothing": [0.05, 0.1]}
 Times = dict[str, list[float]]
 
@@ -106,14 +107,15 @@ def main() -> None:
     means = {name: float(np.mean(values)) for name, values in tops.items()}
     print(f"time per adapter, sweep / single: {ratios['wall']:.2f} wall clock, {ratios['cpu']:.2f} processor")
     print("mean top-1: " + ", ".join(f"{name} {100 * value:.1f}" for name, value in means.items()))
+    device = torch.cuda.get_device_name() if arguments.device == "cuda" else "cpu"
     document = {
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "cores": os.cpu_count(), "load": os.getloadavg(), "threads": torch.get_num_threads(),
-        "adapters": len(chosen), "chunk": CHUNK[arguments.device], "device": arguments.device, "epochs": arguments.epochs,
+        "adapters": len(chosen), "chunk": CHUNK[arguments.device], "device": device, "epochs": arguments.epochs,
         "train_samples": len(store.rows("train")), "taps": {name: list(tap.shape) for name, tap in store.taps.items()},
         "ratio": ratios, "seconds": {"single": alone, "sweep": together}, "top1": means,
     }  # fmt: skip
-    write_json(RESULT, document)
+    write_json(RESULTS / ("sweep.json" if arguments.device == "cpu" else "sweep-cuda.json"), document)
 
 
 if __name__ == "__main__":
