@@ -5,7 +5,7 @@ import pytest
 from toy import photographs
 
 from udta.data import EncodedImage, Transform, ViewSpec, read_images
-from udta.data.processes import CHUNK, DecodeProcess, can_share_memory
+from udta.data.processes import DecodeProcess, can_share_memory, rows_of_request
 from udta.errors import DataError
 
 pytestmark = pytest.mark.skipif(not can_share_memory(), reason="needs anonymous files")
@@ -21,18 +21,24 @@ def manifest(tmp_path):
 
 
 @pytest.fixture
-def child():
-    process = DecodeProcess(SPEC)
+def child(manifest):
+    process = DecodeProcess(manifest.root, SPEC)
     yield process
     process.end()
 
 
+def key(sample):
+    return sample.id, sample.sha256
+
+
 def test_pixels_are_the_same_and_bad_images_are_named(manifest, child):
-    for start in range(0, len(manifest), CHUNK):
-        rows = range(start, min(start + CHUNK, len(manifest)))
+    chunk = rows_of_request(SPEC)
+    assert 1 < chunk < len(manifest)
+    for start in range(0, len(manifest), chunk):
+        rows = range(start, min(start + chunk, len(manifest)))
         samples = [manifest.sample(row) for row in rows]
         target = np.full((len(WHICH), len(samples), 16, 16, 3), 7, np.uint8)
-        made = child.make(samples, WHICH, target)
+        made = child.make([key(sample) for sample in samples], WHICH, target)
         assert made.read > 0
         assert made.decode > 0
         for place, sample in enumerate(samples):
@@ -49,11 +55,11 @@ def test_a_file_that_changed_is_told(manifest, child):
     sample = manifest.sample(3)
     sample.path.write_bytes(sample.path.read_bytes() + b" ")
     with pytest.raises(DataError, match="changed after the manifest was made"):
-        child.make([sample], WHICH, np.zeros((2, 1, 16, 16, 3), np.uint8))
-    child.make([manifest.sample(4)], WHICH, np.zeros((2, 1, 16, 16, 3), np.uint8))
+        child.make([key(sample)], WHICH, np.zeros((2, 1, 16, 16, 3), np.uint8))
+    child.make([key(manifest.sample(4))], WHICH, np.zeros((2, 1, 16, 16, 3), np.uint8))
 
 
 def test_a_child_that_dies_is_told_with_its_images(manifest, child):
     child._process.kill()
     with pytest.raises(DataError, match=r"a process that decodes images died \(status -9\) at one of: bird/000.png"):
-        child.make([manifest.sample(0)], WHICH, np.zeros((2, 1, 16, 16, 3), np.uint8))
+        child.make([key(manifest.sample(0))], WHICH, np.zeros((2, 1, 16, 16, 3), np.uint8))

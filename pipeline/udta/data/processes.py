@@ -30,13 +30,19 @@ from udta.data.transforms import Transform
 from udta.data.views import ViewSpec
 from udta.errors import DataError, ImageError
 
-# Images of one request: so many that asking costs little, so few that a batch of 32 keeps four processes busy.
-CHUNK = 8
+# Views of one request: so many that asking costs little (the parent's Python was the limit of a GPU with 8: 5,450 images/s), so few
+# that a batch keeps several processes busy and the ones that wait take little memory.
+_REQUEST_VIEWS = 16
 
 
 def can_share_memory() -> bool:
     """Whether there are anonymous files that a child can map; Linux has them."""
     return hasattr(os, "memfd_create")
+
+
+def rows_of_request(views: ViewSpec) -> int:
+    """How many images a request may be for."""
+    return max(1, _REQUEST_VIEWS // views.count)
 
 
 @dataclass(frozen=True)
@@ -52,11 +58,12 @@ class DecodeProcess:
     """A child that makes views of images, for one thread at a time. It is not waited for until it is asked for some.
 
     Args:
+        root: of the images.
         views: how they are made.
     """
 
-    def __init__(self, views: ViewSpec) -> None:
-        shape = (views.count, CHUNK, *views.size, 3)
+    def __init__(self, root: Path, views: ViewSpec) -> None:
+        shape = (views.count, rows_of_request(views), *views.size, 3)
         memory = os.memfd_create("udta-views")
         try:
             os.ftruncate(memory, int(np.prod(shape)))
@@ -69,31 +76,39 @@ class DecodeProcess:
             {
                 "memory": memory,
                 "shape": shape,
+                "root": str(root),
                 "views": [views.count, views.seed, str(views.evaluate), str(views.augment)],
             }
         )
 
     def make(
-        self, samples: Sequence[Sample], which: Sequence[int], target: UInt8[np.ndarray, "views rows height width 3"]
+        self,
+        images: Sequence[tuple[str, str]],
+        which: Sequence[int],
+        target: UInt8[np.ndarray, "views rows height width 3"],
     ) -> Made:
-        """Put the views `which` of up to `CHUNK` images into `target`, zeros for those that cannot be used.
+        """Put the views `which` of up to `rows_of_request` images into `target`, zeros for those that cannot be used.
+
+        Args:
+            images: the id and the content hash of each.
+            which: view numbers.
+            target: filled here.
 
         Raises:
             DataError: the content of a file is not what the manifest was made from, or the child has died.
         """
-        wanted = [[str(sample.path), sample.id, sample.sha256] for sample in samples]
-        self._ask({"which": list(which), "images": wanted})
+        self._ask({"which": list(which), "images": images})
         assert self._process.stdout is not None  # a pipe was asked for
         line = self._process.stdout.readline()
         if not line:
             raise DataError(
                 f"a process that decodes images died (status {self._process.wait()}) at one of: "
-                + ", ".join(sample.id for sample in samples)
+                + ", ".join(name for name, _ in images)
             )
         answer = json.loads(line)
         if "error" in answer:
             raise DataError(answer["error"])
-        np.copyto(target, self._pixels[: len(which), : len(samples)])
+        np.copyto(target, self._pixels[: len(which), : len(images)])
         return Made(dict(answer["bad"]), answer["read"], answer["decode"])
 
     def end(self) -> None:
@@ -119,19 +134,19 @@ def main() -> None:
     os.dup2(2, 1)  # whatever else is printed is no answer
     first = json.loads(sys.stdin.readline())
     pixels = _mapped(first["memory"], first["shape"])
-    count, seed, evaluate, augment = first["views"]
+    root, (count, seed, evaluate, augment) = Path(first["root"]), first["views"]
     views = ViewSpec(count, seed, Transform.parse(evaluate), Transform.parse(augment))
     for line in sys.stdin:
-        print(json.dumps(_made(json.loads(line), views, pixels)), file=answers, flush=True)
+        print(json.dumps(_made(json.loads(line), root, views, pixels)), file=answers, flush=True)
 
 
-def _made(request: Mapping[str, Any], views: ViewSpec, pixels: np.ndarray) -> dict[str, Any]:
+def _made(request: Mapping[str, Any], root: Path, views: ViewSpec, pixels: np.ndarray) -> dict[str, Any]:
     bad, read, decode = [], 0.0, 0.0
     pixels = pixels[: len(request["which"])]
-    for place, (path, name, sha256) in enumerate(request["images"]):
+    for place, (name, sha256) in enumerate(request["images"]):
         begun = done = time.perf_counter()
         try:
-            content = Sample(-1, name, Path(path), sha256, -1, "").read()
+            content = Sample(-1, name, root / name, sha256, -1, "").read()
             done = time.perf_counter()
             pixels[:, place] = views.some(EncodedImage(content, name), sha256, request["which"])
         except ImageError as error:

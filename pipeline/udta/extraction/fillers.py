@@ -11,7 +11,7 @@ import torch
 from jaxtyping import UInt8
 
 from udta.data import EncodedImage, Manifest, ViewSpec
-from udta.data.processes import CHUNK, DecodeProcess, can_share_memory
+from udta.data.processes import DecodeProcess, can_share_memory, rows_of_request
 from udta.errors import ImageError
 from udta.extraction.meter import Meter
 from udta.extraction.setup import OnError
@@ -105,8 +105,6 @@ class ThreadFiller:
 class ProcessFiller:
     """In child processes, one for each thread. They start at once, so that they are ready when the backbone is."""
 
-    chunk = CHUNK
-
     def __init__(
         self,
         manifest: Manifest,
@@ -117,12 +115,12 @@ class ProcessFiller:
         threads: int | None = None,
     ) -> None:
         self._manifest, self._on_error, self._meter = manifest, on_error, meter or Meter()
-        self.threads = threads or n_cores()
+        self.threads, self.chunk = threads or n_cores(), rows_of_request(views)
         self._children = list[DecodeProcess]()
         self._free: SimpleQueue[DecodeProcess] = SimpleQueue()
         try:
             for _ in range(self.threads):
-                self._children.append(DecodeProcess(views))
+                self._children.append(DecodeProcess(manifest.root, views))
                 self._free.put(self._children[-1])
         except BaseException:
             self.close()
@@ -134,7 +132,7 @@ class ProcessFiller:
         """See `Filler`."""
         child = self._free.get()
         try:
-            made = child.make([self._manifest.sample(row) for row in rows], which, target)
+            made = child.make([(self._manifest.ids[row], self._manifest.hashes[row]) for row in rows], which, target)
         finally:
             self._free.put(child)
         self._meter.add({"read": made.read, "decode": made.decode})

@@ -70,8 +70,8 @@ def decoded_batches(
         )
         return
     making = filler or ThreadFiller(manifest, views, on_error, meter=meter)
-    # Where a filler takes several rows at a time: one request for each of its threads at work, and another one that waits.
-    ahead = max(prefetch, 2 * making.threads * making.chunk // BATCH_ROWS) if making.chunk > 1 else prefetch
+    # One request for each of its threads is at work, and another one waits.
+    ahead = max(prefetch, 2 * making.threads * making.chunk // BATCH_ROWS)
     pending: deque[_Pending] = deque()
     with ThreadPoolExecutor(making.threads, thread_name_prefix="udta-decode") as pool:
 
