@@ -1,4 +1,4 @@
-"""Blocks computed and committed one after another: the next is computed while one is on its way to the disk.
+"""Blocks computed and committed one after another: the next is computed while others are on their way to the disk.
 
 What is in memory is bounded by a block for each writer, one more, and the batches ahead, whatever the number of images.
 """
@@ -89,10 +89,13 @@ def prepare_blocks(
         streams, plan = _grown(writer, blocks, factory) if writer.grows else _whole(writer, blocks, factory)
         open_until_done = unused.pop_all()
 
+    buffers = _Buffers(writer.layout)
+
     def write(block: int, features: dict[str, np.ndarray], skipped: dict[int, str], clipped: dict[str, int]) -> None:
         with meter.step("write"):
             writer.write(block, features, skipped, clipped)
         meter.add({}, bytes=sum(values.nbytes for values in features.values()))
+        buffers.give_back(features)
         committed(block)
 
     def run() -> int:
@@ -102,7 +105,7 @@ def prepare_blocks(
             try:
                 for block, parts in plan:
                     start, stop = writer.layout.block_range(block)
-                    features = _buffers(writer.layout, stop - start)
+                    features = buffers.take(stop - start)
                     writer.recall(block, features)
                     skipped: dict[int, str] = {}
                     clipped: dict[str, int] = {}
@@ -217,9 +220,29 @@ def _grown(
     return {kind: stream(kind, parts) for kind, parts in kinds.items()}, iter(plan)
 
 
-def _buffers(layout: Layout, rows: int) -> dict[str, np.ndarray]:
-    """`[rows, views, *tap.shape]` for every tap, one view after another in memory: a view is written without a copy."""
-    return {
-        name: np.empty((layout.n_views, rows, *tap.shape), stored_dtype(tap.dtype)).swapaxes(0, 1)
-        for name, tap in layout.taps.items()
-    }
+class _Buffers:
+    """Memory of blocks, `[rows, views, *tap.shape]` for every tap, that is used again.
+
+    One view lies after another in it: a view is written without a copy. Fresh memory for every block cost as much processor time
+    as everything else that is not decoding or the backbone (large features: a page fault for each 4 kB).
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout, self._free = layout, list[dict[str, np.ndarray]]()
+
+    def take(self, rows: int) -> dict[str, np.ndarray]:
+        """For so many rows; whatever lay there before lies there."""
+        try:
+            whole = self._free.pop()
+        except IndexError:
+            layout = self._layout
+            whole = {
+                name: np.empty((layout.n_views, layout.block_rows, *tap.shape), stored_dtype(tap.dtype)).swapaxes(0, 1)
+                for name, tap in layout.taps.items()
+            }
+        return {name: values[:rows] for name, values in whole.items()}
+
+    def give_back(self, features: dict[str, np.ndarray]) -> None:
+        """What `take` gave, once nobody needs it; only the last block is shorter."""
+        if all(len(values) == self._layout.block_rows for values in features.values()):
+            self._free.append(features)

@@ -56,7 +56,7 @@ class FeatureStream:
             batch = self._batch
             assert batch is not None  # `more` says so
             count = min(len(batch) - self._used, len(rows) - done)
-            source, target = slice(self._used, self._used + count), rows[done : done + count] - start
+            source, target = slice(self._used, self._used + count), _positions(rows[done : done + count] - start)
             for tap, values in batch.features.items():
                 for position, view in enumerate(self._views):
                     features[tap][target, view] = values[source, position]
@@ -69,6 +69,12 @@ class FeatureStream:
     def close(self) -> None:
         """Stop computing ahead."""
         self._batches.close()
+
+
+def _positions(rows: np.ndarray) -> np.ndarray | slice:
+    """Neighbours as a slice, with which NumPy copies whole pieces."""
+    first, last = int(rows[0]), int(rows[-1])
+    return slice(first, last + 1) if last - first + 1 == len(rows) else rows
 
 
 def _batches(parts: Iterable[Part], layout: Layout) -> Iterator[list[int]]:
