@@ -12,6 +12,7 @@ from toy import photographs
 
 import udta
 from udta.data import read_images
+from udta.data.processes import can_share_memory
 from udta.extraction.shared_views import Reader, SharedViews
 
 
@@ -140,6 +141,17 @@ def test_with_compiled_code_one_store_follows_the_other(images, tmp_path, monkey
     many(images, tmp_path / "many", stores, progress=lambda *_: seen.append(threading.current_thread().name))
     assert set(seen) == {threading.main_thread().name}
     assert all(udta.open_store(tmp_path / "many" / store["out"]).complete for store in stores)
+
+
+def test_where_processes_decode_one_store_follows_the_other(images, tmp_path, monkeypatch):
+    seen = []
+    with monkeypatch.context() as patched:
+        for place in ("job", "blocks"):
+            patched.setattr(f"udta.extraction.{place}.processes_pay", lambda *_: can_share_memory())
+        many(images, tmp_path / "many", progress=lambda *_: seen.append(threading.current_thread().name))
+    assert set(seen) == {threading.main_thread().name}
+    one_by_one(images, tmp_path / "alone")
+    assert_alike(tmp_path / "many", tmp_path / "alone")
 
 
 @pytest.mark.slow

@@ -38,7 +38,8 @@ def extract_many(
 
     Every image is read and decoded once, and a view that several stores have in common is made once. The stores advance
     together: the fastest is at most `prefetch` batches ahead of the slowest. When one fails all are stopped; what is committed
-    stays, and the same call continues every one. With `workers` over 1, or compiled code, one store is extracted after the other.
+    stays, and the same call continues every one. One store is extracted after the other with `workers` over 1, with compiled
+    code, and where processes decode for a GPU.
 
     Args:
         images: as for `extract`.
