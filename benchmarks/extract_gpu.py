@@ -114,7 +114,7 @@ def measure(name: str, images: Manifest, options: argparse.Namespace) -> dict[st
     kinds = [("pillow", workers, "") for workers in options.workers] + [("nvjpeg", 1, "")]
     for decoder, workers, suffix in kinds + [("pillow", 1, "+compile")] * options.compile:
         rates, reports = [], []
-        for _ in range(options.rounds):
+        for _ in range(options.rounds if decoder == "pillow" else 1):
             with tempfile.TemporaryDirectory(prefix="udta-extract-") as scratch:
                 report = udta.extract(
                     images,

@@ -1,9 +1,9 @@
 """Images decoded in another process: where a GPU takes thousands a second, Python's lock lets threads decode one thousand.
 
 Measured on 16 cores: 16 threads made 1250 views a second, one thread alone makes 400, and 16 processes 7100. The child is a
-Python that runs `main` below; it imports NumPy and Pillow and no torch, so that it starts in a few tenths of a second. Requests and
-answers are JSON lines on its standard streams, pixels go through memory that both have mapped. It ends when its input does, that
-is with its parent.
+Python that runs `main` below; it imports NumPy and Pillow and no torch, so that it starts in a few tenths of a second. Requests
+and answers are JSON lines on its standard streams, pixels go through memory that both have mapped. It ends when its input does,
+that is with its parent.
 """
 
 from __future__ import annotations
