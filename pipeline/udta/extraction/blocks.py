@@ -48,7 +48,7 @@ class Effort:
         threads: int | None = None,
         turns: AbstractContextManager[object] | None = None,
     ) -> Effort:
-        """What suits a device: an H200 fills a block of averages in 50 ms, and one thread takes as long to commit it."""
+        """What suits a device: an H100 fills a block of averages in 30 ms, and a slow disk takes longer to flush one."""
         return cls(prefetch, threads, 3 if device.type == "cuda" else 1, turns)
 
 
