@@ -107,7 +107,7 @@ def test_an_experiment_runs_offline(clone):
     [("dvc", "bash"), ("dvc", "sh"), ("stage", "sh")],  # bash replaces itself by the stage, dash stays between
 )
 def test_a_kill_is_continued_from_the_last_committed_block_without_a_second_writer(clone, victim, shell):
-    change(clone, lambda p: p["backbones"]["letters"].update(views=16))  # long enough to be hit
+    change(clone, lambda p: p["backbones"]["letters"].update(views=6))  # long enough to be hit
     store = clone / "stores" / "letters" / "digits-100"
     process = subprocess.Popen(
         ["dvc", "repro"],

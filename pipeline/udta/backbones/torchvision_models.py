@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
+from types import ModuleType
 from typing import Any
-
-import torchvision.models
 
 from udta.backbones.backbone import InputSpec
 from udta.backbones.source import Source
@@ -18,9 +18,14 @@ from udta.errors import WeightsError, did_you_mean
 _FROM_TENSORFLOW = ("googlenet", "inception_v3")
 
 
+def _models() -> ModuleType:
+    """`torchvision.models`, imported when it is asked for: it loads torch's compiler, 3 s that other backbones need not wait."""
+    return importlib.import_module("torchvision.models")
+
+
 def names() -> list[str]:
     """All of them."""
-    found: list[str] = torchvision.models.list_models(module=torchvision.models)
+    found: list[str] = _models().list_models(module=_models())
     return found
 
 
@@ -30,7 +35,7 @@ def source(name: str, weights: str) -> Source:
     Raises:
         WeightsError: `weights` is neither `none`, nor a file, nor the name of an enum.
     """
-    known = torchvision.models.get_model_weights(name).__members__
+    known = _models().get_model_weights(name).__members__
     enum = None if weights == "none" or Path(weights).is_file() else _enum(name, weights, known)
     defaults = {"transform_input": True, "init_weights": False} if name in _FROM_TENSORFLOW else {}
     # Weights from a file are most likely torchvision's first: the ones that its paper or reference recipe gave the network.
@@ -38,7 +43,7 @@ def source(name: str, weights: str) -> Source:
     # The builder loads an enum itself: it knows what else belongs to it.
     return Source(
         name,
-        torchvision.models.get_model_builder(name),
+        _models().get_model_builder(name),
         lambda _: spec,
         {**defaults, "weights": enum},
         enum is not None,
