@@ -38,18 +38,34 @@ def tree(path):
     return {file.relative_to(path).as_posix(): file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
+def committed(path):
+    return len(list(path.glob("ledger/*/zarr.json")))
+
+
+def wait_for_a_block(process, path):
+    """Return when it has committed one more, or has ended."""
+    before = committed(path)
+    while process.poll() is None and committed(path) == before:
+        time.sleep(0.01)
+
+
 @pytest.mark.slow
 def test_20_kills_of_the_command_equal_no_kill(tmp_path):
-    """The moments are spread over the whole life of a run, start-up included; most fall where blocks are written."""
-    images, rng = photographs(tmp_path / "photos", per_class=400), random.Random(SEED)
-    started = time.monotonic()
-    subprocess.run(command(images, tmp_path / "whole"), check=True, capture_output=True)
-    life = time.monotonic() - started
+    """Every fourth falls anywhere in a start, the others around the second block of a run or the third."""
+    images, rng = photographs(tmp_path / "photos", per_class=1000), random.Random(SEED)
+    begun = time.monotonic()
+    whole = subprocess.Popen(command(images, tmp_path / "whole"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for_a_block(whole, tmp_path / "whole")
+    start = time.monotonic() - begun
+    assert whole.wait() == 0
+    block = (time.monotonic() - begun - start) / (committed(tmp_path / "whole") - 1)
     finished, kills, path = 0, 0, tmp_path / "store-0"
     while kills < KILLS:
         process = subprocess.Popen(command(images, path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if kills % 4:
+            wait_for_a_block(process, path)
         try:
-            assert process.wait(life * rng.uniform(0.5, 1.0)) == 0
+            assert process.wait(rng.uniform(0, 2 * block if kills % 4 else start)) == 0
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()

@@ -33,6 +33,7 @@ def clone(tmp_path):
     # Stages depend on the package's files by their path in the repository.
     (clone / "pipeline").symlink_to(ROOT / "pipeline")
     change(clone, lambda p: p["run"].update(generate=["digits-100"], datasets=["digits-100"], adapters=["linear"]))
+    change(clone, lambda p: p["backbones"]["letters"].update(views=2))
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
         identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
         subprocess.run(["git", *identity, *arguments], cwd=clone, check=True)
@@ -73,6 +74,10 @@ def test_only_what_depends_on_a_change_runs_again(clone):
     assert {"train@letters-digits-100", "evaluate@letters-digits-100-linear"} <= set(again)
     assert not any(name.startswith(("extract", "prepare")) for name in again)
 
+    change(clone, lambda p: p["backbones"]["letters"].update(views=3))
+    dvc(clone, "repro")  # a parameter that decides features: the store is replaced, not mixed
+    assert udta.open_store(clone / "stores" / "letters" / "digits-100").n_views == 3
+
     change(clone, lambda p: p["run"].update(adapters=["linear", "concat_linear"]))
     again = ran(dvc(clone, "repro"))
     assert {"train@letters-digits-100", "evaluate@letters-digits-100-concat_linear"} <= set(again)
@@ -86,10 +91,6 @@ def test_only_what_depends_on_a_change_runs_again(clone):
     table = (clone / "out" / "report" / "results.txt").read_text()
     assert "digits-100" in table
     assert "greek" in table
-
-    change(clone, lambda p: p["backbones"]["letters"].update(views=2))
-    dvc(clone, "repro")  # a parameter that decides features: the store is replaced, not mixed
-    assert udta.open_store(clone / "stores" / "letters" / "greek").n_views == 2
 
 
 def test_an_experiment_runs_offline(clone):
