@@ -25,6 +25,7 @@ from unittest.mock import patch
 import numpy as np
 
 import udta
+from benchmarks.heads import AverageOfBoth, LowRank, MovingAverage
 from benchmarks.variants import HalfSecondOrder, LearnedDirections
 from udta.adapters import Adapter
 from udta.adapters.linear import Linear
@@ -68,6 +69,9 @@ ROWS = {
     "weight decay 5": Row(recipe={"weight_decay": 5.0}),
     "weight decay 20": Row(recipe={"weight_decay": 20.0}),
     "no label smoothing": Row(recipe={"label_smoothing": 0.0}),
+    "averages of all taps": Row(AverageOfBoth),
+    "moving average": Row(MovingAverage),
+    "low rank": Row(LowRank),
 }
 
 
