@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import safetensors.numpy
-from store_contract import TAPS, block_features, make_hashes, make_layout, tree, typed_layout, write_store
+from made_stores import TAPS, block_features, make_hashes, make_layout, tree, typed_layout, write_store
 
 import udta
 from udta.errors import ConfigError, StoreError, UncommittedRowError

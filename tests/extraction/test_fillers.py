@@ -5,7 +5,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 import torch
-from store_contract import tree
+from made_stores import tree
 from toy import photographs
 
 import udta

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from store_contract import all_features, make_layout, write_store
+from made_stores import all_features, make_layout, write_store
 
 from udta import FeatureLoader, open_store
 from udta.errors import ConfigError, UncommittedRowError

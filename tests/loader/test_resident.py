@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 import torch
-from store_contract import make_layout, write_store
+from made_stores import make_layout, write_store
 
 from udta import FeatureLoader, open_store
 from udta.loader.memory import fits_on

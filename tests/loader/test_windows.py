@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from store_contract import TAPS, all_features, make_layout, typed_layout, write_store
+from made_stores import TAPS, all_features, make_layout, typed_layout, write_store
 from torch.utils.data import DataLoader
 
 from udta import FeatureLoader, open_store

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from store_contract import all_features, block_features, make_hashes, make_layout, tree, write_store
+from made_stores import all_features, block_features, make_hashes, make_layout, tree, write_store
 
 from udta.errors import UdtaError
 from udta.store import StoreWriter, open_store

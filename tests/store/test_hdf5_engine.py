@@ -3,7 +3,8 @@
 import h5py
 import numpy as np
 import pytest
-from store_contract import StoreContract, all_features, make_layout, write_store
+from made_stores import all_features, make_layout, write_store
+from store_contract import StoreContract
 
 from udta.errors import CorruptStoreError
 from udta.store import open_store

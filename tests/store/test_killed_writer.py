@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from store_contract import all_features, block_features, make_hashes, make_layout, tree, write_store
+from made_stores import all_features, block_features, make_hashes, make_layout, tree, write_store
 
 from udta.store import StoreWriter, open_store
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from store_contract import all_features, make_layout, write_store
+from made_stores import all_features, make_layout, write_store
 
 from udta import FeatureLoader, open_store, verify
 from udta.errors import CorruptStoreError, NotAStoreError, StoreError

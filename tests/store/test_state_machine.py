@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from store_contract import TAPS, feature, growing_layout
+from made_stores import TAPS, feature, growing_layout
 
 from udta.store import StoreWriter, engine_at, open_store, stored_dtype
 from udta.store.ledger import Ledger

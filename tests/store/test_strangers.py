@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 import zarr
-from store_contract import all_features, make_layout, write_store
+from made_stores import all_features, make_layout, write_store
 
 from udta.store import open_store
 

@@ -2,7 +2,8 @@
 
 import numpy as np
 import zarr
-from store_contract import StoreContract, all_features, make_hashes, make_layout, write_store
+from made_stores import all_features, make_hashes, make_layout, write_store
+from store_contract import StoreContract
 
 from udta.store import StoreWriter, open_store
 

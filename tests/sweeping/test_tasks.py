@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from store_contract import make_layout, write_store
+from made_stores import make_layout, write_store
 
 from udta import open_store
 from udta.errors import ConfigError
