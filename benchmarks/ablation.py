@@ -25,8 +25,8 @@ from unittest.mock import patch
 import numpy as np
 
 import udta
-from benchmarks.heads import AverageOfBoth, LowRank, MovingAverage
-from benchmarks.variants import HalfSecondOrder, LearnedDirections
+from benchmarks.heads import AttentionPool, AverageOfBoth, ClosedFormStart, LowRank, MovingAverage
+from benchmarks.variants import HalfSecondOrder, LearnedThroughout
 from udta.adapters import Adapter
 from udta.adapters.linear import Linear
 from udta.adapters.udta import Udta
@@ -53,25 +53,36 @@ class Row:
 
 
 STEPS = "udta.adapters.covariance.STEPS"
+RATE, EPOCHS = "udta.adapters.directions.RATE", "udta.adapters.directions.EPOCHS"
+PRINCIPAL = {"directions": "principal"}
 ROWS = {
     "linear": Row(Linear),
     "udta": Row(),
-    "learned directions": Row(LearnedDirections),
+    "principal": Row(options=PRINCIPAL),
+    "learned throughout": Row(LearnedThroughout),
+    "learning rate 3": Row(constants={RATE: 3.0}),
+    "learning rate 10": Row(constants={RATE: 10.0}),
+    "10 epochs of directions": Row(constants={EPOCHS: 10}),
     "one tap: .13": Row(options={"second_order": ["features.13"]}),
     "one tap: .17": Row(options={"second_order": ["features.17"]}),
     "width 32": Row(options={"width": 32}),
     "width 96": Row(options={"width": 96}),
-    "factor 1/2": Row(HalfSecondOrder),
-    "3 steps": Row(constants={STEPS: 3}),
-    "factor 1/2, 3 steps": Row(HalfSecondOrder, constants={STEPS: 3}),
     "20 epochs": Row(recipe={"epochs": 20}),
     "80 epochs": Row(recipe={"epochs": 80}),
     "weight decay 5": Row(recipe={"weight_decay": 5.0}),
     "weight decay 20": Row(recipe={"weight_decay": 20.0}),
     "no label smoothing": Row(recipe={"label_smoothing": 0.0}),
-    "averages of all taps": Row(AverageOfBoth),
-    "moving average": Row(MovingAverage),
-    "low rank": Row(LowRank),
+    "principal, factor 1/2": Row(HalfSecondOrder, PRINCIPAL),
+    "principal, 3 steps": Row(options=PRINCIPAL, constants={STEPS: 3}),
+    "principal, factor 1/2, 3 steps": Row(HalfSecondOrder, PRINCIPAL, constants={STEPS: 3}),
+    "principal, averages of all taps": Row(AverageOfBoth, PRINCIPAL),
+    "principal, moving average": Row(MovingAverage, PRINCIPAL),
+    "principal, low rank": Row(LowRank, PRINCIPAL),
+    "principal, attention": Row(AttentionPool, PRINCIPAL),
+    "principal, mixup 0.2": Row(options=PRINCIPAL, recipe={"mixup": 0.2}),
+    "principal, closed form": Row(ClosedFormStart, PRINCIPAL, {"epochs": 1, "lr": 0.0}),
+    "principal, closed-form start": Row(ClosedFormStart, PRINCIPAL),
+    "principal, closed-form start, 10 epochs": Row(ClosedFormStart, PRINCIPAL, {"epochs": 10}),
 }
 
 

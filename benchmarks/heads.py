@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 
-from udta.adapters.base import average, channels
+from udta.adapters.base import Samples, average, channels, positions
+from udta.adapters.least_squares import RidgePath
 from udta.adapters.linear import LinearProbe, zero_linear
+from udta.adapters.ridge import ALPHAS
+from udta.adapters.samples import gather, standardisation
+from udta.adapters.temperature import cross_entropy, fit_scale
 from udta.adapters.udta import Udta
 
 
@@ -65,3 +70,60 @@ class AverageOfBoth(Udta):
     def pool(self, features: Mapping[str, Tensor]) -> Tensor:
         """Those of `Udta`, then the averages."""
         return torch.cat([super().pool(features), *(average(features[tap]) for tap in self.second_order)], dim=1)
+
+
+class AttentionPool(Udta):
+    """Beside the default, four weighted averages of the last second-order tap; a learned query gives a position its weight."""
+
+    heads: ClassVar[int] = 4
+
+    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
+        super().__init__(taps, n_classes, **options)
+        self.tap = self.second_order[-1]
+        self.n_fixed, width = self.probe.classify.in_features, channels(self.taps[self.tap])
+        self.scale_positions = nn.BatchNorm1d(width, affine=False)
+        # Small, but not zero, or all heads would stay the same; one axis, which keeps the optimiser from decaying it.
+        self.queries = nn.Parameter(0.1 * torch.randn(self.heads * width))
+        self.probe = LinearProbe(self.n_fixed + self.heads * width, n_classes)
+
+    def pool(self, features: Mapping[str, Tensor]) -> Tensor:
+        """Those of `Udta`, then all positions of the tap."""
+        return torch.cat([super().pool(features), positions(features[self.tap]).flatten(1)], dim=1)
+
+    def classify(self, vectors: Tensor) -> Tensor:
+        """The linear layer on what is fixed and what is attended to."""
+        maps = vectors[:, self.n_fixed :].view(len(vectors), -1, self.scale_positions.num_features)
+        z = self.scale_positions(maps.flatten(0, 1)).view_as(maps)
+        weights = (z @ self.queries.view(self.heads, -1).T / z.shape[2] ** 0.5).softmax(dim=1)
+        attended = (weights.transpose(1, 2) @ z).flatten(1)
+        logits: Tensor = self.probe(torch.cat([vectors[:, : self.n_fixed], attended], dim=1))
+        return logits
+
+
+class ClosedFormStart(Udta):
+    """The linear layer starts as ridge regression onto one-hot targets; regularisation and scale come from leaving out images."""
+
+    @property
+    def solves_labels(self) -> bool:
+        """The ridge regression does."""
+        return True
+
+    @torch.no_grad()
+    def solve(self, samples: Iterable[Samples]) -> None:
+        """Directions, then weights and the statistics of the standardisation."""
+        super().solve(samples)
+        found = gather(samples, self.pool)
+        mean, scale = standardisation(found.features.double())
+        x, targets = (found.features - mean) / scale, F.one_hot(found.labels, self.n_classes).double()
+        basis = torch.linalg.qr(x.T).Q  # fewer samples than features: weights lie in the span of the samples
+        path = RidgePath(x @ basis, targets, found.images)
+        tried = []
+        for alpha in ALPHAS:
+            scores = path.left_out(alpha).float()
+            factor = fit_scale(scores, found.labels)
+            tried.append((cross_entropy(factor * scores, found.labels), alpha, factor))
+        _, alpha, factor = min(tried)
+        self.probe.standardise.running_mean.copy_(mean)
+        self.probe.standardise.running_var.copy_(scale**2)
+        self.probe.classify.weight.copy_((factor * basis @ path.weights(alpha)).T)
+        self.probe.classify.bias.copy_(factor * targets.mean(dim=0))

@@ -1,4 +1,4 @@
-"""What the default `udta` was compared with, beside options: learned directions, and a factor on the second-order part."""
+"""What the default `udta` was compared with, beside options: directions learned all along, and a factor on the second order."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 
 from udta.adapters import Adapter, AdapterOptions, Recipe, Samples
 from udta.adapters.base import average, channels, positions
-from udta.adapters.covariance import EPSILON, CovariancePool, WithinSample, thin_root
+from udta.adapters.covariance import EPSILON, STEPS, CovariancePool, WithinSample, matrix_sqrt, thin_covariance
 from udta.adapters.udta import Udta, UdtaOptions
 
 
-class LearnedDirections(Adapter):
-    """Unit directions of channels scaled to unit variance; taps, widths and the linear layer are those of `Udta`."""
+class LearnedThroughout(Adapter):
+    """Unit directions of channels scaled to unit variance, random at first, trained with all else; the rest is as in `Udta`."""
 
-    name: ClassVar[str] = "learned directions"
+    name: ClassVar[str] = "learned throughout"
     recipe: ClassVar[Recipe] = Udta.recipe
     options_type: ClassVar[type[AdapterOptions]] = UdtaOptions
 
@@ -50,7 +50,8 @@ class LearnedDirections(Adapter):
         for tap, directions, scale, upper in zip(
             self.fixed.second_order, self.directions, self.scales, self.uppers, strict=True
         ):
-            root = thin_root(positions(features[tap]), F.normalize(directions, dim=1) * scale)
+            unit = F.normalize(directions, dim=1)
+            root = matrix_sqrt(thin_covariance(positions(features[tap]), unit * scale), STEPS)
             parts.append(root.flatten(1).index_select(1, upper))
         return self.fixed.classify(torch.cat(parts, dim=1))
 

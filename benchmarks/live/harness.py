@@ -19,7 +19,7 @@ from benchmarks.live.photographs import Photographs
 from benchmarks.live.rival import LiveRecipe, Rival
 from udta.backbones import Backbone
 from udta.metrics import classification_metrics
-from udta.trainer import one_cycle
+from udta.schedule import one_cycle
 
 TEST_BATCH = 64
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ from udta.device import own_randomness
 from udta.errors import AdapterError
 from udta.fitting import VECTORS, EveryView, pool_views
 from udta.loader import FeatureLoader
+from udta.schedule import one_cycle
 
-WARM_UP, START = 0.2, 0.04
 Forward = Callable[[Mapping[str, Tensor]], Tensor]
 
 
@@ -162,16 +161,6 @@ def _run(
                 f"training diverged in epoch {result.epoch} (loss {loss}); try a lower learning rate than {recipe.lr}"
             )
         progress.next_epoch()
-
-
-def one_cycle(progress: float) -> float:
-    """The learning rate as a fraction of its peak, at `progress` from 0 to 1: a rise over the first fifth, then a cosine to 0.
-
-    Source: Smith and Topin 2018, "Super-Convergence", arXiv 1708.07120, with a cosine as in most implementations.
-    """
-    if progress < WARM_UP:
-        return START + (1 - START) * progress / WARM_UP
-    return 0.5 + 0.5 * math.cos(math.pi * (progress - WARM_UP) / (1 - WARM_UP))
 
 
 def _step(learner: Learner, forward: Forward, batch: Batch, recipe: Recipe) -> tuple[Tensor, Tensor, int]:

@@ -15,7 +15,7 @@ from adapter_contract import (
     trained,
 )
 
-from udta.adapters import ADAPTERS, build_adapter
+from udta.adapters import ADAPTERS, build_adapter, directions
 from udta.errors import AdapterError, ConfigError
 from udta.loader import Batch
 
@@ -85,14 +85,44 @@ class TestUdta(TrainedContract):
         adapter = build_adapter("udta", MAPS, N_CLASSES, width=4)
         assert adapter.n_parameters == (10 + 2 * 10) * N_CLASSES + N_CLASSES
 
-    def test_directions_come_from_the_samples_without_their_labels(self):
-        adapters = [build_adapter("udta", MAPS, N_CLASSES) for _ in range(2)]
+    @pytest.mark.parametrize("kind", ["learned", "principal"])
+    def test_directions_come_from_the_samples_and_only_learned_ones_from_their_labels(self, kind):
+        adapters = [build_adapter("udta", MAPS, N_CLASSES, directions=kind) for _ in range(3)]
         batches = every_view(MAPS)
-        adapters[0].solve(batches)
-        adapters[1].solve([Batch(batch.taps, batch.labels.flip(0), batch.rows) for batch in batches])
-        first, second = (adapter.pools[0].reduction for adapter in adapters)
+        relabelled = [Batch(batch.taps, batch.labels.flip(0), batch.rows) for batch in batches]
+        for adapter, samples in zip(adapters, (batches, batches, relabelled), strict=True):
+            adapter.solve(samples)
+        first, again, other = (adapter.pools[0].reduction for adapter in adapters)
         assert not torch.equal(first, build_adapter("udta", MAPS, N_CLASSES).pools[0].reduction)
-        assert torch.equal(first, second)
+        assert torch.equal(first, again)
+        assert torch.equal(first, other) == (kind == "principal") == (not adapters[0].solves_labels)
+
+    def test_learned_directions_are_the_principal_ones_turned(self):
+        learned, principal = (
+            build_adapter("udta", MAPS, N_CLASSES, width=4, directions=d) for d in ("learned", "principal")
+        )
+        for adapter in (learned, principal):
+            adapter.solve(every_view(MAPS))
+        for own, others in zip(learned.pools, principal.pools, strict=True):
+            turn = own.reduction @ torch.linalg.pinv(others.reduction)
+            torch.testing.assert_close(turn @ others.reduction, own.reduction, atol=1e-4, rtol=1e-4)
+            torch.testing.assert_close(turn.norm(dim=1), torch.ones(4), atol=1e-4, rtol=1e-4)
+        assert all(
+            (parameter == 0).all() for parameter in learned.probe.parameters()
+        )  # still starts as the linear probe
+
+    def test_directions_are_learned_from_no_more_samples_than_fit(self, monkeypatch):
+        seen, learn = [], directions.learn_turns
+
+        def learning(found, *arguments):
+            seen.append(len(found.labels))
+            return learn(found, *arguments)
+
+        monkeypatch.setattr("udta.adapters.udta.learn_turns", learning)
+        for most in (7, 24):
+            monkeypatch.setattr("udta.adapters.udta._MOST_SAMPLES", most)
+            build_adapter("udta", MAPS, N_CLASSES).solve(every_view(MAPS))
+        assert seen == [7, 24]
 
     def test_needs_samples_only_where_there_are_directions(self):
         with pytest.raises(AdapterError, match="there is none"):

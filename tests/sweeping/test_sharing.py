@@ -38,7 +38,7 @@ def loop_of(store, entries, tmp_path):
 
 
 def test_directions_and_vectors_are_found_once_for_the_same_rows(toy_store, tmp_path, counted):
-    """Seeds, recipes, batch sizes and tasks make no difference; other rows or options do."""
+    """Seeds, recipes and batch sizes make no difference; other rows, options or tasks do."""
     store = udta.open_store(toy_store)
     rows = ["path,label", *(f"{path},{'ab'[number % 2]}" for number, path in enumerate(store.ids.tolist()))]
     (tmp_path / "task.csv").write_text("\n".join(rows))
@@ -47,15 +47,17 @@ def test_directions_and_vectors_are_found_once_for_the_same_rows(toy_store, tmp_
         "task": {"recipe": FAST, "labels": "task.csv"},
         "part": {"recipe": FAST, "label_fraction": 0.5},
         "thin": {"recipe": FAST, "options": {"width": 3}},
+        "principal": {"recipe": FAST, "options": {"directions": "principal"}},
+        "same": {"recipe": FAST, "options": {"directions": "principal"}, "labels": "task.csv"},
         "linear": {"adapter": "linear", "recipe": FAST},
     }
     together = loop_of(store, entries, tmp_path)
     for _ in range(2):
         together.train_epoch()
     everything = store.rows("train").tolist()
-    assert sorted(map(len, counted["solved"])) == [9, len(everything), len(everything)]
+    assert sorted(map(len, counted["solved"])) == [9, *[len(everything)] * 4]
     names = sorted((name, len(rows)) for name, rows in counted["pooled"])
-    assert names == [("linear", 18), ("udta", 9), ("udta", 18), ("udta", 18)]
+    assert names == [("linear", 18), ("udta", 9), *[("udta", 18)] * 4]
 
 
 def test_what_depends_on_labels_is_solved_for_each_task(toy_store, tmp_path):

@@ -95,7 +95,6 @@ class Adapter(nn.Module, ABC):
     name: ClassVar[str]
     recipe: ClassVar[Recipe]
     closed_form: ClassVar[bool] = False  # trained by `solve` alone, no gradient steps
-    solves_labels: ClassVar[bool] = True  # what `solve` finds depends on the labels, not on the features alone
     options_type: ClassVar[type[AdapterOptions]] = AdapterOptions
 
     def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, /, **options: Any) -> None:
@@ -118,6 +117,11 @@ class Adapter(nn.Module, ABC):
     @abstractmethod
     def taps_used(self) -> tuple[str, ...]:
         """The taps that `forward` reads, in execution order."""
+
+    @property
+    def solves_labels(self) -> bool:
+        """Whether what `solve` finds depends on the labels, not on the features alone."""
+        return True
 
     @abstractmethod
     def logits(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch classes"]:
@@ -178,7 +182,7 @@ class PooledAdapter(Adapter):
     """An adapter that reads one vector a sample, which no gradient step changes.
 
     So the vectors of a view may be computed once for all epochs, and once for all adapters with the same options on the same
-    rows: `pool` depends on nothing else, on no label above all.
+    rows: `pool` depends on nothing else, but on their labels where `solves_labels`.
     """
 
     @abstractmethod

@@ -1,8 +1,8 @@
 """Second-order pooling: the matrix square root of a map's channel covariance along its principal directions.
 
 Averages of a map throw away what fine-grained classes differ in; how channels vary together over an image keeps it. The square
-root tames the large eigenvalues, and Newton-Schulz iterations give it with matrix products alone. Nothing here is trained by
-gradients: the directions are solved once, so that the result is a constant of a sample.
+root tames the large eigenvalues, and Newton-Schulz iterations give it with matrix products alone. The directions are fixed
+before the first step of a training, so that the result is a constant of a sample.
 
 Sources: Lin et al. 2015, "Bilinear CNN Models for Fine-grained Visual Recognition", arXiv 1504.07889; Li et al. 2018, "Towards
 Faster Training of Global Covariance Pooling Networks by Iterative Matrix Square Root Normalization", arXiv 1712.01034.
@@ -11,7 +11,7 @@ Faster Training of Global Covariance Pooling Networks by Iterative Matrix Square
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from udta.errors import AdapterError
@@ -40,14 +40,21 @@ def matrix_sqrt(a: Float[Tensor, "batch k k"], steps: int = STEPS) -> Float[Tens
     return y * trace.sqrt()
 
 
-def thin_root(
+def thin_covariance(
     positions: Float[Tensor, "batch position channels"], reduction: Float[Tensor, "k channels"]
 ) -> Float[Tensor, "batch k k"]:
-    """The square root of the covariance of thin channels, `reduction` times all channels, over the positions of a sample."""
+    """The covariance of thin channels, `reduction` times all channels, over the positions of a sample."""
     # Expanded, because a matrix times a batch of matrices copies the batch to transpose it: 4.2 ms instead of 2.4.
     thin = reduction.expand(len(positions), -1, -1) @ positions.transpose(1, 2)
     thin = thin - thin.mean(dim=2, keepdim=True)
-    return matrix_sqrt(thin @ thin.transpose(1, 2) / positions.shape[1], STEPS)
+    return thin @ thin.transpose(1, 2) / positions.shape[1]
+
+
+def upper_triangle(k: int) -> Int64[Tensor, " numbers"]:
+    """Where the k (k + 1) / 2 numbers on and above the diagonal of a k x k matrix stand when it is flat."""
+    row, column = torch.triu_indices(k, k)
+    flat: Tensor = row * k + column
+    return flat
 
 
 class WithinSample:
@@ -92,19 +99,23 @@ class WithinSample:
 class CovariancePool(nn.Module):
     """Positions of a map -> thin -> covariance -> square root -> its upper triangle as a vector.
 
-    `reduction` makes `width` thin channels out of all; until somebody copies `WithinSample.principal` there, it takes the first
-    ones as they are. `n_features` is the length of the result, width (width + 1) / 2.
+    `reduction` makes `width` thin channels out of all; until somebody copies directions there, it takes the first ones as they
+    are. `n_features` is the length of the result, width (width + 1) / 2.
     """
 
     def __init__(self, n_channels: int, width: int) -> None:
         super().__init__()
-        row, column = torch.triu_indices(width, width)
         self.register_buffer("reduction", torch.eye(width, n_channels))
-        self.register_buffer("upper", row * width + column, persistent=False)
+        self.register_buffer("upper", upper_triangle(width), persistent=False)
         self.reduction: Tensor
         self.upper: Tensor
-        self.n_features = width * (width + 1) // 2
+        self.n_features = len(self.upper)
+
+    def covariance(self, positions: Float[Tensor, "batch position channels"]) -> Float[Tensor, "batch features"]:
+        """The upper triangle before the square root."""
+        return thin_covariance(positions, self.reduction).flatten(1).index_select(1, self.upper)
 
     def forward(self, positions: Float[Tensor, "batch position channels"]) -> Float[Tensor, "batch features"]:
         """One vector a sample."""
-        return thin_root(positions, self.reduction).flatten(1).index_select(1, self.upper)
+        root = matrix_sqrt(thin_covariance(positions, self.reduction), STEPS)
+        return root.flatten(1).index_select(1, self.upper)

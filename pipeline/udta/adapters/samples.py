@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +20,31 @@ class Gathered:
     features: Float[Tensor, "samples features"]
     labels: Int64[Tensor, " samples"]
     images: Int64[Tensor, " samples"]
+
+
+@dataclass(frozen=True)
+class SomeSamples:
+    """Part of a batch, see `Samples`."""
+
+    taps: Mapping[str, Float[Tensor, "batch ..."]]
+    labels: Int64[Tensor, " batch"]
+    rows: Int64[Tensor, " batch"]
+
+
+def at_most(n: int, samples: Iterable[Samples], n_samples: int) -> Iterator[Samples]:
+    """All of `n_samples`, or a random `n` of them; always the same ones, in their order."""
+    if n_samples <= n:
+        yield from samples
+        return
+    kept = torch.zeros(n_samples, dtype=torch.bool)
+    kept[torch.randperm(n_samples, generator=torch.Generator().manual_seed(0))[:n]] = True
+    done = 0
+    for batch in samples:
+        part = kept[done : done + len(batch.labels)].nonzero()[:, 0].to(batch.labels.device)
+        done += len(batch.labels)
+        if len(part):
+            taps = {tap: values[part] for tap, values in batch.taps.items()}
+            yield SomeSamples(taps, batch.labels[part], batch.rows[part])
 
 
 def gather(

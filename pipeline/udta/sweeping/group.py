@@ -14,10 +14,11 @@ from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 from udta.adapters import Adapter, PooledAdapter
 from udta.fitting import VECTORS
 from udta.loader import Batch
+from udta.schedule import one_cycle
 from udta.sweeping.optimiser import Hyperparameters, StackedAdamW
 from udta.sweeping.stack import Inputs, Stack
 from udta.sweeping.trial import Trial
-from udta.trainer import EpochResult, mix, one_cycle
+from udta.trainer import EpochResult, mix
 
 # Adapters that step together, by kind of device. On two cores, an epoch of 32 `udta` takes 0.73 s of processor time four at a
 # time, 0.52 s eight, 0.54 s sixteen, 0.49 s all at once, but what many compute no longer fits the caches that others use too. A

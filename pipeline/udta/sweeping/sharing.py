@@ -24,8 +24,7 @@ def solve(trials: Sequence[Trial], device: str) -> None:
     solved: dict[Any, Trial] = {}
     for trial in trials:
         model = trial.model.to(device)
-        labels = trial.store.labels[trial.rows].tobytes() if model.solves_labels else None
-        first = solved.setdefault((pool_key(trial), labels), trial)
+        first = solved.setdefault(pool_key(trial), trial)
         if first is trial:
             model.solve(_every_view(trial, device))
         else:
@@ -35,9 +34,10 @@ def solve(trials: Sequence[Trial], device: str) -> None:
 
 
 def pool_key(trial: Trial) -> tuple[Any, ...]:
-    """Trials with the same key pool features to the same vectors."""
+    """Trials with the same key are solved alike, so that they pool features to the same vectors."""
     model = trial.model
-    return model.name, repr(sorted(model.options.items())), tuple(model.taps.items()), trial.rows.tobytes()
+    labels = trial.store.labels[trial.rows].tobytes() if model.solves_labels else None
+    return model.name, repr(sorted(model.options.items())), tuple(model.taps.items()), trial.rows.tobytes(), labels
 
 
 class Feeds:
