@@ -18,6 +18,7 @@ from udta.device import own_randomness
 from udta.errors import AdapterError
 from udta.fitting import VECTORS, EveryView, pool_views
 from udta.loader import FeatureLoader
+from udta.memory import freed_memory_kept
 from udta.schedule import one_cycle
 
 Forward = Callable[[Mapping[str, Tensor]], Tensor]
@@ -81,7 +82,7 @@ def fit(
         AdapterError: the loss is not finite any more.
     """
     place = torch.device(device)
-    with own_randomness(seed, place):
+    with freed_memory_kept(place.type), own_randomness(seed, place):
         try:
             _fit(adapter.to(place).train(), batches, recipe, every_view, seed, place, on_epoch, checkpoints)
         finally:

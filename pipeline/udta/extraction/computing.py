@@ -27,6 +27,7 @@ from udta.errors import FeatureError
 from udta.extraction.meter import Meter
 from udta.extraction.pipeline import ViewBatch
 from udta.fingerprint import TapSpec
+from udta.memory import freed_memory_kept
 from udta.store import BATCH_ROWS, Quantiser, stored_dtype
 from udta.threads import n_cores, one_thread_each
 
@@ -88,7 +89,10 @@ class Computer:
         """
         pending: deque[tuple[FeatureBatch, list[Future[None]]]] = deque()
         initialise = None if self.on_gpu else one_thread_each
-        with ThreadPoolExecutor(self.threads, "udta-forward", initializer=initialise) as pool:
+        with (
+            freed_memory_kept(self._forward.device.type),
+            ThreadPoolExecutor(self.threads, "udta-forward", initialise) as pool,
+        ):
             try:
                 for views in decoded:
                     batch, n_views = self._empty(views), len(views.images)

@@ -10,6 +10,7 @@ from udta.extraction.job import Job, JobOptions, Progress
 from udta.extraction.report import ExtractReport
 from udta.extraction.room import check_room
 from udta.extraction.setup import PREFETCH, OnError, set_up
+from udta.memory import freed_memory_kept
 from udta.store import IfStale
 
 
@@ -74,27 +75,28 @@ def extract(
         StaleStoreError, NotAStoreError, StoreBusyError, StoreError: what is at `out`, see `StoreWriter`; no room on the disk.
         FeatureError: the backbone produced NaN or infinite values.
     """
-    setup = set_up(
-        images,
-        backbone=backbone,
-        taps=taps,
-        weights=weights,
-        views=views,
-        dtype=dtype,
-        codec=codec,
-        format=format,
-        splits=splits,
-        compute=compute,
-        device=device,
-        on_error=on_error,
-        seed=seed,
-        transform=transform,
-        augment=augment,
-        decoder=decoder,
-        workers=workers,
-        prefetch=prefetch,
-    )
-    options = JobOptions(on_error, if_stale, format, workers, prefetch)
-    with Job(setup, Path(out), options) as job:
-        check_room(job.room)
-        return job.run(progress)
+    with freed_memory_kept(device):
+        setup = set_up(
+            images,
+            backbone=backbone,
+            taps=taps,
+            weights=weights,
+            views=views,
+            dtype=dtype,
+            codec=codec,
+            format=format,
+            splits=splits,
+            compute=compute,
+            device=device,
+            on_error=on_error,
+            seed=seed,
+            transform=transform,
+            augment=augment,
+            decoder=decoder,
+            workers=workers,
+            prefetch=prefetch,
+        )
+        options = JobOptions(on_error, if_stale, format, workers, prefetch)
+        with Job(setup, Path(out), options) as job:
+            check_room(job.room)
+            return job.run(progress)

@@ -17,6 +17,7 @@ from udta.extraction.room import check_room
 from udta.extraction.setup import PREFETCH, OnError
 from udta.extraction.setups import set_up_many
 from udta.extraction.shared_views import SharedViews
+from udta.memory import freed_memory_kept
 from udta.store import BATCH_ROWS
 from udta.threads import n_cores
 
@@ -63,9 +64,9 @@ def extract_many(
     """
     how = {"device": device, "on_error": on_error, "workers": workers, "prefetch": prefetch}
     wanted = [{**common, **store} for store in stores]
-    setups = set_up_many(images, wanted, splits=splits, seed=seed, **how)
     with ExitStack() as opened:
-        jobs = []
+        opened.enter_context(freed_memory_kept(device))
+        setups, jobs = set_up_many(images, wanted, splits=splits, seed=seed, **how), []
         for setup, store in zip(setups, wanted, strict=True):
             options = JobOptions(on_error, store.get("if_stale", "refuse"), store.get("format"), workers, prefetch)
             jobs.append(opened.enter_context(Job(setup, Path(store["out"]), options)))
