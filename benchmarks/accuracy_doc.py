@@ -184,8 +184,8 @@ def _costs(cost: Mapping[str, Any]) -> str:
         `udta` trains on stored features; the others run the backbone on the images in every epoch. MFLOPs of one image, two a
         multiply-add, counted by torch (but for the gradient of a depthwise convolution's weights, which torch counts once for
         every channel: that would be ten times as much for fine-tuning); {cost["classes"]} classes; milliseconds of
-        {cost["cores"]} cores an image and epoch, and memory beyond images and program in MB. udta's backward FLOPs are
-        {ratios}."""
+        {cost["cores"]} cores an image and epoch, and memory beyond images and program in MB. udta's backward FLOPs, in which
+        the turning of its directions before the first epoch is spread over all epochs, are {ratios}."""
     header = ["way", "trained parameters", "forward", "backward", "batch", "ms", "MB"]
     return f"## What an image costs\n\n{_wrapped(text)}\n{_table(header, rows)}"
 

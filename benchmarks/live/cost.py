@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.live import RIVALS
 from benchmarks.live.__main__ import RESULTS
@@ -30,9 +31,10 @@ from benchmarks.live.frozen import tap_specs
 from benchmarks.live.harness import train
 from benchmarks.live.photographs import Photographs
 from benchmarks.real import TAPS, backbone, real_data
-from udta.adapters import build_adapter
+from udta.adapters import Adapter, build_adapter
 from udta.backbones import Backbone
 from udta.files import write_json
+from udta.loader import Batch
 
 COUNTED = 16  # images in the batch whose operations are counted
 BARS = {"fine_tuning": 50, "residual_adapters": 20}  # how many times udta's backward operations theirs must be
@@ -51,11 +53,24 @@ def live_flops(name: str, network: Backbone, n_classes: int) -> dict[str, float]
 
 
 def cached_flops(network: Backbone, n_classes: int) -> dict[str, float]:
-    """Of the adapter on stored features."""
+    """Of the adapter on stored features; `backward_flops` has all that turns its directions, spread over the epochs."""
     shapes = {tap.name: tap.shape for tap in tap_specs(network, TAPS)}
     model = build_adapter("udta", shapes, n_classes).train()
     features = {name: torch.randn(COUNTED, *shape) for name, shape in shapes.items()}
-    return {"parameters": trained(model), **count(lambda: model(features), COUNTED)}
+    counted = count(lambda: model(features), COUNTED)
+    turning = turning_flops(model, features, n_classes) / model.recipe.epochs
+    return {"parameters": trained(model), **counted, "backward_flops": counted["backward_flops"] + turning}
+
+
+def turning_flops(model: Adapter, features: dict[str, torch.Tensor], n_classes: int) -> float:
+    """For one image, in all epochs that directions are turned in, forward and backward."""
+    labels = torch.arange(COUNTED) % n_classes
+    with FlopCounterMode(display=False) as learned:
+        model.solve([Batch(features, labels, torch.arange(COUNTED))])
+    principal = build_adapter("udta", model.taps, n_classes, directions="principal")
+    with FlopCounterMode(display=False) as solved:
+        principal.solve([Batch(features, labels, torch.arange(COUNTED))])
+    return (learned.get_total_flops() - solved.get_total_flops()) / COUNTED
 
 
 def epoch(name: str, network: Backbone, photographs: Photographs, images: int) -> dict[str, float]:

@@ -18,6 +18,7 @@ from benchmarks.live.checkpoint import load, save
 from benchmarks.live.photographs import Photographs
 from benchmarks.live.rival import LiveRecipe, Rival
 from udta.backbones import Backbone
+from udta.memory import freed_memory_kept
 from udta.metrics import classification_metrics
 from udta.schedule import one_cycle
 
@@ -47,7 +48,22 @@ def train(
     """The trained network and what it took; goes on from the last whole epoch that `work` holds.
 
     Order, dropout and views of an epoch depend on (seed, epoch) alone, so that a resumed run does what an uninterrupted one does.
+    The allocator keeps freed memory, as where we compute: it saves a rival an eighth of its time.
     """
+    with freed_memory_kept(device):
+        return _train(rival, recipe, backbone, photographs, rows, work, seed, device)
+
+
+def _train(
+    rival: Rival,
+    recipe: LiveRecipe,
+    backbone: Backbone,
+    photographs: Photographs,
+    rows: np.ndarray,
+    work: Path,
+    seed: int,
+    device: str,
+) -> tuple[nn.Module, Progress]:
     torch.manual_seed(seed)
     model = rival.build(backbone, photographs.n_classes).to(device)
     optimiser = recipe.optimiser([each for each in model.parameters() if each.requires_grad], recipe.lr)

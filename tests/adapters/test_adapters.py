@@ -120,8 +120,9 @@ class TestUdta(TrainedContract):
 
         monkeypatch.setattr("udta.adapters.udta.learn_turns", learning)
         for most in (7, 24):
-            monkeypatch.setattr("udta.adapters.udta._MOST_SAMPLES", most)
-            build_adapter("udta", MAPS, N_CLASSES).solve(every_view(MAPS))
+            adapter = build_adapter("udta", MAPS, N_CLASSES)
+            monkeypatch.setattr("udta.adapters.udta._MOST_BYTES", 4 * most * adapter.probe.classify.in_features)
+            adapter.solve(every_view(MAPS))
         assert seen == [7, 24]
 
     def test_needs_samples_only_where_there_are_directions(self):

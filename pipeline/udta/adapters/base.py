@@ -133,7 +133,7 @@ class Adapter(nn.Module, ABC):
         Most adapters have no such part: then nothing is read. One that is `closed_form` is trained by this alone.
 
         Args:
-            samples: every cached view of every training row, each exactly once.
+            samples: every cached view of every training row, each exactly once; read again for every step of a solution.
 
         Returns:
             For a closed form, how well it predicts images that it left out (all views of an image together).

@@ -34,8 +34,9 @@ from udta.errors import ConfigError, did_you_mean
 # By 3-fold cross-validation on training splits: `features.13` alone has 111 wrong of 450 dishes, beside `features.17` 102.5; on
 # letters, whose backbone knows nothing of fonts, `stage2` alone has 625.5 of 1008, beside `stage3` 605.5 (docs/adapters.md).
 SECOND_ORDER_TAPS = 2
-# Samples that directions are learned from: 360 MB of float32 at the default width and MobileNetV2's taps, 13 s on two cores.
-_MOST_SAMPLES = 16_384
+# Of the float32 numbers that directions are learned from: 12,300 views at the default width and the taps of a MobileNetV2. More
+# views are read, but a random part of them is kept.
+_MOST_BYTES = 256 << 20
 
 
 class UdtaOptions(AdapterOptions):
@@ -102,9 +103,10 @@ class Udta(PooledAdapter):
             pool.reduction.copy_(each.principal(len(pool.reduction)))
         if self.settings.directions == "principal":
             return
-        small = gather(at_most(_MOST_SAMPLES, samples, n_samples), self._averages_and_covariances)
-        n_averages = self.probe.classify.in_features - sum(pool.n_features for pool in pools)
-        widths = [len(pool.reduction) for pool in pools]
+        n_features, widths = self.probe.classify.in_features, [len(pool.reduction) for pool in pools]
+        most = max(2, _MOST_BYTES // (4 * n_features))
+        small = gather(at_most(most, samples, n_samples), self._averages_and_covariances)
+        n_averages = n_features - sum(pool.n_features for pool in pools)
         for pool, turn in zip(pools, learn_turns(small, n_averages, widths, self.n_classes, self.recipe), strict=True):
             pool.reduction.copy_(turn @ pool.reduction)
 
