@@ -25,10 +25,9 @@ class LearnedThroughout(Adapter):
     def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
         super().__init__(taps, n_classes, **options)
         self.fixed = Udta(taps, n_classes, **options)
-        pools = [pool for pool in self.fixed.pools if isinstance(pool, CovariancePool)]
-        self.uppers = [pool.upper for pool in pools]
-        self.scales = [torch.ones(pool.reduction.shape[1]) for pool in pools]
-        self.directions = nn.ParameterList(nn.init.orthogonal_(torch.empty_like(pool.reduction)) for pool in pools)
+        shapes = [pool.reduction.shape for pool in self._pools()]
+        self.directions = nn.ParameterList(nn.init.orthogonal_(torch.empty(shape)) for shape in shapes)
+        self.scales = nn.ParameterList(nn.Parameter(torch.ones(shape[1]), requires_grad=False) for shape in shapes)
 
     @property
     def taps_used(self) -> tuple[str, ...]:
@@ -42,18 +41,22 @@ class LearnedThroughout(Adapter):
         for batch in samples:
             for tap, each in zip(self.fixed.second_order, found, strict=True):
                 each.add(positions(batch.taps[tap].float()))
-        self.scales = [(each.covariance().diagonal() + EPSILON).rsqrt().float() for each in found]
+        for scale, each in zip(self.scales, found, strict=True):
+            scale.copy_((each.covariance().diagonal() + EPSILON).rsqrt())
 
     def logits(self, features: Mapping[str, Tensor]) -> Tensor:
         """As `Udta`, with a gradient into the directions."""
         parts = [average(features[tap]) for tap in self.fixed.linear_taps]
-        for tap, directions, scale, upper in zip(
-            self.fixed.second_order, self.directions, self.scales, self.uppers, strict=True
+        for tap, directions, scale, pool in zip(
+            self.fixed.second_order, self.directions, self.scales, self._pools(), strict=True
         ):
             unit = F.normalize(directions, dim=1)
             root = matrix_sqrt(thin_covariance(positions(features[tap]), unit * scale), STEPS)
-            parts.append(root.flatten(1).index_select(1, upper))
+            parts.append(root.flatten(1).index_select(1, pool.upper))
         return self.fixed.classify(torch.cat(parts, dim=1))
+
+    def _pools(self) -> list[CovariancePool]:
+        return [pool for pool in self.fixed.pools if isinstance(pool, CovariancePool)]
 
 
 class HalfSecondOrder(Udta):

@@ -1,4 +1,7 @@
-"""UDTA with the backbone run in every epoch: the adapter of the registry on live taps, so that only the cache is missing."""
+"""UDTA with the backbone run in every epoch.
+
+Without a cache nothing is found before the first epoch, so it learns its directions with everything else, on channels as they are.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,8 @@ from torch import nn
 from benchmarks.live.frozen import OnLiveTaps, tap_specs
 from benchmarks.live.rival import LiveRecipe, Rival
 from benchmarks.real import TAPS
-from udta.adapters import build_adapter, find_adapter
+from benchmarks.variants import LearnedThroughout
+from udta.adapters import find_adapter
 from udta.backbones import Backbone
 
 _RECIPE = find_adapter("udta").recipe
@@ -19,7 +23,7 @@ _RECIPE = find_adapter("udta").recipe
 def build(backbone: Backbone, n_classes: int) -> nn.Module:
     """Only the adapter requires a gradient."""
     specs = tap_specs(backbone, TAPS)
-    return OnLiveTaps(backbone, specs, build_adapter("udta", {tap.name: tap.shape for tap in specs}, n_classes))
+    return OnLiveTaps(backbone, specs, LearnedThroughout({tap.name: tap.shape for tap in specs}, n_classes))
 
 
 def _adamw(parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
