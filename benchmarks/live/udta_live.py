@@ -1,6 +1,6 @@
 """UDTA with the backbone run in every epoch.
 
-Without a cache nothing is found before the first epoch, so it learns its directions with everything else, on channels as they are.
+Without a cache nothing is found before the first epoch, so it learns directions with everything else, on channels as they are.
 """
 
 from __future__ import annotations
