@@ -29,6 +29,7 @@ from udta import trainer
 from udta.evaluation import evaluate_rows
 from udta.files import write_json
 from udta.fitting import training_sources
+from udta.memory import freed_memory_kept
 from udta.sweeping import loop, spec, trial
 from udta.sweeping.group import CHUNK
 
@@ -95,7 +96,7 @@ def main() -> None:
     alone: Times = {"wall": [], "cpu": []}
     together: Times = {"wall": [], "cpu": []}
     tops: dict[str, list[float]] = {"single": [], "same in the sweep": [], "sweep": []}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, freed_memory_kept(arguments.device):
         for number in range(arguments.rounds):
             pair = [chosen[(2 * number + place) * 5 % len(chosen)] for place in (0, 1)]
             tops["single"].append(train_alone(store, pair[0], alone, arguments.device))

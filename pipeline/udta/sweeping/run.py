@@ -10,6 +10,7 @@ from typing import Any
 
 from udta.device import resolve_device
 from udta.errors import AdapterError, ConfigError
+from udta.memory import freed_memory_kept
 from udta.store import Store, open_store
 from udta.sweeping.halving import best_trials
 from udta.sweeping.loop import Loop, identity
@@ -62,19 +63,20 @@ def sweep(
     trials = make_trials(opened, members, validation=file.validation, seed=seed)
     options = {"validation": file.validation, "halving": file.halving and file.halving.model_dump(), "seed": seed}
     asked = identity(opened, trials, options)
-    loop = Loop(opened, trials, file.halving, target / "runs", seed, place)
-    _go_on(target, asked, loop)
-    if loop.solve():
-        save_state(target / _STATE, asked, loop.epoch, trials, loop.groups)
-    saved = time.monotonic()
-    while loop.active:
-        loop.train_epoch()
-        loop.settle()
-        if time.monotonic() - saved >= checkpoint_seconds or not loop.active:
+    with freed_memory_kept(place):
+        loop = Loop(opened, trials, file.halving, target / "runs", seed, place)
+        _go_on(target, asked, loop)
+        if loop.solve():
             save_state(target / _STATE, asked, loop.epoch, trials, loop.groups)
-            saved = time.monotonic()
-        if on_epoch:
-            on_epoch(loop.epoch, loop.epochs, loop.active)
+        saved = time.monotonic()
+        while loop.active:
+            loop.train_epoch()
+            loop.settle()
+            if time.monotonic() - saved >= checkpoint_seconds or not loop.active:
+                save_state(target / _STATE, asked, loop.epoch, trials, loop.groups)
+                saved = time.monotonic()
+            if on_epoch:
+                on_epoch(loop.epoch, loop.epochs, loop.active)
     best = best_trials(trials)
     report = make_report(target, trials, best)
     write_results(target, report, best)
