@@ -208,6 +208,9 @@ def main() -> None:
     document: dict[str, Any] = {"versions": versions("torchvision", "pillow", "udta"), "cores": n_cores()}
     gpu = torch.cuda.is_available() and options.device != "cpu"
     document["device"] = torch.cuda.get_device_name() if gpu else "cpu"
+    if options.memory:  # first: a process counts what its parent had taken until it began (getrusage(2), at exec)
+        document["peak_memory_bytes"] = memory(real, weights, options.device)
+        print("peak memory", document["peak_memory_bytes"], flush=True)
     with tempfile.TemporaryDirectory(prefix="udta-extract-") as scratch:
         files = photographs(real, options.images, Path(scratch) / "images")
         names = options.backbones.split(",")
@@ -221,9 +224,6 @@ def main() -> None:
             f" {rates['bound']:.1f} (decode {rates['decode']:.1f}, forward {rates['forward']:.1f});"
             f" {row['times_usual']:.2f} x the usual loop"
         )
-    if options.memory:
-        document["peak_memory_bytes"] = memory(real, weights, options.device)
-        print("peak memory", document["peak_memory_bytes"])
     write_json(RESULTS / f"extract-{'gpu' if gpu else 'cpu'}.json", document)
 
 
