@@ -12,9 +12,8 @@ from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 from udta.adapters.base import Samples, average, channels, positions
 from udta.adapters.least_squares import RidgePath
 from udta.adapters.linear import LinearProbe, zero_linear
-from udta.adapters.ridge import ALPHAS
+from udta.adapters.ridge import ALPHAS, leave_out
 from udta.adapters.samples import gather, standardisation
-from udta.adapters.temperature import cross_entropy, fit_scale
 from udta.adapters.udta import Udta
 
 
@@ -117,12 +116,7 @@ class ClosedFormStart(Udta):
         x, targets = (found.features - mean) / scale, F.one_hot(found.labels, self.n_classes).double()
         basis = torch.linalg.qr(x.T).Q  # fewer samples than features: weights lie in the span of the samples
         path = RidgePath(x @ basis, targets, found.images)
-        tried = []
-        for alpha in ALPHAS:
-            scores = path.left_out(alpha).float()
-            factor = fit_scale(scores, found.labels)
-            tried.append((cross_entropy(factor * scores, found.labels), alpha, factor))
-        _, alpha, factor = min(tried)
+        _, alpha, factor, _ = min(leave_out(path, alpha, found.labels) for alpha in ALPHAS)
         self.probe.standardise.running_mean.copy_(mean)
         self.probe.standardise.running_var.copy_(scale**2)
         self.probe.classify.weight.copy_((factor * basis @ path.weights(alpha)).T)

@@ -50,45 +50,32 @@ def train(
     Order, dropout and views of an epoch depend on (seed, epoch) alone, so that a resumed run does what an uninterrupted one does.
     The allocator keeps freed memory, as where we compute: it saves a rival an eighth of its time.
     """
-    with freed_memory_kept(device):
-        return _train(rival, recipe, backbone, photographs, rows, work, seed, device)
-
-
-def _train(
-    rival: Rival,
-    recipe: LiveRecipe,
-    backbone: Backbone,
-    photographs: Photographs,
-    rows: np.ndarray,
-    work: Path,
-    seed: int,
-    device: str,
-) -> tuple[nn.Module, Progress]:
     torch.manual_seed(seed)
     model = rival.build(backbone, photographs.n_classes).to(device)
     optimiser = recipe.optimiser([each for each in model.parameters() if each.requires_grad], recipe.lr)
     progress = Progress(**load(work, model, optimiser))
     steps = math.ceil(len(rows) / recipe.batch_size)
-    while progress.epochs < recipe.epochs:
-        epoch = progress.epochs + 1
-        torch.manual_seed(1000 * seed + epoch)
-        order = np.random.default_rng([seed, epoch]).permutation(rows)
-        cpu, wall, total = time.process_time(), time.perf_counter(), 0.0
-        model.train()
-        for step, (images, labels) in enumerate(photographs.batches(order, epoch, recipe.batch_size)):
-            for group in optimiser.param_groups:
-                group["lr"] = recipe.lr * one_cycle(((epoch - 1) * steps + step) / (recipe.epochs * steps))
-            total += _step(model, optimiser, images.to(device), labels.to(device), recipe) * len(labels)
-        progress.cpu_seconds += time.process_time() - cpu
-        progress.wall_seconds += time.perf_counter() - wall
-        progress.losses.append(total / len(rows))
-        progress.epochs = epoch
-        save(work, model, optimiser, asdict(progress))
-        print(
-            f"{rival.name} lr {recipe.lr:g} epoch {epoch}/{recipe.epochs} loss {progress.losses[-1]:.3f} "
-            f"cpu {progress.cpu_seconds:.0f} s wall {progress.wall_seconds:.0f} s",
-            flush=True,
-        )
+    with freed_memory_kept(device):
+        while progress.epochs < recipe.epochs:
+            epoch = progress.epochs + 1
+            torch.manual_seed(1000 * seed + epoch)
+            order = np.random.default_rng([seed, epoch]).permutation(rows)
+            cpu, wall, total = time.process_time(), time.perf_counter(), 0.0
+            model.train()
+            for step, (images, labels) in enumerate(photographs.batches(order, epoch, recipe.batch_size)):
+                for group in optimiser.param_groups:
+                    group["lr"] = recipe.lr * one_cycle(((epoch - 1) * steps + step) / (recipe.epochs * steps))
+                total += _step(model, optimiser, images.to(device), labels.to(device), recipe) * len(labels)
+            progress.cpu_seconds += time.process_time() - cpu
+            progress.wall_seconds += time.perf_counter() - wall
+            progress.losses.append(total / len(rows))
+            progress.epochs = epoch
+            save(work, model, optimiser, asdict(progress))
+            print(
+                f"{rival.name} lr {recipe.lr:g} epoch {epoch}/{recipe.epochs} loss {progress.losses[-1]:.3f} "
+                f"cpu {progress.cpu_seconds:.0f} s wall {progress.wall_seconds:.0f} s",
+                flush=True,
+            )
     return model.eval(), progress
 
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from engine_contract import EngineContract
-from made_stores import TAPS, feature, growing_layout, make_hashes, make_layout, tree, write_store
+from made_stores import TAPS, feature, growing_layout, make_hashes, make_layout, tree, write_missing, write_store
 
 from udta.errors import StaleStoreError
-from udta.store import StoreWriter, open_store, stored_dtype
+from udta.store import StoreWriter, open_store
 
 
 class GrowthContract(EngineContract):
@@ -17,23 +17,8 @@ class GrowthContract(EngineContract):
 
     def grow(self, path, layout, hashes, writes=None):
         """Write what is missing of a store, as extraction does; returns the number of (row, view, tap) computed."""
-        computed = 0
         with StoreWriter(path, layout, hashes) as writer:
-            for block in writer.missing[:writes]:
-                start, stop = layout.block_range(block)
-                features = {
-                    name: np.zeros((stop - start, layout.n_views, *tap.shape), stored_dtype(tap.dtype))
-                    for name, tap in layout.taps.items()
-                }
-                writer.recall(block, features)
-                for part in writer.parts(block):
-                    for tap in part.taps:
-                        for view in part.views:
-                            for row in part.rows:
-                                features[tap][row - start, view] = feature(layout.taps[tap], hashes[row], view)
-                                computed += 1
-                writer.write(block, features)
-        return computed
+            return write_missing(writer, hashes, writes)
 
     def expect(self, path, layout, hashes):
         store = open_store(path)

@@ -88,3 +88,23 @@ def feature(tap, content, view):
     """What a backbone would give for an image of this content."""
     rng = np.random.default_rng([int(content, 16) % 2**31, view, len(tap.name)])
     return random_features(rng, tap.shape, tap.dtype)
+
+
+def write_missing(writer, hashes, blocks=None):
+    """Up to so many blocks of what a store lacks, as extraction does; returns the number of (row, view, tap) computed."""
+    layout, computed = writer.layout, 0
+    for block in writer.missing[:blocks]:
+        start, stop = layout.block_range(block)
+        features = {
+            name: np.zeros((stop - start, layout.n_views, *tap.shape), stored_dtype(tap.dtype))
+            for name, tap in layout.taps.items()
+        }
+        writer.recall(block, features)
+        for part in writer.parts(block):
+            for tap in part.taps:
+                for view in part.views:
+                    for row in part.rows:
+                        features[tap][row - start, view] = feature(layout.taps[tap], hashes[row], view)
+                        computed += 1
+        writer.write(block, features)
+    return computed

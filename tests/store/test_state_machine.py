@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from made_stores import TAPS, feature, growing_layout
+from made_stores import TAPS, feature, growing_layout, write_missing
 
-from udta.store import StoreWriter, engine_at, open_store, stored_dtype
+from udta.store import StoreWriter, engine_at, open_store
 from udta.store.ledger import Ledger
 from udta.store.verify import verify
 
@@ -135,20 +135,7 @@ class StoreMachine(RuleBasedStateMachine):
         layout = growing_layout(TAPS[: self.n_taps], self.n_views, tuple(f"{content}.png" for content in self.contents))
         hashes = [f"{content:064x}" for content in self.contents]
         with StoreWriter(self.path, layout, hashes, "replace", self.engine) as writer:
-            layout = writer.layout
-            for block in writer.missing[:blocks]:
-                start, stop = layout.block_range(block)
-                features = {
-                    name: np.zeros((stop - start, layout.n_views, *tap.shape), stored_dtype(tap.dtype))
-                    for name, tap in layout.taps.items()
-                }
-                writer.recall(block, features)
-                for part in writer.parts(block):
-                    for tap in part.taps:
-                        for view in part.views:
-                            for row in part.rows:
-                                features[tap][row - start, view] = feature(layout.taps[tap], hashes[row], view)
-                writer.write(block, features)
+            write_missing(writer, hashes, blocks)
             grown = not writer.missing
         if self.damaged and grown:
             self.damaged = not verify(self.path).sound  # a growth leaves damaged blocks behind

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # everybody calls it F
@@ -68,18 +68,20 @@ class Ridge(Adapter):
         targets = F.one_hot(labels, self.n_classes).double()
         path = RidgePath((x - mean) / scale, targets, found.images)
         loss, alpha, factor, accuracy = min(
-            self._leave_out(path, alpha, labels) for alpha in ([self.settings.alpha] if self.settings.alpha else ALPHAS)
+            leave_out(path, alpha, labels) for alpha in ([self.settings.alpha] if self.settings.alpha else ALPHAS)
         )
         weights = factor * path.weights(alpha) / scale[:, None]
         self.classify.weight.copy_(weights.T)
         self.classify.bias.copy_(factor * targets.mean(dim=0) - mean @ weights)
         return HeldOut(loss, accuracy)
 
-    def _leave_out(self, path: RidgePath, alpha: float, labels: Tensor) -> tuple[float, float, float, float]:
-        scores = path.left_out(alpha).float()
-        factor = fit_scale(scores, labels)
-        accuracy = float((scores.argmax(dim=1) == labels).float().mean())
-        return cross_entropy(factor * scores, labels), alpha, factor, accuracy
-
     def _pool(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch features"]:
         return torch.cat([average(features[tap]) for tap in self.taps_used], dim=1)
+
+
+def leave_out(path: RidgePath, alpha: float, labels: Int64[Tensor, " samples"]) -> tuple[float, float, float, float]:
+    """Of predictions of images that were left out: least cross-entropy, `alpha`, the factor that gives it, top-1."""
+    scores = path.left_out(alpha).float()
+    factor = fit_scale(scores, labels)
+    accuracy = float((scores.argmax(dim=1) == labels).float().mean())
+    return cross_entropy(factor * scores, labels), alpha, factor, accuracy
