@@ -2,11 +2,11 @@
 
 What decides how a training goes on: the adapter's parameters and buffers, the optimiser's moments, the step of the schedule,
 the states of the random generators, the place in the loader's epoch, and the sums and lines of `history.csv` so far. All of it
-is one safetensors file with one JSON header, written under a temporary name and renamed; nothing in it is executed.
+is one safetensors file with one JSON header and a checksum, written under a temporary name and renamed.
 
-Layout (format version 1). Tensors: `adapter/<name>`, `optimiser/<parameter number>/<name>`, `random/<name>`. Metadata: the single
+Layout (format version 2). Tensors: `adapter/<name>`, `optimiser/<parameter number>/<name>`, `random/<name>`. Metadata: the single
 key `udta-checkpoint` with the JSON of `format`, `task` (what is being trained, see `Checkpoints`), `schedule`, `rates`, `loader`,
-`bytes_read`, `progress` and `history`.
+`bytes_read`, `progress`, `history` and `checksum`, see `udta.tensor_file`.
 """
 
 from __future__ import annotations
@@ -19,15 +19,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from udta.adapters import Adapter
 from udta.device import random_states, set_random_states
-from udta.files import write_bytes
+from udta.tensor_file import read_tensors, write_tensors
 
-FORMAT = 1
+FORMAT = 2
 _KEY = "udta-checkpoint"
 
 # A killed training loses this much at most. Writing may take a hundredth of the time: with a slow disk the next one waits longer.
@@ -77,15 +75,14 @@ class Learner:
     progress: Progress = field(default_factory=Progress)
 
     def tensors(self) -> dict[str, Tensor]:
-        """By their names in the file, on the CPU."""
+        """By their names in the file."""
         moments = self.optimiser.state_dict()["state"]
-        named = {
+        return {
             **{f"adapter/{name}": value for name, value in self.adapter.state_dict().items()},
             **{f"optimiser/{number}/{name}": v for number, state in moments.items() for name, v in state.items()},
             **{f"random/{name}": value for name, value in random_states(self.device).items()},
             "random/mixup": self.generator.get_state(),
         }
-        return {name: value.detach().cpu().contiguous() for name, value in named.items()}
 
     def load(self, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """The inverse of `tensors`, with what the header holds of it."""
@@ -162,7 +159,7 @@ class Checkpoints:
             "progress": learner.progress.to_json(),
             "history": self.history,
         }
-        write_bytes(self._path, save(learner.tensors(), metadata={_KEY: json.dumps(header)}))
+        write_tensors(self._path, _KEY, header, learner.tensors())
         self._written = time.monotonic()
         self._cost = self._written - started
 
@@ -172,13 +169,13 @@ class Checkpoints:
 
     def _read(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
         try:
-            with safe_open(self._path, framework="pt") as opened:
-                header = json.loads((opened.metadata() or {})[_KEY])
-                if header["format"] != FORMAT or header["task"] != self._task:
-                    return None
-                return header, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+            return read_tensors(self._path, _KEY, self._accept)
+        except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    def _accept(self, header: Mapping[str, Any]) -> None:
+        if header["format"] != FORMAT or header["task"] != self._task:
+            raise ValueError("of another training")
 
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """Adapter files: round trip, refusals, damage."""
 
 import json
+import random
 
 import pytest
 import safetensors.torch
@@ -11,6 +12,7 @@ from udta.adapters import AdapterHeader, load_adapter, save_adapter
 from udta.errors import AdapterError
 from udta.fingerprint import Fingerprint, TapSpec
 
+SEED = 20_220_310
 FIELDS = {
     "feature_version": 1,
     "backbone": {"factory": "toy:net", "architecture": "a", "weights": "w"},
@@ -79,21 +81,39 @@ def test_truncated_foreign_and_newer_files_are_refused(saved, tmp_path):
     safetensors.torch.save_file(adapter.state_dict(), foreign, metadata={"udta": newer})
     with pytest.raises(AdapterError, match="update udta"):
         load_adapter(foreign)
-    safetensors.torch.save_file(adapter.state_dict(), foreign, metadata={"udta": '{"format": 1}'})
-    with pytest.raises(AdapterError, match="damaged"):
-        load_adapter(foreign)
+    for document in ('{"format": 3}', '{"format": [1]}', "[3]", "{", "[" * 100_000):
+        safetensors.torch.save_file(adapter.state_dict(), foreign, metadata={"udta": document})
+        with pytest.raises(AdapterError, match=r"foreign\.safetensors"):
+            load_adapter(foreign)
 
 
-def test_a_file_from_before_the_directions_were_solved_says_what_to_do(saved, tmp_path):
+def test_a_file_from_before_there_was_a_checksum_says_what_to_do(saved, tmp_path):
     adapter, old = saved[1], tmp_path / "old.safetensors"
-    metadata = {"udta": json.dumps({"format": 1, **header(adapter).to_json()})}
-    safetensors.torch.save_file({"pools.0.directions": torch.zeros(6, 6)}, old, metadata=metadata)
-    with pytest.raises(AdapterError, match=r"'udta' of format 1; .* train it again"):
+    metadata = {"udta": json.dumps({"format": 2, **header(adapter).to_json()})}
+    safetensors.torch.save_file(adapter.state_dict(), old, metadata=metadata)
+    with pytest.raises(AdapterError, match=r"format 2, this udta reads format 3: train it again"):
         load_adapter(old)
-    linear = trained("linear", MAPS)  # its tensors are what they were
-    metadata = {"udta": json.dumps({"format": 1, **header(linear).to_json()})}
-    safetensors.torch.save_file(linear.state_dict(), old, metadata=metadata)
-    assert torch.equal(load_adapter(old)[0](features(MAPS)), linear(features(MAPS)))
+
+
+def test_no_flipped_bit_gets_past_loading(saved):
+    """Neither in the tensors nor in the header: the file is refused, or the flip changed nothing (spaces, the order of keys)."""
+    path, adapter = saved
+    whole, expected, rng = path.read_bytes(), adapter(features(MAPS)), random.Random(SEED)
+    header_end = 8 + int.from_bytes(whole[:8], "little")
+    places = [rng.randrange(header_end) for _ in range(60)] + [rng.randrange(header_end, len(whole)) for _ in range(60)]
+    refused = 0
+    for place in places:
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << rng.randrange(8)
+        path.write_bytes(flipped)
+        try:
+            loaded, found = load_adapter(path)
+        except AdapterError:
+            refused += 1
+            continue
+        assert found == header(adapter), f"byte {place}, seed {SEED}"
+        assert torch.equal(loaded(features(MAPS)), expected), f"byte {place}, seed {SEED}"
+    assert refused >= len(places) - 3
 
 
 def test_a_pickle_is_never_loaded(tmp_path):

@@ -1,31 +1,25 @@
 """The adapter file: safetensors with one JSON header that says what the adapter is and beside what it may run.
 
-Layout (format version 2). Tensors: the adapter's `state_dict`, by name. Metadata: the single key `udta` with the JSON of
-`AdapterHeader` plus `format`. One key alone, because safetensors writes several in an order that changes from run to run,
-and two trainings with the same seed shall give the same bytes. Nothing in the file is executed when it is read.
+Layout (format version 3). Tensors: the adapter's `state_dict`, by name. Metadata: the single key `udta` with the JSON of
+`AdapterHeader` plus `format` and a `checksum` of everything, see `udta.tensor_file`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
 
 from udta.adapters.base import Adapter
 from udta.adapters.registry import build_adapter
 from udta.errors import AdapterError, UdtaError
-from udta.files import write_bytes
 from udta.fingerprint import Fingerprint, TapSpec
+from udta.tensor_file import read_tensors, write_tensors
 
-FORMAT = 2
-_SINCE = {"udta": 2}  # the first format of adapters whose tensors changed: in format 1, `udta` learned its directions
+FORMAT = 3  # earlier ones had no checksum, and are refused: nothing could tell whether they are what was trained
 _KEY = "udta"
 
 # What changes the feature values an adapter sees. Not `views`: an adapter trained on five views runs on one, and a larger
@@ -104,9 +98,7 @@ class AdapterHeader:
 
 def save_adapter(path: Path, adapter: Adapter, header: AdapterHeader) -> None:
     """Writes the adapter at `path`, completely or not at all."""
-    document = json.dumps({"format": FORMAT, **header.to_json()}, sort_keys=True)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in adapter.state_dict().items()}
-    write_bytes(path, save(tensors, metadata={_KEY: document}))
+    write_tensors(path, _KEY, {"format": FORMAT, **header.to_json()}, adapter.state_dict())
 
 
 def load_adapter(path: Path) -> tuple[Adapter, AdapterHeader]:
@@ -116,13 +108,12 @@ def load_adapter(path: Path) -> tuple[Adapter, AdapterHeader]:
         path: an adapter file, or the run folder that holds `adapter.safetensors`.
 
     Raises:
-        AdapterError: there is no such file, it is truncated or foreign, of too new or too old a format, or does not fit.
+        AdapterError: there is no such file, it is damaged or foreign, of too new or too old a format, or does not fit.
     """
     file = path / "adapter.safetensors" if path.is_dir() else path
     if not file.is_file():
         raise AdapterError(f"{file}: there is no adapter file; train one with `udta train STORE --out {path}`")
-    metadata, tensors = _read(file)
-    header = _parse_header(file, metadata)
+    header, tensors = _read(file)
     try:
         adapter = build_adapter(
             header.adapter, {tap.name: tap.shape for tap in header.taps}, len(header.classes), **header.options
@@ -133,30 +124,27 @@ def load_adapter(path: Path) -> tuple[Adapter, AdapterHeader]:
     return adapter.eval(), header
 
 
-def _read(file: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+def _read(file: Path) -> tuple[AdapterHeader, dict[str, torch.Tensor]]:
     try:
-        with safe_open(file, framework="pt") as opened:
-            return opened.metadata() or {}, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError) as error:
-        raise AdapterError(f"{file}: not a readable safetensors file, or cut short: {error}") from error
-
-
-def _parse_header(file: Path, metadata: Mapping[str, str]) -> AdapterHeader:
-    if _KEY not in metadata:
-        raise AdapterError(f"{file}: a safetensors file, but no udta adapter (its metadata has no key {_KEY!r})")
+        document, tensors = read_tensors(file, _KEY, lambda document: _check_format(file, int(document["format"])))
+    except KeyError as error:
+        raise AdapterError(f"{file}: a safetensors file, but no udta adapter (no {error} in it)") from error
+    except (OSError, ValueError, TypeError) as error:
+        raise AdapterError(f"{file}: {error}; train it again, or take it from where it is whole") from error
     try:
-        document = json.loads(metadata[_KEY])
-        version = int(document["format"])
-        if version > FORMAT:
-            raise AdapterError(f"{file}: adapter format {version}, this udta reads up to {FORMAT}: update udta")
-        if version < (since := _SINCE.get(document["adapter"], 1)):
-            raise AdapterError(
-                f"{file}: adapter {document['adapter']!r} of format {version}; this udta reads it from format {since} on:"
-                " train it again, or use the version of udta that wrote it"
-            )
-        return AdapterHeader.from_json(document)
+        return AdapterHeader.from_json(document), tensors
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise AdapterError(f"{file}: its udta header is damaged ({type(error).__name__}: {error})") from error
+
+
+def _check_format(file: Path, version: int) -> None:
+    if version > FORMAT:
+        raise AdapterError(f"{file}: adapter format {version}, this udta reads format {FORMAT}: update udta")
+    if version < FORMAT:
+        raise AdapterError(
+            f"{file}: adapter format {version}, this udta reads format {FORMAT}: train it again, or use the version of udta"
+            " that wrote it"
+        )
 
 
 def _binding(fingerprint: Fingerprint, taps: list[str]) -> Fingerprint:

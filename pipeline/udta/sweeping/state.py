@@ -1,21 +1,17 @@
-"""Where a sweep is, in one file that is there whole or not at all: `DIR/state.safetensors`, tensors and one JSON document."""
+"""Where a sweep is, in one file that is there whole or not at all: `DIR/state.safetensors`, see `udta.tensor_file`."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import safetensors
-from safetensors import safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from udta.errors import AdapterError
-from udta.files import write_bytes
 from udta.sweeping.group import Group
 from udta.sweeping.trial import Trial
+from udta.tensor_file import read_tensors, write_tensors
 
 _KEY = "udta-sweep"
 
@@ -28,7 +24,7 @@ def save_state(
     values: list[dict[str, Any]] = []
     for number, group in enumerate(groups):
         own, plain = group.state()
-        tensors |= {f"{number}/{name}": tensor.detach().cpu().contiguous() for name, tensor in own.items()}
+        tensors |= {f"{number}/{name}": tensor for name, tensor in own.items()}
         values.append(plain)
     document = {
         "sweep": dict(sweep),
@@ -36,7 +32,7 @@ def save_state(
         "trials": {trial.member.name: trial.record() for trial in trials},
         "groups": values,
     }
-    write_bytes(path, save(tensors, metadata={_KEY: json.dumps(document)}))
+    write_tensors(path, _KEY, document, tensors)
 
 
 def load_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
@@ -48,10 +44,8 @@ def load_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
     if not path.exists():
         return None
     try:
-        with safe_open(path, framework="pt") as opened:
-            document = json.loads((opened.metadata() or {})[_KEY])
-            return document, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, OSError, KeyError, ValueError) as error:
+        return read_tensors(path, _KEY)
+    except (OSError, KeyError, ValueError) as error:
         raise AdapterError(
             f"{path}: no readable state of a sweep ({error}); remove the folder to start again"
         ) from error
