@@ -1,6 +1,7 @@
 """A small backbone and small photographs, for tests: `toy:net` is a factory as a user would write one."""
 
 import os
+import random
 import signal
 from pathlib import Path
 
@@ -51,6 +52,16 @@ def die_once(deaths):
 
 def net(width=8, nan=False, deaths=None):
     return ToyNet(width, nan, deaths)
+
+
+def careless(width=8):
+    """A factory that does to its process what factories of others do."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
+    return ToyNet(width)
 
 
 def photographs(root: Path, per_class=8, classes=CLASSES, size=(24, 20), seed=0):

@@ -6,7 +6,7 @@ import torch
 from udta.sweeping.optimiser import Hyperparameters, StackedAdamW
 
 SETTINGS = [(1e-3, 10.0, 0.5), (3e-2, 0.0, 1e9), (1e-2, 0.3, 0.05)]  # lr, weight decay, clip
-SHAPES = {"weight": (4, 3), "bias": (4,), "kernel": (2, 3, 5)}
+SHAPES = {"weight": (4, 3), "bias": (4,), "kernel": (2, 3, 5), "gate": ()}
 
 
 def gradients(step):

@@ -15,6 +15,7 @@ import torch
 
 from udta.adapters.base import Adapter
 from udta.adapters.registry import build_adapter
+from udta.device import own_randomness
 from udta.errors import AdapterError, UdtaError
 from udta.fingerprint import Fingerprint, TapSpec
 from udta.tensor_file import read_tensors, write_tensors
@@ -115,9 +116,9 @@ def load_adapter(path: Path) -> tuple[Adapter, AdapterHeader]:
         raise AdapterError(f"{file}: there is no adapter file; train one with `udta train STORE --out {path}`")
     header, tensors = _read(file)
     try:
-        adapter = build_adapter(
-            header.adapter, {tap.name: tap.shape for tap in header.taps}, len(header.classes), **header.options
-        )
+        shapes = {tap.name: tap.shape for tap in header.taps}
+        with own_randomness(0):  # of initial weights, which are replaced
+            adapter = build_adapter(header.adapter, shapes, len(header.classes), **header.options)
         adapter.load_state_dict(tensors)
     except (UdtaError, RuntimeError) as error:
         raise AdapterError(f"{file}: this version of udta cannot build the adapter it holds: {error}") from error

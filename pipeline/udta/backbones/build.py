@@ -19,6 +19,7 @@ from udta.backbones.backbone import Backbone, InputSpec
 from udta.backbones.source import Source
 from udta.backbones.weights import load_weights
 from udta.errors import BackboneError, ConfigError, Problems, WeightsError, did_you_mean
+from udta.process_state import left_as_found
 
 _PYTHON_WORDS = {"True": True, "False": False, "None": None}
 # Keywords of torchvision's and timm's builders that fetch weights, or load them without looking at what is in the file.
@@ -43,9 +44,8 @@ def build_backbone(spec: str, weights: str = "none", *, evaluate: str | None = N
     """
     name, _, query = spec.partition("?")
     given = {key: _value(text) for key, text in parse_qsl(query, keep_blank_values=True)}
-    source = _source(name, weights, given)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with left_as_found(seed):
+        source = _source(name, weights, given)
         module = _call(spec, source, {**source.defaults, **given})
     if weights != "none" and not source.loads:
         load_weights(module, Path(weights))

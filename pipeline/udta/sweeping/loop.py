@@ -17,6 +17,7 @@ import torch
 
 from udta.adapters import Adapter, load_adapter
 from udta.cost import shared_cost
+from udta.device import own_randomness
 from udta.files import write_text
 from udta.run_folder import HISTORY_COLUMNS, history_line
 from udta.store import Store
@@ -83,8 +84,7 @@ class Loop:
         started, spent = time.perf_counter() - self._solving, dict.fromkeys(self.groups, 0.0)
         self._solving = 0.0
         groups = [group for group in self.groups if group.trials]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(_epoch_seed(self._seed, self.epoch))
+        with own_randomness(_epoch_seed(self._seed, self.epoch), torch.device(self._device)):
             for group in groups:
                 group.begin_epoch(_epoch_seed(self._seed, self.epoch))
             for alike, batches in self._feeds.epoch(self.epoch, groups):

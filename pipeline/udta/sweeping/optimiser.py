@@ -62,7 +62,7 @@ class StackedAdamW:
     @staticmethod
     def _clip(gradients: Sequence[Tensor], limits: Float[Tensor, " adapters"]) -> None:
         """Each adapter's whole gradient to its own norm, as `torch.nn.utils.clip_grad_norm_`."""
-        squares = torch.stack([gradient.flatten(1).square().sum(1) for gradient in gradients])
+        squares = torch.stack([gradient.reshape(len(gradient), -1).square().sum(1) for gradient in gradients])
         factors = (limits / (squares.sum(0).sqrt() + 1e-6)).clamp_max(1.0)
         for gradient in gradients:
             gradient.mul_(_along(factors, gradient))
