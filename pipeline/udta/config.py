@@ -49,6 +49,8 @@ class BackboneParams(_Table):
     compute: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str = "auto"
     on_error: Literal["fail", "skip"] = "fail"
+    prune: bool = False
+    retry_skipped: bool = False
     seed: int = 0
 
 

@@ -104,7 +104,6 @@ def test_augmented_views_do_not_depend_on_what_else_is_extracted(photos, tmp_pat
 @pytest.mark.parametrize(
     ("change", "field"),
     [
-        ({"views": 1}, "views/count"),
         ({"seed": 1}, "views/seed"),
         ({"dtype": "float16"}, "dtype"),
         ({"compute": "bfloat16"}, "compute"),

@@ -41,7 +41,7 @@ def test_images_come_change_and_go(folder, tmp_path, engine):
     Image.new("RGB", (20, 20), "teal").save(folder / "bird" / "0005.png")
     Image.new("RGB", (20, 20), "red").save(folder / "dog" / "003.png")
     (folder / "cat" / "002.png").unlink()
-    report = udta.extract(folder, out=path, **OPTIONS)
+    report = udta.extract(folder, out=path, prune=True, **OPTIONS)
     assert (report.rows, report.computed_rows, report.computed_images) == (48, 2, 4)
     assert report.format == engine
     assert_same(path, folder)

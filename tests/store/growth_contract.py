@@ -15,9 +15,9 @@ from udta.store import StoreWriter, open_store
 class GrowthContract(EngineContract):
     """Only what is new is computed, and the result is the store that would have been made at once."""
 
-    def grow(self, path, layout, hashes, writes=None):
+    def grow(self, path, layout, hashes, writes=None, **policy):
         """Write what is missing of a store, as extraction does; returns the number of (row, view, tap) computed."""
-        with StoreWriter(path, layout, hashes) as writer:
+        with StoreWriter(path, layout, hashes, **policy) as writer:
             return write_missing(writer, hashes, writes)
 
     def expect(self, path, layout, hashes):
@@ -44,11 +44,43 @@ class GrowthContract(EngineContract):
         assert self.grow(path, larger, changed) == 2 * 2
         self.expect(path, larger, changed)
         smaller = replace(larger, ids=larger.ids[2:], labels=larger.labels[2:], splits=larger.splits[2:])
-        assert self.grow(path, smaller, changed[2:]) == 0
+        with pytest.raises(StaleStoreError, match=r"removes 2 of 12 rows.*dog/0\.png, cat/1\.png"):
+            self.grow(path, smaller, changed[2:])
+        assert self.grow(path, smaller, changed[2:], prune=True) == 0
         self.expect(path, smaller, changed[2:])
         renamed = replace(smaller, ids=("aaa.png", *smaller.ids[1:]))
         assert self.grow(path, renamed, changed[2:]) == 0
         self.expect(path, renamed, changed[2:])
+
+    def test_rows_that_were_skipped_are_missing_again_when_they_are_retried(self, path, layout):
+        hashes = make_hashes(layout)
+        with StoreWriter(path, layout, hashes) as writer:
+            for block in writer.missing:
+                writer.write(block, self.features(layout, hashes, block), {5: "cannot be read"} if block == 1 else {})
+        with StoreWriter(path, layout, hashes) as writer:
+            assert writer.missing == []
+        with StoreWriter(path, layout, hashes, retry_skipped=True) as writer:
+            assert [part.rows.tolist() for block in writer.missing for part in writer.parts(block)] == [[5]]
+        assert self.grow(path, layout, hashes, retry_skipped=True) == 2 * 2
+        self.expect(path, layout, hashes)
+
+    def test_retrying_drops_what_an_interrupted_growth_skipped(self, path, layout):
+        hashes = make_hashes(layout)
+        self.grow(path, layout, hashes)
+        larger = make_layout(20)
+        with StoreWriter(path, larger, make_hashes(larger)) as writer:
+            writer.write(3, self.features(larger, make_hashes(larger), 3), {12: "cannot be read"})
+        with StoreWriter(path, larger, make_hashes(larger)) as writer:
+            assert writer.missing == [2, 4]
+        with StoreWriter(path, larger, make_hashes(larger), retry_skipped=True) as writer:
+            assert writer.missing == [2, 3, 4]
+
+    def features(self, layout, hashes, block):
+        rows = range(*layout.block_range(block))
+        return {
+            name: np.stack([[feature(tap, hashes[row], view) for view in range(layout.n_views)] for row in rows])
+            for name, tap in layout.taps.items()
+        }
 
     def test_another_tap_and_more_views_compute_those_alone(self, path):
         hashes = make_hashes(make_layout())

@@ -134,7 +134,7 @@ class StoreMachine(RuleBasedStateMachine):
     def _write(self, blocks):
         layout = growing_layout(TAPS[: self.n_taps], self.n_views, tuple(f"{content}.png" for content in self.contents))
         hashes = [f"{content:064x}" for content in self.contents]
-        with StoreWriter(self.path, layout, hashes, "replace", self.engine) as writer:
+        with StoreWriter(self.path, layout, hashes, "replace", self.engine, prune=True) as writer:
             write_missing(writer, hashes, blocks)
             grown = not writer.missing
         if self.damaged and grown:

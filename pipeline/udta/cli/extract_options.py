@@ -75,6 +75,14 @@ _OPTIONS: list[Any] = [
     ),
     on_error_option,
     click.option("--seed", default=0, show_default=True, help="Of the augmented views and the split."),
+    click.option(
+        "--prune",
+        is_flag=True,
+        help="Remove the rows of images that are gone; refused without, as a disk may be missing.",
+    ),
+    click.option(
+        "--retry-skipped", is_flag=True, help="Try images again that an earlier run skipped, as --on-error fail does."
+    ),
     click.option("--workers", type=int, help="Processes; one by default, or one for each GPU."),
     click.option("--prefetch", default=4, show_default=True, help="Batches decoded ahead of the backbone."),
     click.option(

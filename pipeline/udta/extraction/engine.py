@@ -34,6 +34,8 @@ def extract(
     augment: str | None = None,
     decoder: Decoder = "pillow",
     if_stale: IfStale = "refuse",
+    prune: bool = False,
+    retry_skipped: bool = False,
     workers: int | None = None,
     prefetch: int = PREFETCH,
     progress: Progress | None = None,
@@ -42,7 +44,8 @@ def extract(
 
     A store that is there is continued where it stopped. It grows where more is asked than it has: other images (by content),
     another tap, more views; then exactly what is missing is computed, and the grown store takes the old one's place when it
-    is complete.
+    is complete. What it holds beyond what is asked, taps and views, stays; rows of images that are not asked for any more are
+    removed only with `prune`.
 
     Args:
         images: a folder with a sub-folder per class, a CSV/Parquet manifest, `name:folder` of a built-in dataset, or a
@@ -63,7 +66,11 @@ def extract(
         transform: replaces the backbone's evaluation transform.
         augment: the transform of views 1 and up; random resized crop, flip and colour jitter by default.
         decoder: `pillow`, or `nvjpeg`: plain JPEGs are decoded and their views are made on the GPU.
-        if_stale: `refuse` a store at `out` that was made from something else, or `replace` it.
+        if_stale: `refuse` a store at `out` that was made from something else, or `replace` it, also where it holds more taps or
+            views.
+        prune: remove rows of images that are not asked for any more; refused by default, for they may be on a disk that is not
+            mounted.
+        retry_skipped: try images again that an earlier run skipped, as `on_error="fail"` always does.
         workers: processes; one by default, or one for each GPU where there are several. A store that grows is written by one.
         prefetch: batches that are decoded ahead of the backbone.
         progress: called after every batch.
@@ -96,7 +103,7 @@ def extract(
             workers=workers,
             prefetch=prefetch,
         )
-        options = JobOptions(on_error, if_stale, format, workers, prefetch)
+        options = JobOptions(on_error, if_stale, format, workers, prefetch, prune, retry_skipped)
         with Job(setup, Path(out), options) as job:
             check_room(job.room)
             return job.run(progress)

@@ -16,6 +16,7 @@ from udta.backbones.compute import COMPILED
 from udta.extraction.blocks import Effort, prepare_blocks
 from udta.extraction.calibration import calibrate
 from udta.extraction.fillers import processes_pay
+from udta.extraction.kept import with_what_is_kept
 from udta.extraction.meter import Meter
 from udta.extraction.processes import in_processes
 from udta.extraction.report import ExtractReport, stored_bytes
@@ -36,6 +37,13 @@ class JobOptions:
     format: str | None = None
     workers: int | None = None
     prefetch: int = PREFETCH
+    prune: bool = False
+    retry_skipped: bool = False
+
+    @property
+    def retries(self) -> bool:
+        """Whether images that an earlier run skipped are tried again: none may be missing where none may be skipped."""
+        return self.retry_skipped or self.on_error == "fail"
 
 
 class Job:
@@ -47,9 +55,19 @@ class Job:
 
     def __init__(self, setup: Setup, path: Path, options: JobOptions) -> None:
         self._path, self._options = path, options
+        if options.if_stale == "refuse":
+            setup = with_what_is_kept(setup, path)
         self._setup = calibrated(setup, path, options.on_error, options.if_stale)
-        layout, hashes = self._setup.layout, setup.manifest.hashes
-        self._writer = StoreWriter(path, layout, hashes, options.if_stale, options.format)
+        self._writer = StoreWriter(
+            path,
+            self._setup.layout,
+            setup.manifest.hashes,
+            options.if_stale,
+            options.format,
+            prune=options.prune,
+            retry_skipped=options.retries,
+        )
+        self._missing_at_first = frozenset(self._writer.missing)
         self.workers = 1 if self._writer.grows else options.workers or _default_workers(setup.device)
 
     def __enter__(self) -> Self:
@@ -166,6 +184,7 @@ class Job:
     def _report(self, computed_rows: int, meter: Meter, created: bool) -> ExtractReport:
         """The report, which is kept beside the store too."""
         seconds, store, setup = meter.elapsed, open_store(self._path), self._setup
+        block_rows, ids = store.layout.block_rows, setup.manifest.ids
         report = ExtractReport(
             store=str(self._path),
             format=store.format,
@@ -177,7 +196,10 @@ class Job:
             step_seconds=meter.seconds,
             bytes=stored_bytes(self._path),
             written_bytes=meter.bytes,
-            skipped={setup.manifest.ids[row]: reason for row, reason in store.skipped.items()},
+            skipped={ids[row]: reason for row, reason in store.skipped.items()},
+            skipped_before=tuple(ids[row] for row in store.skipped if row // block_rows not in self._missing_at_first),
+            changes=self._writer.changes,
+            kept=setup.kept,
             clipped=store.clipped,
             storage_error=store.layout.storage_error,
             compute_error=store.layout.compute_error,

@@ -14,11 +14,13 @@ from udta.backbones import TapForward
 from udta.data import Manifest
 from udta.errors import NotAStoreError
 from udta.extraction.computing import Computer
+from udta.extraction.job import JobOptions
+from udta.extraction.kept import with_what_is_kept
 from udta.extraction.pipeline import decoded_batches
 from udta.extraction.room import block_bytes, free_bytes
-from udta.extraction.setup import Setup, set_up
+from udta.extraction.setup import OnError, Setup, set_up
 from udta.extraction.setups import set_up_many, split_options
-from udta.store import BATCH_ROWS, Part, engine_at, row_bytes, standing
+from udta.store import BATCH_ROWS, Changes, IfStale, Layout, Part, engine_at, row_bytes, standing
 from udta.store.place import is_vacant
 
 # Images of the calibration after one batch that is not counted: about two seconds of MobileNetV2 on two cores.
@@ -29,9 +31,10 @@ _CALIBRATION_BATCHES = 3
 class Plan:
     """What `extract` with the same options would do.
 
-    `state` is `new`, `complete`, `unfinished`, `grows` or `refused` (then `differences` says why). `bytes` is the whole store
-    when it is done, `bytes_by_tap` its parts; `compute_images` are views of rows that go through the backbone, at the rate
-    that a short calibration measured; `free_bytes` is what the disk has, `write_bytes` what is written to it at most.
+    `state` is `new`, `complete`, `unfinished`, `grows`, `replaced` or `refused` (then `differences` says why). `bytes` is the
+    whole store when it is done, `bytes_by_tap` its parts; `compute_images` are views of rows that go through the backbone, at
+    the rate that a short calibration measured; `free_bytes` is what the disk has, `write_bytes` what is written to it at most.
+    `changes` says which images come and go, `kept` what the store holds beyond what was asked.
     """
 
     out: str
@@ -50,6 +53,8 @@ class Plan:
     seconds: float
     device: str
     compute: str
+    changes: Changes
+    kept: tuple[str, ...] = ()
     differences: tuple[str, ...] = ()
 
     @property
@@ -66,6 +71,8 @@ class Plan:
         lines = [
             f"{self.out}: {self.rows} rows x {self.views} view(s) in {self.blocks} blocks, {self.bytes / 1e6:.1f} MB",
             *per_tap,
+            *([f"images: {self.changes}"] if str(self.changes) else []),
+            *([f"the store holds more than was asked, and keeps it: {', '.join(self.kept)}"] if self.kept else []),
             f"there already: {self.committed_blocks} of {self.blocks} blocks ({self.state})",
             f"to compute: {self.compute_images} images of {self.compute_rows} rows, about {_duration(self.seconds)}"
             f" ({self.images_per_second:.0f} images/s measured, {self.compute} on {self.device})",
@@ -75,51 +82,83 @@ class Plan:
         return "\n".join([*lines, *(f"refused: {line}" for line in self.differences)])
 
 
-def plan(images: str | Path | Manifest, *, out: str | Path, format: str | None = None, **options: Any) -> Plan:  # noqa: A002
+def plan(
+    images: str | Path | Manifest,
+    *,
+    out: str | Path,
+    format: str | None = None,  # noqa: A002  # the word that users type
+    on_error: OnError = "fail",
+    if_stale: IfStale = "refuse",
+    prune: bool = False,
+    retry_skipped: bool = False,
+    **options: Any,
+) -> Plan:
     """Look at images, backbone and store as `extract` would, time a few batches, and write nothing.
 
     Args:
-        images: as `extract` takes it.
+        images: as `extract` takes it, as all that follow.
         out: the store.
         format: of the store.
+        on_error: what an image that cannot be used does.
+        if_stale: what to do with a store that was made from something else.
+        prune: remove rows of images that are not asked for any more.
+        retry_skipped: try images again that an earlier run skipped.
         **options: everything else that `extract` takes.
 
     Raises:
         ConfigError, DataError, BackboneError, NotAStoreError: as `extract` would.
     """
-    return _plan(set_up(images, format=format, **options), Path(out), format)
+    setup = set_up(images, format=format, on_error=on_error, **options)
+    policy = JobOptions(on_error, if_stale, format, prune=prune, retry_skipped=retry_skipped)
+    return _plan(setup, Path(out), policy)
 
 
-def plan_many(images: str | Path | Manifest, stores: Sequence[Mapping[str, Any]], **options: Any) -> list[Plan]:
+def plan_many(
+    images: str | Path | Manifest,
+    stores: Sequence[Mapping[str, Any]],
+    *,
+    on_error: OnError = "fail",
+    prune: bool = False,
+    retry_skipped: bool = False,
+    **options: Any,
+) -> list[Plan]:
     """`plan` for each of the stores that `extract_many` with the same arguments would write."""
     own, how = split_options(options)
     wanted = [{**own, **store} for store in stores]
-    setups = set_up_many(images, wanted, **how)
-    return [_plan(setup, Path(store["out"]), store.get("format")) for setup, store in zip(setups, wanted, strict=True)]
+    plans = []
+    for setup, store in zip(set_up_many(images, wanted, on_error=on_error, **how), wanted, strict=True):
+        stale, kind = store.get("if_stale", "refuse"), store.get("format")
+        policy = JobOptions(on_error, stale, kind, prune=prune, retry_skipped=retry_skipped)
+        plans.append(_plan(setup, Path(store["out"]), policy))
+    return plans
 
 
-def _plan(setup: Setup, path: Path, format: str | None) -> Plan:  # noqa: A002
-    layout, state, committed, differences = setup.layout, "new", 0, []
-    parts = _everything(setup)
+def _plan(setup: Setup, path: Path, policy: JobOptions) -> Plan:
+    setup = with_what_is_kept(setup, path) if policy.if_stale == "refuse" else setup
+    layout, state, committed, differences, changes = setup.layout, "new", 0, list[str](), Changes(0)
+    parts = _everything(layout)
     missing = layout.n_blocks
     engine = engine_at(path)
     if engine is None and not is_vacant(path):
         raise NotAStoreError(f"{path} exists and is not a udta store; choose another --out")
     if engine is not None:
-        samples = tuple(zip(layout.ids, setup.manifest.hashes, strict=True))
-        found = standing(engine, layout, samples, format)
-        layout, differences = found.asked, found.differences
-        if differences:
-            state, parts, missing = "refused", [], 0
+        samples, retry = tuple(zip(layout.ids, setup.manifest.hashes, strict=True)), policy.retries
+        found = standing(engine, layout, samples, policy.format, retry_skipped=retry)
+        differences, changes = found.differences, found.changes
+        if differences and policy.if_stale == "replace":
+            state, differences = "replaced", []
+        elif differences or (changes.removed and not policy.prune):
+            state, parts, missing, differences = "refused", [], 0, differences or changes.refusal()
         elif found.old is not None:
-            state = "grows"
+            layout, state = found.asked, "grows"
             unchanged = [block for block in range(layout.n_blocks) if found.old.unchanged_block(block)]
             committed, missing = len(unchanged), layout.n_blocks - len(unchanged)
             parts = [part for block in range(layout.n_blocks) for part in found.old.missing(block)]
         else:
+            layout = found.asked
             committed, missing = len(found.records), layout.n_blocks - len(found.records)
             state = "complete" if not missing else "unfinished"
-            parts = [part for part in parts if part.rows[0] // layout.block_rows not in found.records]
+            parts = [part for part in _everything(layout) if part.rows[0] // layout.block_rows not in found.records]
     rate = _images_per_second(setup, parts)
     compute_images = sum(len(part.rows) * len(part.views) for part in parts)
     by_tap = {tap.name: layout.n_blocks * layout.block_rows * layout.n_views * row_bytes(tap) for tap in setup.taps}
@@ -140,13 +179,15 @@ def _plan(setup: Setup, path: Path, format: str | None) -> Plan:  # noqa: A002
         seconds=compute_images / rate if compute_images else 0.0,
         device=str(setup.device),
         compute=setup.compute,
+        changes=changes,
+        kept=setup.kept,
         differences=tuple(differences),
     )
 
 
-def _everything(setup: Setup) -> list[Part]:
-    views, taps = tuple(range(setup.layout.n_views)), tuple(setup.layout.taps)
-    return [Part(np.arange(*setup.layout.block_range(block)), views, taps) for block in range(setup.layout.n_blocks)]
+def _everything(layout: Layout) -> list[Part]:
+    views, taps = tuple(range(layout.n_views)), tuple(layout.taps)
+    return [Part(np.arange(*layout.block_range(block)), views, taps) for block in range(layout.n_blocks)]
 
 
 def _images_per_second(setup: Setup, parts: list[Part]) -> float:

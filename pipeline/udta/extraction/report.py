@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from udta.memory import peak_memory
+from udta.store import Changes
 
 _PACKAGES = ("udta", "torch", "torchvision", "numpy", "pillow", "zarr", "h5py")
 
@@ -23,7 +24,9 @@ class ExtractReport:
     `computed_images` views of them through the backbone; `seconds` is the wall time of reading, decoding, forward and writing,
     without start-up, `step_seconds` the work of each step, summed over threads and processes; `bytes` is what the store takes on
     disk, `written_bytes` the features that this call wrote; `clipped` counts values of uint8 taps that lay outside their range;
-    `storage_error` and `compute_error` are what storage type and arithmetic cost, see `calibration`.
+    `storage_error` and `compute_error` are what storage type and arithmetic cost, see `calibration`. Of the images in `skipped`
+    those in `skipped_before` were skipped by an earlier run and not tried again. `changes` says which images came and went when
+    the store grew, `kept` what it holds beyond what was asked.
     """
 
     store: str
@@ -37,6 +40,9 @@ class ExtractReport:
     bytes: int
     written_bytes: int
     skipped: Mapping[str, str]
+    skipped_before: tuple[str, ...]
+    changes: Changes
+    kept: tuple[str, ...]
     clipped: Mapping[str, int]
     storage_error: Mapping[str, Any]
     compute_error: Mapping[str, Any]
@@ -70,6 +76,10 @@ class ExtractReport:
 
     def __str__(self) -> str:
         lines = [f"{self.store}: {self.rows} rows x {self.n_views} view(s), {self.bytes / 1e6:.1f} MB"]
+        if str(self.changes):
+            lines.append(f"images: {self.changes}")
+        if self.kept:
+            lines.append(f"the store holds more than was asked, and keeps it: {', '.join(self.kept)}")
         if self.computed_rows:
             whole = max(sum(self.step_seconds.values()), 1e-9)
             steps = ", ".join(f"{step} {seconds / whole:.0%}" for step, seconds in self.step_seconds.items())
@@ -84,10 +94,15 @@ class ExtractReport:
         if self.compute_error:
             errors = ", ".join(f"{tap} {value:.2g}" for tap, value in self.compute_error["relative_rmse"].items())
             lines.append(f"{self.compute} against float32: relative error {errors}")
-        if self.skipped:
-            lines.append(f"skipped {len(self.skipped)} image(s):")
-            lines += [f"  {name}: {reason}" for name, reason in self.skipped.items()]
+        before = set(self.skipped_before)
+        lines += self._skipped("skipped {} image(s):", [name for name in self.skipped if name not in before])
+        lines += self._skipped(
+            "{} image(s) were skipped by an earlier run; --retry-skipped tries them again:", self.skipped_before
+        )
         return "\n".join(lines)
+
+    def _skipped(self, head: str, names: Sequence[str]) -> list[str]:
+        return [head.format(len(names)), *(f"  {name}: {self.skipped[name]}" for name in names)] if names else []
 
 
 def machine() -> dict[str, Any]:

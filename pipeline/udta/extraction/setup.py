@@ -31,7 +31,7 @@ PREFETCH = 4
 
 @dataclass(frozen=True)
 class Setup:
-    """What is extracted, with what, and how it will lie in the store."""
+    """What is extracted, with what, and how it will lie in the store; `kept` names what the store holds beyond what was asked."""
 
     manifest: Manifest
     backbone: Backbone
@@ -39,6 +39,7 @@ class Setup:
     layout: Layout
     compute: str
     device: torch.device
+    kept: tuple[str, ...] = ()
 
     @property
     def taps(self) -> tuple[TapSpec, ...]:

@@ -30,6 +30,8 @@ def extract_many(
     device: str = "auto",
     on_error: OnError = "fail",
     seed: int = 0,
+    prune: bool = False,
+    retry_skipped: bool = False,
     workers: int | None = None,
     prefetch: int = PREFETCH,
     progress: Progress | None = None,
@@ -50,6 +52,8 @@ def extract_many(
         device: where every backbone runs.
         on_error: what an image that cannot be used does.
         seed: of the views and of the split rule.
+        prune: remove rows of images that are not asked for any more.
+        retry_skipped: try images again that an earlier run skipped.
         workers: processes.
         prefetch: batches that are decoded ahead of each backbone.
         progress: called after every batch with the rows of all stores together.
@@ -68,7 +72,8 @@ def extract_many(
         opened.enter_context(freed_memory_kept(device))
         setups, jobs = set_up_many(images, wanted, splits=splits, seed=seed, **how), []
         for setup, store in zip(setups, wanted, strict=True):
-            options = JobOptions(on_error, store.get("if_stale", "refuse"), store.get("format"), workers, prefetch)
+            stale, kind = store.get("if_stale", "refuse"), store.get("format")
+            options = JobOptions(on_error, stale, kind, workers, prefetch, prune, retry_skipped)
             jobs.append(opened.enter_context(Job(setup, Path(store["out"]), options)))
         check_room(*(job.room for job in jobs))
         whole, shown = Meter(), _JoinedProgress(jobs, progress)

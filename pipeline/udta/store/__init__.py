@@ -1,6 +1,7 @@
 """Feature stores: ordinary Zarr v3 groups or HDF5 files with a ledger of the blocks that count."""
 
 from udta.store.block_writer import BlockWriter
+from udta.store.changes import Changes
 from udta.store.claims import Claims
 from udta.store.copying import twin
 from udta.store.dtypes import STORAGE_TYPES, as_tensor, stored_dtype, value_dtype
@@ -19,6 +20,7 @@ __all__ = [
     "ENGINES",
     "STORAGE_TYPES",
     "BlockWriter",
+    "Changes",
     "Claims",
     "IfStale",
     "Layout",

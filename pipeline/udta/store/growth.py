@@ -75,7 +75,8 @@ class Predecessor:
             for position, (_, content) in enumerate(record.samples)
             if record.start + position not in record.skipped
         }
-        self._samples = samples
+        skipped = {record.samples[row - record.start] for record in records.values() for row in record.skipped}
+        self._samples, self._shares = samples, not places or not skipped.isdisjoint(samples)
         self.old_rows = np.array([places.get(content, -1) for _, content in samples], dtype=np.int64)
         self.new_taps = tuple(tap for tap in target.taps if tap not in layout.taps)
         self.new_views = tuple(range(layout.n_views, target.n_views))
@@ -92,8 +93,8 @@ class Predecessor:
 
     @property
     def shares_nothing(self) -> bool:
-        """Whether no sample of the target is in the old store."""
-        return bool((self.old_rows < 0).all())
+        """Whether features are in the old store, but no sample of the target, not even as an image that was skipped."""
+        return bool((self.old_rows < 0).all()) and not self._shares
 
     def unchanged_block(self, block: int) -> Record | None:
         """The record of the old block that holds exactly these rows with everything the target wants."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from udta.store.changes import Changes, changes
 from udta.store.engine import Engine
 from udta.store.engines import check_version, engine_at, find_engine
 from udta.store.growth import Predecessor, only_more
@@ -22,7 +23,8 @@ class Standing:
     """What a writer does with a store that is there.
 
     `asked` is the layout asked for with the block size of the store; `differences` says why the store cannot be used (empty when
-    it can); `old` is there when it has to grow; `outdated` when columns or attributes have to be written anew.
+    it can); `old` is there when it has to grow; `outdated` when columns or attributes have to be written anew; `changes` says
+    which images come and go when it grows.
     """
 
     asked: Layout
@@ -30,9 +32,17 @@ class Standing:
     differences: list[str]
     old: Predecessor | None
     outdated: bool
+    changes: Changes
 
 
-def standing(engine: Engine, layout: Layout, samples: Samples, format: str | None) -> Standing:  # noqa: A002
+def standing(
+    engine: Engine,
+    layout: Layout,
+    samples: Samples,
+    format: str | None,  # noqa: A002
+    *,
+    retry_skipped: bool = False,
+) -> Standing:
     """Compare the store of `engine` with what is asked of it.
 
     Args:
@@ -40,6 +50,7 @@ def standing(engine: Engine, layout: Layout, samples: Samples, format: str | Non
         layout: what is asked.
         samples: (id, content hash) of every row that is asked.
         format: name of an engine, or None for any.
+        retry_skipped: whether a store with images that were skipped has to grow by them.
 
     Raises:
         NotAStoreError: the store was written by a newer udta.
@@ -50,17 +61,20 @@ def standing(engine: Engine, layout: Layout, samples: Samples, format: str | Non
     records = {record.block: record for record in engine.ledger.records()}
     stored = engine.load() if sound else _recovered(engine, records)
     asked = replace(layout, block_rows=stored.block_rows)
-    differences = _format_differences(engine, asked, stored, format)
-    if not differences and stored.fingerprint == asked.fingerprint and _same_samples(samples, stored, records):
+    differences, none = _format_differences(engine, asked, stored, format), Changes(len(stored))
+    same = stored.fingerprint == asked.fingerprint and _same_samples(samples, stored, records)
+    retry = retry_skipped and any(record.skipped for record in records.values())
+    if not differences and same and not retry:
         asked = replace(asked, storage_error=stored.storage_error, compute_error=stored.compute_error)
-        return Standing(asked, records, [], None, not sound or columns_differ(stored, asked))
+        return Standing(asked, records, [], None, not sound or columns_differ(stored, asked), none)
     if not differences and only_more(stored.fingerprint, asked.fingerprint):
         old = Predecessor(engine, stored, records, asked, samples)
-        if not records or not old.shares_nothing:
-            return Standing(asked, records, [], old, False)
+        if not old.shares_nothing:
+            found = none if same or not records else changes(stored.ids, records, samples)
+            return Standing(asked, records, [], old, False, found)
         differences = ["images: none of those asked for is among those stored"]
     differences += stored.fingerprint.diff(asked.fingerprint)
-    return Standing(asked, records, differences, None, False)
+    return Standing(asked, records, differences, None, False, none)
 
 
 def columns_differ(stored: Layout, asked: Layout) -> bool:

@@ -24,6 +24,7 @@ from udta.errors import (
     did_you_mean,
 )
 from udta.store.block_writer import BlockWriter
+from udta.store.changes import Changes
 from udta.store.engine import Engine
 from udta.store.engines import engine_at, find_engine
 from udta.store.growth import Part, Predecessor
@@ -45,9 +46,12 @@ class StoreWriter(BlockWriter):
         hashes: SHA-256 of every sample's file, in row order.
         if_stale: what to do with a store that was made from something else: `refuse` it, or `replace` it by an empty one.
         format: `zarr` or `hdf5`; None keeps that of the store that is there, and makes a new one in Zarr.
+        prune: remove the rows of images that are not asked for any more.
+        retry_skipped: images that were skipped are missing again.
 
     Raises:
-        StaleStoreError: another fingerprint, another format or wholly other samples are stored there (only with `refuse`).
+        StaleStoreError: another fingerprint, another format or wholly other samples are stored there (only with `refuse`); fewer
+            samples are asked for than are stored (without `prune`).
         NotAStoreError: the path holds something that is not a udta store; it is left as it is.
         StoreBusyError: another process is writing the store.
         StoreError: the path cannot be written.
@@ -61,9 +65,13 @@ class StoreWriter(BlockWriter):
         hashes: Sequence[str],
         if_stale: IfStale = "refuse",
         format: str | None = None,  # noqa: A002  # the word that users type
+        *,
+        prune: bool = False,
+        retry_skipped: bool = False,
     ) -> None:
         self.path, self.layout = path, layout
         self._old: Predecessor | None = None
+        self._prune, self._retry_skipped, self.changes = prune, retry_skipped, Changes(0)
         try:
             self._finish_exchange()
             self._format = format
@@ -149,7 +157,7 @@ class StoreWriter(BlockWriter):
         """Continue what is there: as it is, grown, or (with `replace`) anew."""
         self._engine.sweep()
         shutil.rmtree(claims_path(self.path), ignore_errors=True)  # of processes that were killed
-        found = standing(self._engine, self.layout, self._samples, self._format)
+        found = standing(self._engine, self.layout, self._samples, self._format, retry_skipped=self._retry_skipped)
         if found.differences:
             if if_stale == "refuse":
                 raise StaleStoreError(
@@ -157,7 +165,10 @@ class StoreWriter(BlockWriter):
                     found.differences,
                 )
             self._replace()
+        elif found.changes.removed and not self._prune:
+            raise StaleStoreError(f"{self.path} holds more images than are asked for:", found.changes.refusal())
         elif found.old is not None:
+            self.changes = found.changes
             self._grow(found.old, found.asked)
         else:
             if found.outdated:
@@ -170,7 +181,7 @@ class StoreWriter(BlockWriter):
         old.drop_damaged()
         place = growing_path(self.path)
         grown = type(self._engine)(place)
-        records = _resumable(grown, asked, self._samples)
+        records = _resumable(grown, asked, self._samples, self._retry_skipped)
         if records is None:
             shutil.rmtree(place, ignore_errors=True)
             create_beside(place, lambda skeleton: type(grown)(skeleton).create(asked)).release()  # type: ignore[union-attr]
@@ -213,7 +224,9 @@ def _check_codec(engine: type[Engine], codec: str) -> None:
         raise ConfigError(f"codec is {codec!r}, for format {engine.format}: {did_you_mean(codec, engine.codecs)}")
 
 
-def _resumable(grown: Engine, asked: Layout, samples: tuple[tuple[str, str], ...]) -> list[int] | None:
+def _resumable(
+    grown: Engine, asked: Layout, samples: tuple[tuple[str, str], ...], retry_skipped: bool
+) -> list[int] | None:
     """The blocks of an interrupted growth towards the same layout; None when there is none that can be continued."""
     try:
         if not type(grown).owns(grown.path) or grown.ledger.check_seal(grown.path):
@@ -223,4 +236,9 @@ def _resumable(grown: Engine, asked: Layout, samples: tuple[tuple[str, str], ...
         return None
     same = there.ids == asked.ids and there.attributes() == asked.attributes() and not columns_differ(there, asked)
     agrees = all(samples[record.start : record.stop] == record.samples for record in records)
-    return [record.block for record in records] if same and agrees else None
+    if not same or not agrees:
+        return None
+    again = [record.block for record in records if record.skipped] if retry_skipped else []
+    for block in again:
+        grown.ledger.drop(block)
+    return [record.block for record in records if record.block not in again]
