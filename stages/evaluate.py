@@ -18,6 +18,8 @@ def evaluate(params: Params, backbone: str, dataset: str, adapter: str) -> None:
         store_path(params, backbone, dataset),
         parity=PARITY,
         images=params.paths.images / dataset,
+        backbone=params.backbones[backbone].backbone,
+        weights=params.weights(backbone),
     )
     del metrics["confusion"], metrics["parity"]["differing"]
     write_json(metrics_path(params, backbone, dataset, adapter), metrics)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from udta.adapters import Adapter, AdapterHeader, load_adapter
-from udta.backbones import TapForward, build_backbone, resolve_compute, resolve_device
+from udta.backbones import TapForward, rebuild_backbone, resolve_compute, resolve_device
 from udta.data import ViewSpec, read_images
 from udta.errors import AdapterError, ConfigError
 from udta.extraction import Computer, Meter, OnError, Progress, decoded_batches, feature_fingerprint
@@ -53,7 +53,8 @@ def predict(
         images: a folder of images (with class folders or without), a CSV/Parquet manifest, or `name:folder`.
         adapters: run folders or adapter files that were trained on the same backbone.
         out: `.csv` or `.parquet`; one line for each image and adapter, written when all are done.
-        backbone: where to find the backbone; as it was named when the features were extracted by default.
+        backbone: where to find the backbone; by default as it was named when the features were extracted, where that is a model
+            of torchvision or timm. A factory of one's own has to be named, because a file may not have code imported.
         weights: the same for its weights.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         on_error: `fail` at the first image that cannot be used, or `skip` it: it gets a line without label.
@@ -71,9 +72,11 @@ def predict(
     first = next(iter(loaded.values()))[1]
     taps = _common_taps(loaded)
     manifest = read_images(images)
-    network = build_backbone(
-        backbone or _hint(first, "backbone"),
-        weights or _hint(first, "weights"),
+    network = rebuild_backbone(
+        first.source,
+        f"adapter {next(iter(loaded))}",
+        backbone=backbone,
+        weights=weights,
         evaluate=str(first.fingerprint.fields["input"]["evaluate"]),
     )
     network.check_frozen()
@@ -129,10 +132,3 @@ def _common_taps(loaded: Mapping[str, tuple[Adapter, AdapterHeader]]) -> tuple[T
                     f"{taps[tap.name].reducer} {list(taps[tap.name].shape)} {taps[tap.name].dtype}; predict with them one by one"
                 )
     return tuple(taps.values())
-
-
-def _hint(header: AdapterHeader, what: str) -> str:
-    """How the backbone was named at extraction; there is no name when it was a module built by hand."""
-    if what not in header.source:
-        raise ConfigError(f"this adapter does not say where its backbone is: give --{what}")
-    return str(header.source[what])

@@ -40,7 +40,7 @@ def test_the_whole_way(udta_command, photos, tmp_path):
     assert json.loads(out)["top1"] > 0.8
     status, out, _ = udta_command("evaluate", run, store, "--out", tmp_path / "m.json", "--json")
     assert json.loads(out) == json.loads((tmp_path / "m.json").read_text())
-    status, out, err = udta_command("predict", photos, "--adapter", run, "--out", table)
+    status, out, err = udta_command("predict", photos, "--adapter", run, "--out", table, "--backbone", "toy:net")
     assert status == 0, err
     rows = list(csv.DictReader(table.read_text().splitlines()))
     assert len(rows) == 24
@@ -57,7 +57,7 @@ def test_predictions_equal_the_evaluation_from_the_store(udta_command, toy_store
         recipe = () if ADAPTERS[run.name].closed_form else ("--epochs", 3)
         assert udta_command("train", toy_store, "--adapter", run.name, "--out", run, *recipe)[0] == 0
     arguments = [argument for run in runs for argument in ("--adapter", run)]
-    assert udta_command("predict", photos, *arguments, "--out", tmp_path / "p.parquet")[0] == 0
+    assert udta_command("predict", photos, *arguments, "--out", tmp_path / "p.parquet", "--backbone", "toy:net")[0] == 0
     import pyarrow.parquet
 
     table = pyarrow.parquet.read_table(tmp_path / "p.parquet").to_pylist()

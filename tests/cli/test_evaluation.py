@@ -15,7 +15,17 @@ def runs(udta_command, toy_store, tmp_path):
 
 
 def test_everything_at_once(udta_command, toy_store, runs, tmp_path):
-    arguments = ("--against", runs[1], "--parity", 6, "--predictions", tmp_path / "p.csv", "--confusion")
+    arguments = (
+        "--against",
+        runs[1],
+        "--parity",
+        6,
+        "--backbone",
+        "toy:net",
+        "--predictions",
+        tmp_path / "p.csv",
+        "--confusion",
+    )
     options = (*arguments, tmp_path / "c.csv", "--out", tmp_path / "m.json")
     status, out, err = udta_command("evaluate", runs[0], toy_store, *options)
     assert status == 0, err

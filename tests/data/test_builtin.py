@@ -147,7 +147,8 @@ def test_plan_extract_train_and_predict(tmp_path, capsys):
     document = json.loads(command(capsys, "info", store, "--json")[1])
     assert (document["splits"], document["split_rule"]) == ({"test": 3, "train": 4}, "official, CUB-200-2011")
     assert command(capsys, "train", store, "--out", run, "--epochs", 1)[0] == 0
-    status, _, err = command(capsys, "predict", images, "--adapter", run, "--out", tmp_path / "p.csv")
+    options = ("--adapter", run, "--out", tmp_path / "p.csv", "--backbone", "toy:net")
+    status, _, err = command(capsys, "predict", images, *options)
     assert status == 0, err
     rows = list(csv.DictReader((tmp_path / "p.csv").read_text().splitlines()))
     assert [row["path"] for row in rows] == [f"CUB_200_2011/{path}" for path, _, _ in expected]

@@ -13,7 +13,7 @@ TRAIN = {"adapter": "concat_linear", "recipe": {"epochs": 15, "batch_size": 8, "
 def test_float32_features_are_what_the_backbone_gives(photos, tmp_path):
     udta.extract(photos, backbone="toy:net", taps=TAPS, dtype="float32", out=tmp_path / "s.zarr")
     udta.train(tmp_path / "s.zarr", out=tmp_path / "run", **TRAIN)
-    report = udta.parity(tmp_path / "run", tmp_path / "s.zarr", samples=100)
+    report = udta.parity(tmp_path / "run", tmp_path / "s.zarr", samples=100, backbone="toy:net")
     assert (report.images, report.same_top1, report.differing) == (6, 1.0, ())
     assert report.largest < 1e-4 < report.spread
 
@@ -26,7 +26,7 @@ def run(toy_store, tmp_path_factory):
 
 
 def test_float16_features_differ_by_rounding(toy_store, run):
-    report = udta.parity(run, toy_store, split=None)
+    report = udta.parity(run, toy_store, split=None, backbone="toy:net")
     assert (report.images, report.same_top1) == (16, 1.0)
     assert 0 < report.rms <= report.largest < 0.02 * report.spread
 
@@ -38,7 +38,7 @@ def test_a_store_that_holds_other_values_is_found_out(toy_store, run, monkeypatc
     monkeypatch.setattr(
         TapRows, "take", lambda self, slots, local, out: take(self, slots, (local + 8) % len(store), out)
     )
-    report = udta.parity(run, store, split=None, samples=len(store))
+    report = udta.parity(run, store, split=None, samples=len(store), backbone="toy:net")
     assert report.same_top1 < 0.5
     assert len(report.differing) == round((1 - report.same_top1) * 24)
     assert f"DIFFERENT: {report.differing[0]}" in str(report)
@@ -51,11 +51,11 @@ def test_another_backbone_is_refused(toy_store, run):
 
 def test_images_that_are_gone_are_named(toy_store, run, tmp_path):
     with pytest.raises(ImageError, match="cannot be read"):
-        udta.parity(run, toy_store, images=tmp_path)
+        udta.parity(run, toy_store, images=tmp_path, backbone="toy:net")
 
 
 def test_evaluate_reports_it(toy_store, run):
-    metrics = udta.evaluate(run, toy_store, parity=4)
+    metrics = udta.evaluate(run, toy_store, parity=4, backbone="toy:net")
     assert metrics["parity"]["images"] == 4
     assert metrics["parity"]["same_top1"] == 1.0
 
@@ -73,6 +73,6 @@ def test_real_photographs(real_data, tmp_path, dtype, points):
         out=tmp_path / "s.zarr",
     )
     udta.train(tmp_path / "s.zarr", out=tmp_path / "run", recipe={"epochs": 10})
-    report = udta.parity(tmp_path / "run", tmp_path / "s.zarr", samples=200, split=None)
+    report = udta.parity(tmp_path / "run", tmp_path / "s.zarr", samples=200, split=None)  # named by the store itself
     assert report.same_top1 >= 1 - points, str(report)
     assert report.rms < 0.1 * report.spread

@@ -78,7 +78,7 @@ def test_storage_types_keep_their_measured_error(folder, tmp_path, dtype, error)
         assert deviation < 2 * error
     run = udta.train(tmp_path / "s", out=tmp_path / "run", adapter="linear", recipe={"epochs": 100, "lr": 0.01})
     assert run.metrics["top1"] > 0.8
-    assert udta.recompute(tmp_path / "s", samples=8).differing == ()
+    assert udta.recompute(tmp_path / "s", samples=8, backbone="toy:net").differing == ()
 
 
 def test_a_uint8_store_grows_with_its_own_ranges(folder, tmp_path):
@@ -158,7 +158,7 @@ def test_a_disk_that_fills_stops_cleanly_and_is_continued(folder, tmp_path, monk
 def test_recomputing_finds_what_checksums_cannot(folder, tmp_path):
     path = tmp_path / "s"
     udta.extract(folder, out=path, **OPTIONS)
-    report = udta.recompute(path, samples=48)
+    report = udta.recompute(path, samples=48, backbone="toy:net")
     assert report.samples == 48
     assert report.differing == ()
     assert report.exact > 0.99
@@ -168,6 +168,6 @@ def test_recomputing_finds_what_checksums_cannot(folder, tmp_path):
     with StoreWriter(path, store.layout, [store.hashes[name] for name in store.ids]) as writer:
         writer.write(0, swapped)
     assert udta.verify(path).sound
-    assert len(udta.recompute(path, samples=48).differing) > 16
+    assert len(udta.recompute(path, samples=48, backbone="toy:net").differing) > 16
     with pytest.raises(StaleStoreError, match="another backbone"):
         udta.recompute(path, backbone="toy:net?width=9")

@@ -4,6 +4,7 @@ from udta.backbones.backbone import Backbone, InputSpec
 from udta.backbones.build import build_backbone
 from udta.backbones.compute import resolve_compute
 from udta.backbones.forward import TapForward
+from udta.backbones.remembered import rebuild_backbone
 from udta.backbones.replay import Replay
 from udta.backbones.taps import TapInfo, TapRequest, list_taps, parse_taps, resolve_taps
 from udta.device import resolve_device
@@ -18,6 +19,7 @@ __all__ = [
     "build_backbone",
     "list_taps",
     "parse_taps",
+    "rebuild_backbone",
     "resolve_compute",
     "resolve_device",
     "resolve_taps",

@@ -23,7 +23,16 @@ from udta.process_state import left_as_found
 
 _PYTHON_WORDS = {"True": True, "False": False, "None": None}
 # Keywords of torchvision's and timm's builders that fetch weights, or load them without looking at what is in the file.
-_WEIGHT_KEYWORDS = ("weights", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir")
+WEIGHT_KEYWORDS = (
+    "weights",
+    "weights_backbone",
+    "pretrained",
+    "pretrained_backbone",
+    "pretrained_cfg",
+    "pretrained_cfg_overlay",
+    "checkpoint_path",
+    "cache_dir",
+)
 
 
 def build_backbone(spec: str, weights: str = "none", *, evaluate: str | None = None, seed: int = 0) -> Backbone:
@@ -42,8 +51,7 @@ def build_backbone(spec: str, weights: str = "none", *, evaluate: str | None = N
         ConfigError: no such model, factory or keyword, or a timm model without timm. BackboneError: the factory failed.
         WeightsError: weights that are missing, do not fit, or must not be loaded.
     """
-    name, _, query = spec.partition("?")
-    given = {key: _value(text) for key, text in parse_qsl(query, keep_blank_values=True)}
+    name, given = parse_spec(spec)
     with left_as_found(seed):
         source = _source(name, weights, given)
         module = _call(spec, source, {**source.defaults, **given})
@@ -54,11 +62,17 @@ def build_backbone(spec: str, weights: str = "none", *, evaluate: str | None = N
     return Backbone(module, _canonical(source.name, given), _input(source, module, evaluate), where)
 
 
+def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
+    """The name and the keyword arguments of `name?key=value&key=value`; nothing is looked up."""
+    name, _, query = spec.partition("?")
+    return name, {key: _value(text) for key, text in parse_qsl(query, keep_blank_values=True)}
+
+
 def _source(name: str, weights: str, given: Mapping[str, Any]) -> Source:
     if ":" in name and not name.startswith(timm_models.PREFIX):
         return factories.source(name)
     problems = Problems()
-    for key in sorted(given.keys() & set(_WEIGHT_KEYWORDS)):
+    for key in sorted(given.keys() & set(WEIGHT_KEYWORDS)):
         problems.add(
             f"backbone {name!r}: {key!r} is no keyword here; weights are given by --weights, as a file or an enum"
         )
@@ -135,5 +149,5 @@ def _value(text: str) -> Any:
         return _PYTHON_WORDS[text]
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from udta.backbones.backbone import InputSpec
+from udta.backbones.library import library_factory
 from udta.backbones.source import Source
 from udta.errors import BackboneError, ConfigError, did_you_mean
 
@@ -20,7 +21,7 @@ def source(name: str) -> Source:
     Raises:
         ConfigError: no such module or factory. BackboneError: importing it fails.
     """
-    return Source(name, _import(name), _input)
+    return Source(name, library_factory(name) or _import(name), _input)
 
 
 def _import(name: str) -> Callable[..., nn.Module]:

@@ -50,6 +50,12 @@ def source(name: str, weights: str) -> Source:
     )
 
 
+def weight_url(name: str, enum: str) -> str | None:
+    """Where the published weights of one of `names` are; None where no enum has this name."""
+    known = _models().get_model_weights(name).__members__
+    return str(known[enum].url) if enum in known else None
+
+
 def _enum(name: str, weights: str, known: dict[str, Any]) -> Any:
     if weights not in known:
         raise WeightsError(

@@ -29,7 +29,7 @@ Example:
     "--parity", default=0, type=click.IntRange(min=0), metavar="N", help="Compare N images with the live backbone."
 )
 @click.option("--images", type=PATH, help="For --parity: the images, if they are not where they were at extraction.")
-@click.option("--backbone", help="For --parity: the backbone, if it is not named as at extraction.")
+@click.option("--backbone", help="For --parity: the backbone, if it is your own factory or is named otherwise now.")
 @click.option("--weights", help="For --parity: its weights, if they are not where they were.")
 @click.option("--seed", default=0, show_default=True, help="Of the bootstrap and the choice of images.")
 @device_option

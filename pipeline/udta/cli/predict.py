@@ -18,7 +18,9 @@ Example:
 @click.argument("images")
 @click.option("--adapter", "adapters", required=True, multiple=True, type=PATH, help="A run folder; may be repeated.")
 @click.option("--out", required=True, type=PATH, help="A .csv or .parquet file.")
-@click.option("--backbone", help="Where the backbone is now; as it was at extraction by default.")
+@click.option(
+    "--backbone", help="The backbone, if it is your own factory or is named otherwise now than at extraction."
+)
 @click.option("--weights", help="Where its weights are now.")
 @device_option
 @on_error_option

@@ -21,7 +21,7 @@ Example:
     "--recompute", type=click.IntRange(min=1), metavar="N", help="Extract N random samples again and compare."
 )
 @click.option("--images", type=PATH, help="The images, if they are not where they were at extraction.")
-@click.option("--backbone", help="The backbone, if it is not named as at extraction.")
+@click.option("--backbone", help="The backbone, if it is your own factory or is named otherwise now.")
 @click.option("--weights", help="Its weights, if they are not where they were.")
 @click.option("--seed", default=0, show_default=True, help="Of the choice of samples.")
 @device_option

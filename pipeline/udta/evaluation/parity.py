@@ -70,7 +70,7 @@ def parity(
         samples: how many of its rows.
         split: of which split; None takes every row.
         images: the folder that its ids are relative to; where it was at extraction by default.
-        backbone: how the backbone is named; as at extraction by default.
+        backbone: how the backbone is named; as at extraction by default, but a factory of one's own has to be named.
         weights: the same for its weights.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         seed: of the choice.

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from udta.backbones import Backbone, TapForward, build_backbone, resolve_device
+from udta.backbones import Backbone, TapForward, rebuild_backbone, resolve_device
 from udta.data import Manifest, ViewSpec
 from udta.errors import ConfigError, StaleStoreError
 from udta.extraction.computing import Computer
@@ -60,7 +60,7 @@ def recompute(
         store: which store.
         samples: how many of its rows.
         images: the folder that its ids are relative to; where it was at extraction by default.
-        backbone: how the backbone is named; as at extraction by default.
+        backbone: how the backbone is named; as at extraction by default, but a factory of one's own has to be named.
         weights: the same for its weights.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         seed: of the choice.
@@ -114,18 +114,14 @@ def _relative(stored: np.ndarray, fresh: np.ndarray) -> np.ndarray:
 
 
 def backbone_of(store: Store, backbone: str | None, weights: str | None) -> Backbone:
-    """The backbone that a store was made with, from where it was or from where the arguments say. Raises `ConfigError`."""
+    """The backbone that a store was made with, see `rebuild_backbone`."""
     evaluate = str(store.fingerprint.fields["input"]["evaluate"])
-    names = {"backbone": backbone or store.source.get("backbone"), "weights": weights or store.source.get("weights")}
-    for what, name in names.items():
-        if name is None:
-            raise ConfigError(f"{store.path} does not say where its {what} is: give --{what}")
-    return build_backbone(str(names["backbone"]), str(names["weights"]), evaluate=evaluate)
+    return rebuild_backbone(store.source, f"store {store.path}", backbone=backbone, weights=weights, evaluate=evaluate)
 
 
 def manifest_of(store: Store, images: str | Path | None) -> Manifest:
     """The samples of a store, below `images` or where they were at extraction."""
-    root = Path(images or store.source.get("images", "."))
+    root = Path(images) if images else _remembered_root(store)
     return Manifest(
         root=root,
         classes=store.classes,
@@ -135,3 +131,16 @@ def manifest_of(store: Store, images: str | Path | None) -> Manifest:
         hashes=tuple(store.hashes.get(name, "") for name in store.ids.tolist()),
         split_rule=store.layout.split_rule,
     )
+
+
+def _remembered_root(store: Store) -> Path:
+    """Where the images were. A file says so, which may be anybody's: nothing above that folder is looked at because of it."""
+    root = store.source.get("images")
+    if not isinstance(root, str) or not Path(root).is_absolute():
+        raise ConfigError(f"{store.path} does not say where its images are: give --images")
+    above = [name for name in store.ids.tolist() if ".." in name.split("/")]
+    if above:
+        raise ConfigError(
+            f"{store.path} names images that are not below {root!r}, such as {above[0]!r}: give --images {root!r} to allow it"
+        )
+    return Path(root)

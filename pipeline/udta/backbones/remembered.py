@@ -1,0 +1,126 @@
+"""A backbone as a data file remembers it: a name out of a store or an adapter file is data, never code.
+
+Anybody may have written that file. What the user names on the command line may be any factory; what a file names may be a
+model of torchvision or timm or a factory of udta, with numbers as keywords, and its weights a regular file or those that are on
+this machine already. So a file can have neither a module imported, nor anything downloaded, nor a device or a pipe opened.
+Whether the backbone is the right one is decided after that, by its content: the caller compares fingerprints.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from udta.backbones import timm_models, torchvision_models
+from udta.backbones.backbone import Backbone
+from udta.backbones.build import WEIGHT_KEYWORDS, build_backbone, parse_spec
+from udta.backbones.library import library_factory
+from udta.errors import ConfigError, Problems
+
+# A number of classes or of pixels; what is larger has a layer allocated that fits nowhere.
+_LARGEST = 100_000
+
+
+def rebuild_backbone(
+    source: Mapping[str, Any],
+    where: str,
+    *,
+    backbone: str | None = None,
+    weights: str | None = None,
+    evaluate: str | None = None,
+) -> Backbone:
+    """The backbone that a store or an adapter was made with.
+
+    Args:
+        source: its `backbone` and `weights` as the file remembers them.
+        where: names the file in messages.
+        backbone: as the user names it; instead of the remembered name, and without its limits.
+        weights: the same for the weights.
+        evaluate: replaces the evaluation transform.
+
+    Raises:
+        ConfigError: the file names nothing, or what may not come out of a file; every problem is listed.
+        BackboneError, WeightsError: as `build_backbone`.
+    """
+    problems = Problems()
+    name = backbone or problems.collect(_name, source.get("backbone"), where)
+    file = weights or problems.collect(_weights, source.get("weights"), name, where)
+    problems.raise_any()
+    assert name is not None
+    assert file is not None
+    return build_backbone(name, file, evaluate=evaluate)
+
+
+def _name(remembered: object, where: str) -> str:
+    if remembered is None:
+        raise ConfigError(f"{where} does not say where its backbone is: give --backbone")
+    if not isinstance(remembered, str):
+        raise ConfigError(f"{where} names its backbone by {type(remembered).__name__}, not by text: give --backbone")
+    name, given = parse_spec(remembered)
+    if not _is_known(name):
+        raise ConfigError(
+            f"{where} names its backbone {remembered!r}, which is no model of torchvision or timm; importing it would run code "
+            "because a file says so: if you know it and trust it, give it as --backbone"
+        )
+    wrong = sorted(key for key, value in given.items() if key in WEIGHT_KEYWORDS or not _is_small(value))
+    if wrong:
+        raise ConfigError(
+            f"{where} names its backbone {remembered!r}, but takes of a file's keywords only numbers up to {_LARGEST:,}, true, "
+            f"false and null, and none about weights, so not {', '.join(map(repr, wrong))}: give it as --backbone"
+        )
+    return remembered
+
+
+def _is_known(name: str) -> bool:
+    if ":" in name and not name.startswith(timm_models.PREFIX):
+        return library_factory(name) is not None
+    bare = name.removeprefix(timm_models.PREFIX)
+    return (name == bare and name in torchvision_models.names()) or bare in timm_models.names()
+
+
+def _is_small(value: object) -> bool:
+    """A number, true, false or null: no text that a builder could take for a path, an address or a name."""
+    if isinstance(value, list):
+        return len(value) <= 8 and all(map(_is_small, value))
+    return value is None or (isinstance(value, int | float) and abs(value) <= _LARGEST)
+
+
+def _weights(remembered: object, backbone: str | None, where: str) -> str:
+    if remembered is None:
+        raise ConfigError(f"{where} does not say where the weights of its backbone are: give --weights")
+    if not isinstance(remembered, str):
+        raise ConfigError(f"{where} names weights by {type(remembered).__name__}, not by text: give --weights")
+    if remembered == "none":
+        return remembered
+    path = Path(remembered)
+    if path.is_absolute():
+        _check_regular(path, where)
+    elif not _is_on_this_machine(backbone, remembered):
+        raise ConfigError(
+            f"{where} names weights {remembered!r}, which are not on this machine; nothing is downloaded because a file says so: "
+            f"give --weights {remembered!r} if you want that, or a file"
+        )
+    return remembered
+
+
+def _check_regular(path: Path, where: str) -> None:
+    """Opening a pipe waits for ever, opening a device may do anything: what it is has to be known before."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        raise ConfigError(f"{where} names weights {str(path)!r}, which cannot be found: give --weights") from None
+    if not stat.S_ISREG(mode):
+        raise ConfigError(f"{where} names weights {str(path)!r}, which is no regular file: give --weights")
+
+
+def _is_on_this_machine(backbone: str | None, enum: str) -> bool:
+    """Whether a weight enum of torchvision lies in torch's cache, where its builder will find it."""
+    name = parse_spec(backbone or "")[0]
+    if name not in torchvision_models.names():
+        return False
+    url = torchvision_models.weight_url(name, enum)
+    return url is not None and (Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]).is_file()
