@@ -10,19 +10,31 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from udta.errors import ConfigError, did_you_mean
+from udta.files import local_path
 
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _local(value: Any) -> Any:
+    """Refuse a URL before it is taken for a folder."""
+    try:
+        return local_path("it", value) if isinstance(value, str) else value
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+
+
+_LocalPath = Annotated[Path, BeforeValidator(_local)]
+
+
 class Paths(_Table):
     """Folders: `images` holds one for each dataset, `weights` the weight files, `out` and `stores` what is built."""
 
-    images: Path
+    images: _LocalPath
     weights: Path
-    out: Path
-    stores: Path
+    out: _LocalPath
+    stores: _LocalPath
 
 
 class Run(_Table):

@@ -6,11 +6,28 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from udta.errors import ConfigError
+
+# `s3://bucket/x`, and what `pathlib` makes of it: `s3:/bucket/x`.
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+
+
+def local_path(what: str, path: str | Path) -> Path:
+    """A place that can be written to; `what` names the argument.
+
+    Raises:
+        ConfigError: it is a URL: it would become a local folder called `s3:`.
+    """
+    if _URL.match(str(path)):
+        raise ConfigError(
+            f"{what} is {str(path)!r}, a URL: only local paths can be written to; write to one and copy it there afterwards"
+        )
+    return Path(path)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

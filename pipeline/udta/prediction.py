@@ -15,7 +15,7 @@ from udta.backbones import TapForward, rebuild_backbone, resolve_compute, resolv
 from udta.data import ViewSpec, read_images
 from udta.errors import AdapterError, ConfigError
 from udta.extraction import Computer, Meter, OnError, Progress, decoded_batches, feature_fingerprint
-from udta.files import check_table_name, write_table
+from udta.files import check_table_name, local_path, write_table
 from udta.fingerprint import TapSpec
 from udta.store import BATCH_ROWS, as_tensor, value_dtype
 
@@ -64,7 +64,7 @@ def predict(
         AdapterError: an adapter file that cannot be used, or adapters that need different features.
         BackboneError, ConfigError, DataError, ImageError: as `extract`.
     """
-    target = Path(out)
+    target = local_path("out", out)
     check_table_name("out", target)
     if not adapters:
         raise ConfigError("no adapter was given: name at least one run folder")

@@ -16,7 +16,7 @@ from jaxtyping import Int64
 
 from udta.errors import ConfigError, Problems
 from udta.evaluation import labelled_rows
-from udta.files import write_json, write_table
+from udta.files import local_path, write_json, write_table
 from udta.store import Store, open_store
 from udta.training import train
 
@@ -110,6 +110,7 @@ def few_shot(
         ConfigError: nothing to train, no such split, or as `train`.
         AdapterError, StoreError: as `train`.
     """
+    folder = local_path("out", out)
     opened = store if isinstance(store, Store) else open_store(store)
     chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     problems = Problems()
@@ -123,7 +124,7 @@ def few_shot(
     problems.collect(labelled_rows, opened, test_split)
     problems.raise_any()
     assert rows is not None
-    folder, runs = Path(out), list[ShotRun]()
+    runs = list[ShotRun]()
     for count in shots:
         for seed in chosen:
             report = train(

@@ -17,7 +17,7 @@ from udta.checkpoint import Checkpoints
 from udta.cost import TrainingCost, TrainingMeter, cost_ledger, fixed_cost
 from udta.device import resolve_device
 from udta.evaluation import evaluate_rows, labelled_rows
-from udta.files import write_json
+from udta.files import local_path, write_json
 from udta.fitting import build, training_sources
 from udta.loader import FeatureLoader
 from udta.run_folder import CHECKPOINT, claim, empty, history_writer
@@ -97,6 +97,7 @@ def train(
         AdapterError: `out` holds something else, or training diverged.
         StoreError: the store cannot be read.
     """
+    folder = local_path("out", out)
     opened = store if isinstance(store, Store) else open_store(store)
     place = resolve_device(device)
     chosen, selection = labelled_rows(opened, split, rows), None
@@ -108,7 +109,7 @@ def train(
     settings = find_adapter(adapter).recipe_with(recipe or {})
     model = build(adapter, opened, options or {}, seed)
     loader, every_view = training_sources(model, opened, chosen, settings.batch_size, seed, place)
-    run = claim(Path(out))
+    run = claim(folder)
     checkpoints = Checkpoints(run / CHECKPOINT, _task(model, loader, settings), loader)
     empty(run)
     meter = TrainingMeter(place, checkpoints.spent.seconds, checkpoints.spent.cpu_seconds)

@@ -5,7 +5,7 @@ import pytest
 from made_stores import all_features, make_layout, write_store
 
 from udta import FeatureLoader, open_store, verify
-from udta.errors import CorruptStoreError, NotAStoreError, StoreError
+from udta.errors import ConfigError, CorruptStoreError, NotAStoreError
 
 fsspec = pytest.importorskip("fsspec")
 pytest.importorskip("upath", reason="needs the extra `s3`")
@@ -39,7 +39,7 @@ def test_damage_behind_a_url_is_found(url):
     content[3] ^= 1
     memory.pipe("/store/taps/head/c.1.0.0", bytes(content))
     assert [bad.block for bad in verify(url).bad] == [1]
-    with pytest.raises(StoreError, match="local"):
+    with pytest.raises(ConfigError, match="local"):
         verify(url, repair=True)
     memory.rm("/store/taps/head/c.1.0.0")
     with pytest.raises(CorruptStoreError, match="cannot be read"):

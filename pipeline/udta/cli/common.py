@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import click
 from tqdm import tqdm
 
+from udta.files import local_path
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
@@ -24,6 +26,19 @@ on_error_option = click.option(
     help="An image that cannot be used: stop, or leave it out and record why.",
 )
 PATH = click.Path(path_type=Path)
+
+
+class OutPath(click.ParamType):  # type: ignore[type-arg]
+    """Where a verb writes; a URL is refused while it still looks like one."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """See the class."""
+        return local_path(param.opts[0] if param else "path", value)
+
+
+OUT = OutPath()
 
 
 class StorePath(click.ParamType):  # type: ignore[type-arg]

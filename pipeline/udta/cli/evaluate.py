@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from udta.cli.common import PATH, STORE, device_option, emit, json_option
+from udta.cli.common import OUT, PATH, STORE, device_option, emit, json_option
 
 
 @click.command(
@@ -21,9 +21,9 @@ Example:
 @click.argument("run", type=PATH)
 @click.argument("store", type=STORE)
 @click.option("--split", default="test", show_default=True, help="Which rows.")
-@click.option("--out", type=PATH, help="Write the metrics to this JSON file as well.")
-@click.option("--predictions", type=PATH, metavar="FILE", help="A line an image, .csv or .parquet.")
-@click.option("--confusion", type=PATH, metavar="FILE", help="The confusion matrix with class names, .csv or .parquet.")
+@click.option("--out", type=OUT, help="Write the metrics to this JSON file as well.")
+@click.option("--predictions", type=OUT, metavar="FILE", help="A line an image, .csv or .parquet.")
+@click.option("--confusion", type=OUT, metavar="FILE", help="The confusion matrix with class names, .csv or .parquet.")
 @click.option("--against", type=PATH, metavar="RUN2", help="Compare with another run, image by image.")
 @click.option(
     "--parity", default=0, type=click.IntRange(min=0), metavar="N", help="Compare N images with the live backbone."

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from udta.cli.common import PATH, STORE, ProgressDisplay, emit, json_option
+from udta.cli.common import OUT, STORE, ProgressDisplay, emit, json_option
 
 
 @click.command(
@@ -22,7 +22,7 @@ Example:
     type=click.Choice(["parquet", "npy", "safetensors", "hdf5", "zarr"]),
     help="The format; hdf5 and zarr make a store with the same bits.",
 )
-@click.option("--out", required=True, type=PATH, help="A new folder; it appears when everything is in it.")
+@click.option("--out", required=True, type=OUT, help="A new folder; it appears when everything is in it.")
 @click.option("--taps", help="Names, separated by commas; all by default.")
 @click.option("--views", help="Numbers or all; 0 by default, all for a store.")
 @click.option("--split", help="Rows of this split only.")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from udta.cli.common import PATH, Function, device_option, on_error_option
+from udta.cli.common import OUT, PATH, Function, device_option, on_error_option
 from udta.errors import Problems
 
 _OPTIONS: list[Any] = [
@@ -30,7 +30,7 @@ _OPTIONS: list[Any] = [
         required=True,
         help="Modules to keep, each with an optional reducer: none, grid(n), avg, cls, tokens.",
     ),
-    click.option("--out", multiple=True, required=True, type=PATH, help="The store; an unfinished one is continued."),
+    click.option("--out", multiple=True, required=True, type=OUT, help="The store; an unfinished one is continued."),
     click.option(
         "--views", default=1, show_default=True, help="View 0 is the evaluation transform, the others are augmented."
     ),

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from udta.cli.common import PATH, STORE, ProgressDisplay, device_option, emit, json_option, options_from
+from udta.cli.common import OUT, STORE, ProgressDisplay, device_option, emit, json_option, options_from
 
 
 @click.command(
@@ -17,7 +17,7 @@ Example:
 )
 @click.argument("store", type=STORE)
 @click.option("--adapter", default="udta", show_default=True, help="As of `udta train`.")
-@click.option("--out", required=True, type=PATH, help="A folder for few_shot.json, few_shot.csv and the runs.")
+@click.option("--out", required=True, type=OUT, help="A folder for few_shot.json, few_shot.csv and the runs.")
 @click.option("--shots", default="1,2,5,10,all", show_default=True, help="Training images a class.")
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(min=1), help="Subsets of each size.")
 @click.option(

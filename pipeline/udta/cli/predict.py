@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from udta.cli.common import PATH, ProgressDisplay, device_option, emit, json_option, on_error_option
+from udta.cli.common import OUT, PATH, ProgressDisplay, device_option, emit, json_option, on_error_option
 
 
 @click.command(
@@ -17,7 +17,7 @@ Example:
 )
 @click.argument("images")
 @click.option("--adapter", "adapters", required=True, multiple=True, type=PATH, help="A run folder; may be repeated.")
-@click.option("--out", required=True, type=PATH, help="A .csv or .parquet file.")
+@click.option("--out", required=True, type=OUT, help="A .csv or .parquet file.")
 @click.option(
     "--backbone", help="The backbone, if it is your own factory or is named otherwise now than at extraction."
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from udta.cli.common import PATH, STORE, ProgressDisplay, device_option, emit, json_option
+from udta.cli.common import OUT, PATH, STORE, ProgressDisplay, device_option, emit, json_option
 
 
 @click.command(
@@ -24,7 +24,7 @@ with sweep.yaml:
 @click.argument("store", type=STORE)
 @click.option("--adapters", required=True, type=PATH, help="YAML: what to train, see docs/sweep.md.")
 @click.option(
-    "--out", required=True, type=PATH, help="Folder of the runs and the table; an unfinished sweep is continued."
+    "--out", required=True, type=OUT, help="Folder of the runs and the table; an unfinished sweep is continued."
 )
 @click.option("--validation", type=float, help="Share of the training rows to compare on; 0.2, or what the file says.")
 @click.option("--halving", is_flag=True, help="Stop the worse half early, three times, unless the file says otherwise.")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from udta.cli.common import PATH, STORE, ProgressDisplay, device_option, emit, json_option, options_from
+from udta.cli.common import OUT, STORE, ProgressDisplay, device_option, emit, json_option, options_from
 
 _RECIPE = ("epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "mixup")
 
@@ -35,7 +35,7 @@ Example:
 )
 @click.argument("store", type=STORE)
 @click.option("--adapter", cls=AdapterOption, default="udta", show_default=True, metavar="NAME")
-@click.option("--out", required=True, type=PATH, help="The run folder.")
+@click.option("--out", required=True, type=OUT, help="The run folder.")
 @click.option(
     "--option", "pairs", multiple=True, metavar="NAME=VALUE", help="An option of the adapter; may be repeated."
 )

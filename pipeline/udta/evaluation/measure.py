@@ -15,7 +15,7 @@ from udta.errors import Problems
 from udta.evaluation.comparison import paired_comparison
 from udta.evaluation.rows import class_indices, labelled_rows, log_probabilities
 from udta.evaluation.tables import confusion_columns, prediction_columns
-from udta.files import check_table_name, write_json, write_table
+from udta.files import check_table_name, local_path, write_json, write_table
 from udta.metrics import classification_metrics, confusion_matrix
 from udta.store import Store, open_store
 
@@ -70,6 +70,9 @@ def evaluate(
         ConfigError: no labelled row has this split, or a table is neither CSV nor Parquet.
     """
     problems = Problems()
+    for what, path in (("out", out), ("predictions", predictions), ("confusion", confusion)):
+        if path is not None:
+            problems.collect(local_path, what, path)
     for what, path in (("predictions", predictions), ("confusion", confusion)):
         if path is not None:
             problems.collect(check_table_name, what, Path(path))

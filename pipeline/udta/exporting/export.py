@@ -20,7 +20,7 @@ from udta.exporting.parquet import write_parquet
 from udta.exporting.safetensors import write_safetensors
 from udta.exporting.selection import Selection, exported_bytes, select
 from udta.exporting.stores import convert
-from udta.files import write_json
+from udta.files import local_path, write_json
 from udta.store import ENGINES, Store, open_store
 
 Progress = Callable[[int, int], None]
@@ -88,6 +88,7 @@ def export(
     """
     if to not in FORMATS:
         raise ConfigError(f"format is {to!r}: {did_you_mean(to, FORMATS)}")
+    target = local_path("out", out)
     opened = store if isinstance(store, Store) else open_store(store)
     is_store = to in ENGINES
     chosen = views if views is not None else ("all" if is_store else 0)
@@ -95,7 +96,6 @@ def export(
     selection = select(
         opened, taps=taps, views=chosen, split=split, rows=rows, pool=pool, dtype=wanted, keep_stored_type=is_store
     )
-    target = Path(out)
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise StoreError(f"{target} exists and is not empty; it was left as it is, choose another --out")
     report = progress or (lambda _done, _total: None)

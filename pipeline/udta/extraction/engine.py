@@ -10,6 +10,7 @@ from udta.extraction.job import Job, JobOptions, Progress
 from udta.extraction.report import ExtractReport
 from udta.extraction.room import check_room
 from udta.extraction.setup import PREFETCH, OnError, set_up
+from udta.files import local_path
 from udta.memory import freed_memory_kept
 from udta.store import IfStale
 
@@ -82,6 +83,7 @@ def extract(
         StaleStoreError, NotAStoreError, StoreBusyError, StoreError: what is at `out`, see `StoreWriter`; no room on the disk.
         FeatureError: the backbone produced NaN or infinite values.
     """
+    place = local_path("out", out)
     with freed_memory_kept(device):
         setup = set_up(
             images,
@@ -104,6 +106,6 @@ def extract(
             prefetch=prefetch,
         )
         options = JobOptions(on_error, if_stale, format, workers, prefetch, prune, retry_skipped)
-        with Job(setup, Path(out), options) as job:
+        with Job(setup, place, options) as job:
             check_room(job.room)
             return job.run(progress)

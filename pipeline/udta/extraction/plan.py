@@ -20,6 +20,7 @@ from udta.extraction.pipeline import decoded_batches
 from udta.extraction.room import block_bytes, free_bytes
 from udta.extraction.setup import OnError, Setup, set_up
 from udta.extraction.setups import set_up_many, split_options
+from udta.files import local_path
 from udta.store import BATCH_ROWS, Changes, IfStale, Layout, Part, engine_at, row_bytes, standing
 from udta.store.place import is_vacant
 
@@ -108,9 +109,10 @@ def plan(
     Raises:
         ConfigError, DataError, BackboneError, NotAStoreError: as `extract` would.
     """
+    place = local_path("out", out)
     setup = set_up(images, format=format, on_error=on_error, **options)
     policy = JobOptions(on_error, if_stale, format, prune=prune, retry_skipped=retry_skipped)
-    return _plan(setup, Path(out), policy)
+    return _plan(setup, place, policy)
 
 
 def plan_many(

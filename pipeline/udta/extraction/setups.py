@@ -11,6 +11,7 @@ from udta.backbones import Backbone
 from udta.data import Manifest
 from udta.errors import ConfigError, Problems, did_you_mean
 from udta.extraction.setup import Setup, check_options, manifest_of, set_up
+from udta.files import local_path
 
 # What a store of several may have of its own; everything else decides which samples there are or how the work is done.
 _OWN = (
@@ -66,7 +67,8 @@ def _check_arguments(stores: Sequence[Mapping[str, Any]]) -> None:
         for name in _REQUIRED:
             if name not in store:
                 problems.add(f"store {number}: {name} is missing")
-    places = [Path(store["out"]).resolve() for store in stores if "out" in store]
+    found = [problems.collect(local_path, "out", store["out"]) for store in stores if "out" in store]
+    places = [place.resolve() for place in found if place is not None]
     for number, place in enumerate(places):
         for other in places[:number]:
             if place == other:

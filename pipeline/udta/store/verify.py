@@ -7,12 +7,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from udta.errors import CorruptStoreError, NotAStoreError, StoreError
+from udta.errors import CorruptStoreError, NotAStoreError
+from udta.files import local_path
 from udta.store.check import check_block
 from udta.store.engine import Engine
 from udta.store.engines import check_version, engine_at
 from udta.store.lock import DirectoryLock
-from udta.store.place import is_local, place_of
+from udta.store.place import place_of
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,10 @@ def verify(
     Raises:
         NotAStoreError: there is no store at `path`.
         CorruptStoreError: so little is left that it cannot be told what the store was.
-        StoreError: with `repair`, the store is not local.
+        ConfigError: with `repair`, the store is not local.
         StoreBusyError: with `repair`, another process is writing it.
     """
-    place = place_of(path)
+    place = local_path("the store to repair", path) if repair else place_of(path)
     engine = engine_at(place)
     if engine is None:
         raise NotAStoreError(f"{place} is not a udta store")
@@ -112,8 +113,6 @@ def _unchecked(engine: Engine, metadata: list[str]) -> VerifyReport:
 
 
 def _drop(engine: Engine, blocks: list[int]) -> list[int]:
-    if not is_local(engine.path):
-        raise StoreError(f"{engine.path}: only a local store can be repaired")
     lock = DirectoryLock(engine.path)
     try:
         for block in blocks:

@@ -10,6 +10,7 @@ from typing import Any
 
 from udta.device import resolve_device
 from udta.errors import AdapterError, ConfigError
+from udta.files import local_path
 from udta.memory import freed_memory_kept
 from udta.store import Store, open_store
 from udta.sweeping.halving import best_trials
@@ -56,10 +57,10 @@ def sweep(
         AdapterError: `out` holds something else, or another sweep.
         StoreError: the store cannot be read.
     """
-    place = str(resolve_device(device))
+    place, target = str(resolve_device(device)), local_path("out", out)
     opened = store if isinstance(store, Store) else open_store(store)
     where, folder, file = _asked(adapters, validation, halving)
-    members, target = expand(file, where, folder), Path(out)
+    members = expand(file, where, folder)
     trials = make_trials(opened, members, validation=file.validation, seed=seed)
     options = {"validation": file.validation, "halving": file.halving and file.halving.model_dump(), "seed": seed}
     asked = identity(opened, trials, options)
