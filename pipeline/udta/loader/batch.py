@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import sys
-import threading
-from collections import defaultdict
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -40,25 +38,27 @@ class BufferPool:
     """Memory that is used again once nobody looks at it any more.
 
     Fresh memory costs a page fault for every 4 KB, as much as the copy itself; a fixed ring would overwrite batches that the
-    user keeps. So a buffer is taken again only when no array and no tensor refers to it.
+    user keeps. So each piece is lent: every array and every tensor that looks at any part of what `get` returned, in whatever way
+    it was made of it, keeps the array below it alive, and with the end of that one the memory comes back. To count references
+    would be a guess about the interpreter: Python 3.14 counts fewer of them.
     """
 
     def __init__(self, pinned: bool = False) -> None:
-        self._pinned, self._lock = pinned, threading.Lock()
-        self._buffers: dict[int, list[np.ndarray]] = defaultdict(list)
+        self._pinned = pinned
+        self._free: dict[int, list[np.ndarray]] = {}
 
     def get(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
         """An uninitialised C-contiguous array."""
         n_bytes = math.prod(shape) * dtype.itemsize
-        with self._lock:
-            buffer = self._free(n_bytes)
-            return buffer[:n_bytes].view(dtype).reshape(shape)
-
-    def _free(self, n_bytes: int) -> np.ndarray:
         size = 1 << max(n_bytes - 1, 4095).bit_length()  # so that a last, shorter batch finds one too
-        for buffer in self._buffers[size]:
-            if sys.getrefcount(buffer) == 3:  # the list's, this variable's and the call's own
-                return buffer
-        memory = torch.empty(size, dtype=torch.uint8, pin_memory=self._pinned)
-        self._buffers[size].append(memory.numpy())
-        return self._buffers[size][-1]
+        free = self._free.setdefault(size, [])
+        try:
+            # No lock, here as in `append`: memory may come back in the middle of anything, when garbage is collected.
+            memory = free.pop()
+        except IndexError:
+            memory = torch.empty(size, dtype=torch.uint8, pin_memory=self._pinned).numpy()
+        # Of a memoryview and not of the array: NumPy refers views of views to the last array below them that looks at another
+        # array, which is this one.
+        lent = np.frombuffer(memory.data, dtype=np.uint8, count=n_bytes)
+        weakref.finalize(lent, free.append, memory).atexit = False
+        return lent.view(dtype).reshape(shape)

@@ -99,8 +99,7 @@ class FeatureLoader(IterableDataset[Batch]):
         assert chosen is not None
         self.rows: np.ndarray = chosen if wanted is None else chosen[wanted[chosen]]
         self.memory_budget = default_budget() if memory_budget is None else memory_budget
-        self.epoch = 0
-        self._delivered, self._skip = (0, 0), 0
+        self._epoch, self._skip, self._delivered = 0, 0, (0, 0)
         self._held: Mapping[str, Tensor] | None = None
         self._resident: Resident | None = None
         n_views = store.n_views if self.views == "random" else self._views_per_row
@@ -111,6 +110,15 @@ class FeatureLoader(IterableDataset[Batch]):
     def __len__(self) -> int:
         """Batches an epoch."""
         return -(-len(self.rows) // self.batch_size)
+
+    @property
+    def epoch(self) -> int:
+        """The number of the next `iter()`, from 0; set it to repeat or skip one."""
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, number: int) -> None:
+        self._epoch, self._skip, self._delivered = number, 0, (number, 0)
 
     @property
     def windowed(self) -> bool:
@@ -135,23 +143,22 @@ class FeatureLoader(IterableDataset[Batch]):
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """The next `iter()` goes on behind the last batch that was delivered when `state` was taken."""
-        self.epoch, self._skip = state["epoch"], state["batch"]
-        self._delivered = (self.epoch, self._skip)
+        self.epoch = state["epoch"]
+        self._skip, self._delivered = state["batch"], (state["epoch"], state["batch"])
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
-        number, skip = self.epoch, self._skip
-        self.epoch, self._skip = self.epoch + 1, 0
+        number, skip = self._epoch, self._skip
+        self._epoch, self._skip = number + 1, 0
         # A worker is forked anew every epoch and would repeat the first one; torch's seed for this epoch is the same in all.
         epoch = self._plan(number if worker is None else worker.seed - worker.id)
         starts = range(0, len(self.rows), self.batch_size)[skip:]
         if worker is not None:
             starts = starts[worker.id :: worker.num_workers]
         self._delivered = (number, skip)
-        for batch in (
-            self._resident_batches(epoch, starts) if self._wants_resident else self._read_batches(epoch, starts)
-        ):
-            self._delivered = (number, self._delivered[1] + 1)
+        batches = self._resident_batches(epoch, starts) if self._wants_resident else self._read_batches(epoch, starts)
+        for delivered, batch in enumerate(batches, skip + 1):
+            self._delivered = (number, delivered)
             if not self._wants_resident:
                 self.bytes_read += len(batch) * self._views_per_row * self._row_bytes
             yield batch
