@@ -74,7 +74,7 @@ def test_another_seed_gives_another_adapter(toy_store, tmp_path):
 
 def test_what_a_killed_process_left_of_a_file_is_swept(toy_store, tmp_path):
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / ".adapter.safetensors.123.partial").write_bytes(b"half")
+    (tmp_path / "run" / ".adapter.safetensors.0123456789abcdef.partial").write_bytes(b"half")
     udta.train(toy_store, out=tmp_path / "run", adapter="linear", recipe={"epochs": 1})
     assert sorted(file.name for file in (tmp_path / "run").iterdir()) == sorted(RUN_FILES)
 

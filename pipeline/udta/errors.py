@@ -15,6 +15,7 @@
     │   ├── StaleStoreError      it was made from something else; carries the field diff
     │   ├── UncommittedRowError  a row that no ledger record covers
     │   └── CorruptStoreError    bytes that do not match their record
+    ├── OutputBusyError          another process writes the same file or folder
     └── AdapterError             an adapter file, or an adapter beside the wrong backbone or store
 
 A message says what is wrong, where, and what to do.
@@ -96,6 +97,10 @@ class UncommittedRowError(StoreError):
 
 class CorruptStoreError(StoreError):
     """Stored bytes do not match what the ledger or the metadata says."""
+
+
+class OutputBusyError(UdtaError):
+    """Another process is writing the same file or folder."""
 
 
 class AdapterError(UdtaError):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from udta.atomic import new_file
 from udta.errors import ConfigError
 
 # `s3://bucket/x`, and what `pathlib` makes of it: `s3:/bucket/x`.
@@ -33,15 +33,8 @@ def local_path(what: str, path: str | Path) -> Path:
 def write_bytes(path: Path, content: bytes) -> None:
     """Write under a temporary name beside `path`, flush to the disk, rename. Missing parent directories are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with new_file(path) as file:
+        file.write(content)
 
 
 def write_text(path: Path, content: str) -> None:

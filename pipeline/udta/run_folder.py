@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TextIO
 
+from udta.atomic import is_temporary
 from udta.errors import AdapterError
 from udta.trainer import EpochResult
 
@@ -57,6 +58,6 @@ def history_writer(
 
 
 def _is_ours(name: str) -> bool:
-    """A file of a run, or what a killed process left of one (`files.write_bytes`)."""
+    """A file of a run, or what a killed process left of one."""
     names = (*RUN_FILES, CHECKPOINT)
-    return name in names or (name.endswith(".partial") and name.startswith(tuple(f".{known}." for known in names)))
+    return name in names or any(is_temporary(name, known) for known in names)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -14,6 +13,7 @@ from typing import Any, Literal
 
 from numpy.typing import ArrayLike
 
+from udta.atomic import new_folder, sweep
 from udta.errors import ConfigError, StoreError, did_you_mean
 from udta.exporting.npy import write_npy
 from udta.exporting.parquet import write_parquet
@@ -21,6 +21,7 @@ from udta.exporting.safetensors import write_safetensors
 from udta.exporting.selection import Selection, exported_bytes, select
 from udta.exporting.stores import convert
 from udta.files import local_path, write_json
+from udta.locks import one_writer
 from udta.store import ENGINES, Store, open_store
 
 Progress = Callable[[int, int], None]
@@ -84,6 +85,7 @@ def export(
     Raises:
         ConfigError: unknown format, taps, views, split, pool or dtype, or what a format cannot hold.
         StoreError: `out` is not empty or cannot be written.
+        OutputBusyError: another process is writing `out`.
         UncommittedRowError: a chosen row was never committed.
     """
     if to not in FORMATS:
@@ -96,14 +98,17 @@ def export(
     selection = select(
         opened, taps=taps, views=chosen, split=split, rows=rows, pool=pool, dtype=wanted, keep_stored_type=is_store
     )
+    sweep(target)
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise StoreError(f"{target} exists and is not empty; it was left as it is, choose another --out")
     report = progress or (lambda _done, _total: None)
     try:
-        if is_store:
-            convert(target, selection, to, report)
-        else:
-            _write_folder(target, selection, to, report)
+        with one_writer(target), new_folder(target) as building:
+            _check_room(target, selection)
+            if is_store:
+                convert(building, selection, to, report)
+            else:
+                _fill_folder(building, selection, to, report)
     except OSError as error:
         raise StoreError(f"{target} cannot be written ({error.strerror or error})") from error
     size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
@@ -112,25 +117,20 @@ def export(
     )
 
 
-def _write_folder(target: Path, selection: Selection, to: str, progress: Progress) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
+def _check_room(target: Path, selection: Selection) -> None:
     free = shutil.disk_usage(target.parent).free
     if exported_bytes(selection) > free:
         raise StoreError(
             f"{target} needs {exported_bytes(selection) / 1e9:.2f} GB, but its disk has {free / 1e9:.2f} GB free"
         )
-    building = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
-    try:
-        building.chmod(0o755)
-        _WRITERS[to](building, selection, progress)
-        if to != "parquet":  # which holds these columns itself
-            _write_index(building / "index.csv", selection)
-        files = {file.name: _file_entry(file) for file in sorted(building.iterdir())}
-        write_json(building / "manifest.json", _manifest(selection, to, files))
-        building.rename(target)
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
+
+
+def _fill_folder(folder: Path, selection: Selection, to: str, progress: Progress) -> None:
+    _WRITERS[to](folder, selection, progress)
+    if to != "parquet":  # which holds these columns itself
+        _write_index(folder / "index.csv", selection)
+    files = {file.name: _file_entry(file) for file in sorted(folder.iterdir())}
+    write_json(folder / "manifest.json", _manifest(selection, to, files))
 
 
 def _write_index(path: Path, selection: Selection) -> None:

@@ -12,12 +12,13 @@ from typing import TypeVar
 
 import numpy as np
 
-from udta.store.ledger import PARTIAL
+from udta.atomic import open_new, temporary_name
 
 _T = TypeVar("_T")
 
 # Writing is waiting for the kernel and the disk, not computing: four at a time reach 1.6 times one (fsync included, 2 cores).
 _THREADS = 4
+_COPY_BYTES = 1 << 22
 
 
 def write_parts(files: Sequence[tuple[Path, Sequence[np.ndarray]]]) -> None:
@@ -38,9 +39,10 @@ def link_or_copy(source: Path, target: Path) -> None:
         target.unlink()
         link_or_copy(source, target)
     except OSError:
-        temporary = _temporary(target)
-        shutil.copyfile(source, temporary)
-        _flush(temporary)
+        temporary = target.with_name(temporary_name(target))
+        with source.open("rb") as original, open_new(temporary) as copy:
+            shutil.copyfileobj(original, copy, _COPY_BYTES)
+            os.fsync(copy.fileno())
         temporary.replace(target)
 
 
@@ -65,9 +67,9 @@ def _pool(_process: int) -> ThreadPoolExecutor:
 
 def _write_file(file: tuple[Path, Sequence[np.ndarray]]) -> None:
     path, parts = file
-    temporary = _temporary(path)
+    temporary = path.with_name(temporary_name(path))
     try:
-        with temporary.open("wb", buffering=0) as stream:
+        with open_new(temporary) as stream:
             for part in parts:
                 view = part.reshape(-1).view(np.uint8).data
                 while view:  # one call writes 2 GB at most
@@ -76,10 +78,6 @@ def _write_file(file: tuple[Path, Sequence[np.ndarray]]) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def _temporary(path: Path) -> Path:
-    return path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
 
 
 def _flush(path: Path) -> None:
