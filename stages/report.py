@@ -5,6 +5,7 @@ from __future__ import annotations
 from _common import Params, features_path, metrics_path, run, run_path
 
 from udta.files import write_text
+from udta.locks import one_writer
 from udta.report import ResultRow, read_result, to_csv, to_markdown, to_text
 
 
@@ -22,8 +23,9 @@ def report(params: Params) -> None:
         for adapter in params.run.adapters
     ]
     out = params.paths.out / "report"
-    for name, render in (("results.txt", to_text), ("results.md", to_markdown), ("results.csv", to_csv)):
-        write_text(out / name, render(rows))
+    with one_writer(out):
+        for name, render in (("results.txt", to_text), ("results.md", to_markdown), ("results.csv", to_csv)):
+            write_text(out / name, render(rows))
 
 
 if __name__ == "__main__":

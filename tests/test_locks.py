@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+import udta
 from udta.errors import OutputBusyError
 from udta.locks import lock_path, one_writer
 
@@ -21,7 +22,7 @@ def test_a_second_writer_is_refused_and_told_who_has_it(tmp_path):
 
 
 def test_several_outputs_are_held_at_once(tmp_path):
-    with one_writer(tmp_path / "b.csv", None, tmp_path / "a.json", tmp_path / "b.csv"):
+    with one_writer(tmp_path / "b.csv", tmp_path / "a.json", tmp_path / "b.csv"):
         for name in ("a.json", "b.csv"):
             with pytest.raises(OutputBusyError, match=name):
                 one_writer(tmp_path / "0", tmp_path / name, patience_s=0).__enter__()
@@ -49,7 +50,8 @@ def test_who_waits_gets_it_when_the_holder_is_done(tmp_path):
 def test_what_a_killed_writer_left_is_taken_over(tmp_path):
     child = os.fork()
     if not child:
-        one_writer(tmp_path / "out").__enter__()
+        holding = one_writer(tmp_path / "out")
+        holding.__enter__()
         os._exit(9)
     os.waitpid(child, 0)
     assert lock_path(tmp_path / "out").exists()
@@ -72,3 +74,33 @@ def test_a_planted_link_is_refused(tmp_path):
     with pytest.raises(OSError, match="symbolic links"):
         one_writer(tmp_path / "out", patience_s=0).__enter__()
     assert not (tmp_path / "victim").exists()
+
+
+def test_a_refused_or_failed_writer_leaves_no_empty_folders(tmp_path):
+    with one_writer(tmp_path / "a" / "b" / "out"):
+        pass
+    assert not list(tmp_path.iterdir())
+    with one_writer(tmp_path / "a" / "b" / "out"):
+        (tmp_path / "a" / "b" / "out").touch()
+    assert (tmp_path / "a" / "b" / "out").exists()
+
+
+VERBS = {
+    "train": (("out",), lambda path: udta.train("absent.zarr", out=path)),
+    "sweep": (("out",), lambda path: udta.sweep("absent.zarr", adapters={}, out=path)),
+    "few_shot": (("out",), lambda path: udta.few_shot("absent.zarr", out=path)),
+    "predict": (("out",), lambda path: udta.predict("absent", adapters=["absent"], out=path)),
+    "export": (("out",), lambda path: udta.export("absent.zarr", to="npy", out=path)),
+}
+
+
+@pytest.mark.parametrize("verb", [*VERBS, "evaluate out", "evaluate predictions", "evaluate confusion"])
+def test_every_verb_is_the_one_writer_of_what_it_writes(tmp_path, monkeypatch, verb):
+    monkeypatch.setattr("udta.locks.PATIENCE_S", 0.0)
+    name, _, argument = verb.partition(" ")
+    call = VERBS[name][1] if name in VERBS else lambda path: udta.evaluate("run", "absent.zarr", **{argument: path})
+    with one_writer(tmp_path / "x.csv"), pytest.raises(OutputBusyError, match=r"x\.csv"):
+        call(tmp_path / "x.csv")
+    with pytest.raises(udta.UdtaError, match="absent"):  # it is free again
+        call(tmp_path / "x.csv")
+    assert not list(tmp_path.iterdir())

@@ -5,16 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from udta.atomic import new_file
 from udta.errors import ConfigError
-
-# `s3://bucket/x`, and what `pathlib` makes of it: `s3:/bucket/x`.
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/")
+from udta.urls import is_url
 
 
 def local_path(what: str, path: str | Path) -> Path:
@@ -23,7 +20,7 @@ def local_path(what: str, path: str | Path) -> Path:
     Raises:
         ConfigError: it is a URL: it would become a local folder called `s3:`.
     """
-    if _URL.match(str(path)):
+    if is_url(path):
         raise ConfigError(
             f"{what} is {str(path)!r}, a URL: only local paths can be written to; write to one and copy it there afterwards"
         )

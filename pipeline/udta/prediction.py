@@ -17,6 +17,7 @@ from udta.errors import AdapterError, ConfigError
 from udta.extraction import Computer, Meter, OnError, Progress, decoded_batches, feature_fingerprint
 from udta.files import check_table_name, local_path, write_table
 from udta.fingerprint import TapSpec
+from udta.locks import one_writer_of
 from udta.store import BATCH_ROWS, as_tensor, value_dtype
 
 COLUMNS = ("path", "adapter", "label", "probability")
@@ -36,6 +37,7 @@ class PredictReport:
         return {"out": self.out, "images": self.images, "adapters": list(self.adapters), "skipped": dict(self.skipped)}
 
 
+@one_writer_of("out")
 def predict(
     images: str | Path,
     *,
@@ -63,6 +65,7 @@ def predict(
     Raises:
         AdapterError: an adapter file that cannot be used, or adapters that need different features.
         BackboneError, ConfigError, DataError, ImageError: as `extract`.
+        OutputBusyError: another process is writing `out`.
     """
     target = local_path("out", out)
     check_table_name("out", target)

@@ -17,6 +17,7 @@ from jaxtyping import Int64
 from udta.errors import ConfigError, Problems
 from udta.evaluation import labelled_rows
 from udta.files import local_path, write_json, write_table
+from udta.locks import one_writer_of
 from udta.store import Store, open_store
 from udta.training import train
 
@@ -77,6 +78,7 @@ class FewShotReport:
         return "\n".join(lines)
 
 
+@one_writer_of("out")
 def few_shot(
     store: str | Path | Store,
     *,
@@ -109,6 +111,7 @@ def few_shot(
     Raises:
         ConfigError: nothing to train, no such split, or as `train`.
         AdapterError, StoreError: as `train`.
+        OutputBusyError: another process is writing `out`.
     """
     folder = local_path("out", out)
     opened = store if isinstance(store, Store) else open_store(store)

@@ -20,6 +20,7 @@ from udta.evaluation import evaluate_rows, labelled_rows
 from udta.files import local_path, write_json
 from udta.fitting import build, training_sources
 from udta.loader import FeatureLoader
+from udta.locks import one_writer_of
 from udta.run_folder import CHECKPOINT, claim, empty, history_writer
 from udta.selection import AUTO, Score, Selection, recipe_changes, select
 from udta.store import Store, open_store
@@ -58,6 +59,7 @@ class RunReport:
         }
 
 
+@one_writer_of("out")
 def train(
     store: str | Path | Store,
     *,
@@ -96,6 +98,7 @@ def train(
         ConfigError: unknown adapter, options, recipe fields or split; every problem is listed.
         AdapterError: `out` holds something else, or training diverged.
         StoreError: the store cannot be read.
+        OutputBusyError: another process is writing `out`.
     """
     folder = local_path("out", out)
     opened = store if isinstance(store, Store) else open_store(store)
@@ -113,7 +116,7 @@ def train(
     checkpoints = Checkpoints(run / CHECKPOINT, _task(model, loader, settings), loader)
     empty(run)
     meter = TrainingMeter(place, checkpoints.spent.seconds, checkpoints.spent.cpu_seconds)
-    with (run / "history.csv").open("w", newline="") as history:
+    with (run / "history.csv").open("x", newline="") as history:
         log = history_writer(history, checkpoints.history, settings.epochs, on_epoch)
         fit(
             model,

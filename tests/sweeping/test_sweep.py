@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,11 +12,13 @@ import time
 import numpy as np
 import pytest
 import safetensors.torch
+import torch
 
 import udta
 from udta.adapters import load_adapter
 from udta.errors import AdapterError, ConfigError
 from udta.evaluation import log_probabilities
+from udta.sweeping.run import _FILES
 from udta.sweeping.tasks import with_taps
 
 FAST = {"epochs": 6, "batch_size": 8, "lr": 1e-2}
@@ -194,9 +197,31 @@ def test_another_sweep_and_other_folders_are_left_alone(toy_store, tmp_path):
     with pytest.raises(AdapterError, match="not the folder of a sweep"):
         udta.sweep(toy_store, adapters=adapters, out=tmp_path / "thesis")
     assert [file.name for file in (tmp_path / "thesis").iterdir()] == ["thesis.txt"]
-    (tmp_path / "s" / "state.safetensors").write_bytes(b"junk")
-    with pytest.raises(AdapterError, match="no readable state"):
+    safetensors.torch.save_file({"weight": torch.zeros(1)}, tmp_path / "s" / "state.safetensors")
+    with pytest.raises(AdapterError, match="no state of a sweep"):
         udta.sweep(toy_store, adapters=adapters, out=tmp_path / "s")
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "first write"])
+def test_a_damaged_state_is_set_aside_and_the_sweep_starts_over(toy_store, tmp_path, damage):
+    adapters, out = {"adapters": {"lin": {"adapter": "linear", "recipe": FAST}}}, tmp_path / "s"
+    udta.sweep(toy_store, adapters=adapters, out=out)
+    run, state = out / "runs" / "lin" / "adapter.safetensors", out / "state.safetensors"
+    trained, content = run.read_bytes(), state.read_bytes()
+    state.write_bytes(
+        {"flip": content[:-1] + bytes([content[-1] ^ 1]), "cut": content[:-1], "empty": b""}.get(damage, b"")
+    )
+    if damage == "first write":  # all that a kill in it leaves
+        shutil.rmtree(out)
+        out.mkdir()
+        (out / ".state.safetensors.0123456789abcdef.partial").write_bytes(content[:9])
+    epochs = []
+    for _ in range(2):
+        udta.sweep(toy_store, adapters=adapters, out=out, on_epoch=lambda *figures: epochs.append(figures))
+        assert run.read_bytes() == trained
+        assert len(epochs) == FAST["epochs"]
+    kept = {"state.safetensors.damaged"} if damage != "first write" else set()
+    assert kept <= {file.name for file in out.iterdir()} <= {*_FILES}
 
 
 def test_an_adapter_that_diverges_does_not_harm_the_others(toy_store, tmp_path):

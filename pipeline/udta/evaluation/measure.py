@@ -16,6 +16,7 @@ from udta.evaluation.comparison import paired_comparison
 from udta.evaluation.rows import class_indices, labelled_rows, log_probabilities
 from udta.evaluation.tables import confusion_columns, prediction_columns
 from udta.files import check_table_name, local_path, write_json, write_table
+from udta.locks import one_writer_of
 from udta.metrics import classification_metrics, confusion_matrix
 from udta.store import Store, open_store
 
@@ -29,6 +30,7 @@ class Outcome:
     labels: Int64[np.ndarray, " rows"]
 
 
+@one_writer_of("out", "predictions", "confusion")
 def evaluate(
     run: str | Path,
     store: str | Path | Store,
@@ -68,6 +70,7 @@ def evaluate(
     Raises:
         AdapterError: an adapter was trained on other features, or does not know a class of the store.
         ConfigError: no labelled row has this split, or a table is neither CSV nor Parquet.
+        OutputBusyError: another process is writing one of these files.
     """
     problems = Problems()
     for what, path in (("out", out), ("predictions", predictions), ("confusion", confusion)):

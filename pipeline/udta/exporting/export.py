@@ -21,7 +21,7 @@ from udta.exporting.safetensors import write_safetensors
 from udta.exporting.selection import Selection, exported_bytes, select
 from udta.exporting.stores import convert
 from udta.files import local_path, write_json
-from udta.locks import one_writer
+from udta.locks import one_writer_of
 from udta.store import ENGINES, Store, open_store
 
 Progress = Callable[[int, int], None]
@@ -53,6 +53,7 @@ class ExportReport:
         return f"{self.out}: {self.rows} rows, view {views} of {', '.join(self.taps)} as {self.format}, {self.bytes / 1e6:.1f} MB"
 
 
+@one_writer_of("out")
 def export(
     store: str | Path | Store,
     *,
@@ -103,7 +104,7 @@ def export(
         raise StoreError(f"{target} exists and is not empty; it was left as it is, choose another --out")
     report = progress or (lambda _done, _total: None)
     try:
-        with one_writer(target), new_folder(target) as building:
+        with new_folder(target) as building:
             _check_room(target, selection)
             if is_store:
                 convert(building, selection, to, report)

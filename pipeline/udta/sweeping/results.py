@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from udta.atomic import new_folder
 from udta.files import write_table, write_text
 from udta.sweeping.trial import Trial
 
@@ -62,10 +63,13 @@ def write_results(out: Path, report: SweepReport, best: Mapping[Path | None, Tri
     write_text(out / "results.csv", text.getvalue())
     if find_spec("pyarrow"):  # the extra `parquet`; results.csv holds the same
         write_table(out / "results.parquet", {name: [row[name] for row in report.rows] for name in report.rows[0]})
-    shutil.rmtree(out / "best", ignore_errors=True)
-    for labels, trial in best.items():
-        target = out / "best" / task_name(labels) if len(best) > 1 else out / "best"
-        shutil.copytree(out / "runs" / trial.member.name, target)
+    if not best:
+        shutil.rmtree(out / "best", ignore_errors=True)
+        return
+    with new_folder(out / "best", replace=True) as folder:
+        for labels, trial in best.items():
+            target = folder / task_name(labels) if len(best) > 1 else folder
+            shutil.copytree(out / "runs" / trial.member.name, target, dirs_exist_ok=len(best) == 1)
 
 
 def task_name(labels: Path | None) -> str:

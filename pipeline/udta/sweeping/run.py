@@ -8,24 +8,27 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from udta.atomic import is_temporary
 from udta.device import resolve_device
 from udta.errors import AdapterError, ConfigError
 from udta.files import local_path
+from udta.locks import one_writer_of
 from udta.memory import freed_memory_kept
 from udta.store import Store, open_store
 from udta.sweeping.halving import best_trials
 from udta.sweeping.loop import Loop, identity
 from udta.sweeping.results import SweepReport, make_report, write_results
 from udta.sweeping.spec import SweepFile, expand, load_file, parse
-from udta.sweeping.state import load_state, restore, save_state
+from udta.sweeping.state import damaged_path, load_state, restore, save_state
 from udta.sweeping.trial import make_trials
 
 _STATE = "state.safetensors"
-_FILES = {_STATE, "runs", "best", "results.csv", "results.parquet"}
+_FILES = {_STATE, damaged_path(Path(_STATE)).name, "runs", "best", "results.csv", "results.parquet"}
 # A checkpoint holds every parameter three times: seldom enough to cost little, often enough that a kill costs little.
 _CHECKPOINT_SECONDS = 15.0
 
 
+@one_writer_of("out")
 def sweep(
     store: str | Path | Store,
     *,
@@ -56,6 +59,7 @@ def sweep(
         ConfigError: anything wrong in the file, alone or beside this store; every problem is listed.
         AdapterError: `out` holds something else, or another sweep.
         StoreError: the store cannot be read.
+        OutputBusyError: another process is writing `out`.
     """
     place, target = str(resolve_device(device)), local_path("out", out)
     opened = store if isinstance(store, Store) else open_store(store)
@@ -107,7 +111,7 @@ def _go_on(out: Path, asked: Mapping[str, Any], loop: Loop) -> None:
     """Restore the state in `out`, or write the first one."""
     found = load_state(out / _STATE)
     if found is None:
-        if out.exists() and not (out.is_dir() and {file.name for file in out.iterdir()} <= _FILES):
+        if out.exists() and not (out.is_dir() and all(_is_ours(file.name) for file in out.iterdir())):
             raise AdapterError(
                 f"{out} exists and is not the folder of a sweep; it was left as it is, choose another --out"
             )
@@ -119,6 +123,11 @@ def _go_on(out: Path, asked: Mapping[str, Any], loop: Loop) -> None:
             f"{out} holds another sweep (other {', '.join(differences)}); it was left as it is, choose another --out or remove it"
         )
     loop.epoch = restore(document, tensors, loop.trials, loop.groups)
+
+
+def _is_ours(name: str) -> bool:
+    """A file of a sweep, or what a killed process left of one."""
+    return name in _FILES or any(is_temporary(name, known) for known in _FILES)
 
 
 def _differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:

@@ -36,19 +36,27 @@ def save_state(
 
 
 def load_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
-    """The document and the tensors, None where no sweep was begun.
+    """The document and the tensors, None where no sweep was begun or its state is damaged, which is set aside for people to see.
 
     Raises:
-        AdapterError: the file is damaged or foreign.
+        AdapterError: the file is foreign or cannot be read.
     """
     if not path.exists():
         return None
     try:
         return read_tensors(path, _KEY)
-    except (OSError, KeyError, ValueError) as error:
+    except ValueError:  # the sweep starts over: an error would meet every rerun until somebody removed the file
+        path.replace(damaged_path(path))
+        return None
+    except (OSError, KeyError) as error:
         raise AdapterError(
-            f"{path}: no readable state of a sweep ({error}); remove the folder to start again"
+            f"{path}: no state of a sweep ({error}); it was left as it is, choose another --out"
         ) from error
+
+
+def damaged_path(path: Path) -> Path:
+    """Where a damaged state is set aside."""
+    return path.with_name(f"{path.name}.damaged")
 
 
 def restore(
