@@ -1,5 +1,7 @@
 """Several processes that write one store: the same bits, whoever dies."""
 
+import os
+import re
 import signal
 import subprocess
 import time
@@ -42,6 +44,27 @@ def test_the_survivors_do_the_work_of_those_that_die(images, tmp_path):
     backbone = f"toy:net?deaths={deaths}"
     udta.extract(images, backbone=backbone, out=tmp_path / "s", workers=2, **OPTIONS)
     assert not list(deaths.iterdir())
+    udta.extract(images, backbone=backbone, out=tmp_path / "whole", **OPTIONS)
+    assert tree(tmp_path / "s") == tree(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_stopped_is_named_and_goes_on_when_it_may(images, tmp_path, monkeypatch):
+    monkeypatch.setattr("udta.extraction.silence.Silence.__init__.__defaults__", (0.5, time.monotonic))
+    monkeypatch.setattr("udta.extraction.processes._SIGN_S", 0.1)
+    deaths, named = tmp_path / "deaths", set()
+    deaths.mkdir()
+    (deaths / "one").write_text(str(int(signal.SIGSTOP)))
+
+    def let_go_on(done, total, note):
+        for process in map(int, re.findall(r"process (\d+)\) has not answered", note)):
+            if Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "T":
+                named.add(process)
+                os.kill(process, signal.SIGCONT)
+
+    backbone = f"toy:net?deaths={deaths}"
+    udta.extract(images, backbone=backbone, out=tmp_path / "s", workers=2, progress=let_go_on, **OPTIONS)
+    assert len(named) == 1
     udta.extract(images, backbone=backbone, out=tmp_path / "whole", **OPTIONS)
     assert tree(tmp_path / "s") == tree(tmp_path / "whole")
 

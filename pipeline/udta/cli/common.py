@@ -65,19 +65,24 @@ def emit(as_json: bool, document: Any, text: str) -> None:
 
 
 class ProgressDisplay:
-    """A bar on a terminal, plain lines elsewhere, both on standard error; use as a context, call with (done, total)."""
+    """A bar on a terminal, plain lines elsewhere, both on standard error; use as a context, call with (done, total).
 
-    def __init__(self, unit: str) -> None:
-        self._unit = unit
+    `resumes` is what a user who interrupts the work is told.
+    """
+
+    def __init__(self, unit: str, resumes: str = "") -> None:
+        self._unit, self._resumes = unit, resumes
         self._bar: tqdm[Any] | None = None
         self._started = self._printed = time.monotonic()
 
     def __enter__(self) -> ProgressDisplay:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._bar:
             self._bar.close()
+        if self._resumes and isinstance(error, KeyboardInterrupt):
+            error.add_note(self._resumes)
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         """Show that `done` of `total` are done."""

@@ -38,8 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit: a user's mistake ends in a message, never in a traceback."""
     try:
         status = command.main(arguments, prog_name="udta", standalone_mode=False) or 0
-    except click.exceptions.Abort:
-        click.echo("interrupted; committed blocks are kept, the same command continues", err=True)
+    except click.exceptions.Abort as stop:
+        notes = getattr(stop.__cause__, "__notes__", [])  # what each verb can say of what it leaves
+        click.echo("\n".join(["interrupted", *notes]), err=True)
         status = 130
     except click.ClickException as error:
         error.show()

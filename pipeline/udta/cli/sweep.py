@@ -48,7 +48,7 @@ def sweep(
     """
     from udta.sweeping import sweep as run
 
-    with ProgressDisplay("epochs") as progress:
+    with ProgressDisplay("epochs", "the same command goes on from the last saved state") as progress:
         report = run(
             store,
             adapters=adapters,

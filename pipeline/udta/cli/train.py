@@ -60,7 +60,7 @@ def train(store: Path, out: Path, pairs: tuple[str, ...], as_json: bool, **optio
     from udta.training import train as run
 
     recipe = {name: options.pop(name) for name in _RECIPE}
-    with ProgressDisplay("epochs") as progress:
+    with ProgressDisplay("epochs", "the same command goes on from the last checkpoint, if there is one") as progress:
         report = run(
             store,
             out=out,

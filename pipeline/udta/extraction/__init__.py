@@ -2,9 +2,9 @@
 
 from udta.extraction.computing import Computer
 from udta.extraction.engine import extract
-from udta.extraction.job import Progress
 from udta.extraction.meter import Meter
 from udta.extraction.pipeline import decoded_batches
+from udta.extraction.progress import Progress
 from udta.extraction.report import ExtractReport
 from udta.extraction.setup import OnError, feature_fingerprint
 from udta.extraction.several import extract_many

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from udta.backbones import Backbone
 from udta.data import Decoder, Manifest
-from udta.extraction.job import Job, JobOptions, Progress
+from udta.extraction.job import Job, JobOptions
+from udta.extraction.progress import Progress
 from udta.extraction.report import ExtractReport
 from udta.extraction.room import check_room
 from udta.extraction.setup import PREFETCH, OnError, set_up

@@ -19,13 +19,14 @@ from udta.extraction.fillers import processes_pay
 from udta.extraction.kept import with_what_is_kept
 from udta.extraction.meter import Meter
 from udta.extraction.processes import in_processes
+from udta.extraction.progress import Counter, Progress
 from udta.extraction.report import ExtractReport, stored_bytes
 from udta.extraction.setup import PREFETCH, OnError, Setup
 from udta.extraction.shared_views import Reader, SharedViews
 from udta.store import IfStale, Layout, Part, StoreWriter, add_run, known_layout, open_store
 
-# Called after every batch with the rows done, the rows there are to do, and where the time goes.
-Progress = Callable[[int, int, str], None]
+# What the same command does after an interruption, without and with committed blocks.
+_CONTINUES = ("; the same command starts again", ", the same command continues")
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,16 @@ class Job:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            error.add_note(self._kept())
         self._writer.close()
+
+    def _kept(self) -> str:
+        """What an interruption leaves."""
+        n_blocks, grows = self._writer.layout.n_blocks, self._writer.grows
+        done = n_blocks - len(self._writer.missing)
+        store = f"{self._path} is as it was; of what it grows into" if grows else f"{self._path}:"
+        return f"{store} {done} of {n_blocks} blocks are committed{_CONTINUES[done > 0]}"
 
     @property
     def may_run_beside_others(self) -> bool:
@@ -125,9 +135,9 @@ class Job:
         if self.workers == 1 or not self._writer.missing:
             return self.prepare(progress, meter)()
         prefetch, on_error = self._options.prefetch, self._options.on_error
-        created, count = self._writer.is_new, self._counter(meter, progress)
+        created, counter = self._writer.is_new, Counter(progress, self.rows if progress else 0, meter)
         rows = in_processes(
-            self.workers, self._writer, self._setup, on_error, prefetch=prefetch, meter=meter, computed=count
+            self.workers, self._writer, self._setup, on_error, prefetch=prefetch, meter=meter, counter=counter
         )
         return self._report(rows, meter, created)
 
@@ -148,7 +158,7 @@ class Job:
         """
         created, blocks = self._writer.is_new, self._writer.missing
         effort = Effort.on(self._setup.device, self._options.prefetch, turns=turns)
-        count = self._counter(meter, progress)
+        counter = Counter(progress, self.rows if progress else 0, meter)
         compute = prepare_blocks(
             self._writer,
             self._setup,
@@ -156,7 +166,7 @@ class Job:
             self._options.on_error,
             effort=effort,
             meter=meter,
-            computed=count,
+            computed=counter.add,
             reader=reader,
         )
 
@@ -168,18 +178,6 @@ class Job:
 
     def _parts(self) -> list[Part]:
         return [part for block in self._writer.missing for part in self._writer.parts(block)]
-
-    def _counter(self, meter: Meter, progress: Progress | None) -> Callable[[int], None]:
-        """Adds up rows for the progress display."""
-        total, done = self.rows if progress else 0, 0
-
-        def count(rows: int) -> None:
-            nonlocal done
-            done += rows
-            if progress:
-                progress(done, total, str(meter))
-
-        return count
 
     def _report(self, computed_rows: int, meter: Meter, created: bool) -> ExtractReport:
         """The report, which is kept beside the store too."""

@@ -16,11 +16,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, TextIO
 
 import torch
@@ -29,13 +29,18 @@ from udta import errors
 from udta.errors import BackboneError, StoreError, UdtaError
 from udta.extraction.blocks import Effort, prepare_blocks
 from udta.extraction.meter import Meter
+from udta.extraction.progress import Counter
 from udta.extraction.setup import OnError, Setup
+from udta.extraction.silence import Silence
 from udta.store import BlockWriter, Claims, StoreWriter, engine_at
 from udta.threads import n_cores
 
-Events = SimpleQueue[dict[str, Any] | None]
+# What worker of which number reports; None when it has ended.
+Events = SimpleQueue[tuple[int, dict[str, Any] | None]]
 
 _WAIT_S = 0.1
+# A worker gives a sign of life so often, whatever it computes.
+_SIGN_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -57,11 +62,12 @@ def in_processes(
     *,
     prefetch: int,
     meter: Meter,
-    computed: Callable[[int], None],
+    counter: Counter,
 ) -> int:
     """Compute and commit all missing blocks in `n` processes; returns how many rows they computed.
 
-    On CPUs they share the cores; on GPUs they take turns on all of them.
+    On CPUs they share the cores; on GPUs they take turns on all of them. One that gives no sign of life any more, because it was
+    stopped, keeps the blocks that it has claimed; `counter` says which it is.
 
     Raises:
         UdtaError: of the first child that failed, whatever kind it was; the others are stopped, what they committed stays.
@@ -73,8 +79,9 @@ def in_processes(
     try:
         for number in range(n):
             own = replace(setup, device=_device(setup.device, number), layout=writer.layout)
-            children.append(_Child(Task(writer.path, writer.claims_folder(), own, on_error, effort), events))
-        rows = _listen(n, events, meter, computed)
+            task = Task(writer.path, writer.claims_folder(), own, on_error, effort)
+            children.append(_Child(number, task, events))
+        rows = _listen(Silence([child.pid for child in children]), events, meter, counter)
     finally:
         for child in children:
             child.end()
@@ -90,18 +97,23 @@ def in_processes(
 class _Child:
     """A worker process; what it reports goes into `events`, and None when it has ended, however it did."""
 
-    def __init__(self, task: Task, events: Events) -> None:
+    def __init__(self, number: int, task: Task, events: Events) -> None:
         try:
             self._content = pickle.dumps(task)
         except Exception as error:  # whatever a stranger's module raises
             raise BackboneError(
                 f"backbone {task.setup.backbone.factory} cannot be sent to another process ({error}); use --workers 1"
             ) from error
-        self._events = events
+        self._number, self._events = number, events
         command = [sys.executable, "-c", f"from {__name__} import main; main()"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._follower = threading.Thread(target=self._follow, daemon=True)
         self._follower.start()
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
 
     def end(self) -> None:
         """Kill it if it lives."""
@@ -123,24 +135,31 @@ class _Child:
             self._process.stdin.write(header + self._content)
             self._process.stdin.flush()
             for line in reports:
-                self._events.put(json.loads(line))
-        self._events.put(None)
+                self._events.put((self._number, json.loads(line)))
+        self._events.put((self._number, None))
 
 
-def _listen(living: int, events: Events, meter: Meter, computed: Callable[[int], None]) -> int:
+def _listen(living: Silence, events: Events, meter: Meter, counter: Counter) -> int:
     """Until every child has ended."""
     rows = 0
     while living:
-        event = events.get()
+        try:
+            number, event = events.get(timeout=_SIGN_S)
+        except Empty:
+            counter.notice(str(living))
+            continue
         if event is None:
-            living -= 1
+            living.ended(number)
+            counter.notice(str(living))
         elif "error" in event:
             raise _rebuilt(event["error"], event["message"])
         else:
+            living.heard(number)
+            counter.notice(str(living))
             meter.add(event["seconds"], event["images"], event["bytes"])
             rows += event["rows"]
             if event["rows"]:
-                computed(event["rows"])
+                counter.add(event["rows"])
     return rows
 
 
@@ -159,7 +178,19 @@ def _device(device: torch.device, number: int) -> torch.device:
     return torch.device("cuda", number % max(1, torch.cuda.device_count()))
 
 
-def _work(task: Task, reports: TextIO) -> None:
+class Reports:
+    """Lines to the parent, from any thread."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file, self._lock = file, threading.Lock()
+
+    def __call__(self, report: Mapping[str, Any]) -> None:
+        """One line."""
+        with self._lock:
+            print(json.dumps(report), file=self._file, flush=True)
+
+
+def _work(task: Task, reports: Reports) -> None:
     """In the child: claim, compute, commit, until the ledger has everything."""
     engine = engine_at(task.path)
     assert engine is not None  # the parent holds its lock
@@ -171,9 +202,7 @@ def _work(task: Task, reports: TextIO) -> None:
         seconds = {name: value - told.seconds[name] for name, value in meter.seconds.items()}
         images, written = meter.images - told.images, meter.bytes - told.bytes
         told.add(seconds, images, written)
-        print(
-            json.dumps({"rows": rows, "seconds": seconds, "images": images, "bytes": written}), file=reports, flush=True
-        )
+        reports({"rows": rows, "seconds": seconds, "images": images, "bytes": written})
 
     while writer.missing:
         blocks = iter(claims)
@@ -197,8 +226,9 @@ def _work(task: Task, reports: TextIO) -> None:
 def main() -> None:
     """The child."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and ends us
-    reports = os.fdopen(os.dup(1), "w")
+    reports = Reports(os.fdopen(os.dup(1), "w"))
     os.dup2(2, 1)  # whatever else is printed is no report
+    threading.Thread(target=_live, args=[reports], daemon=True).start()
     header = json.loads(sys.stdin.buffer.readline())
     sys.path[:] = ["", *header["path"]]  # a backbone of the user's own lies where the parent found it
     task = pickle.loads(sys.stdin.buffer.read(header["bytes"]))
@@ -206,7 +236,14 @@ def main() -> None:
     try:
         _work(task, reports)
     except UdtaError as error:
-        print(json.dumps({"error": type(error).__name__, "message": str(error)}), file=reports, flush=True)
+        reports({"error": type(error).__name__, "message": str(error)})
+
+
+def _live(reports: Reports) -> None:
+    """Signs of life, also while the backbone is compiled, or others have the rest of the blocks."""
+    while True:
+        reports({"rows": 0, "seconds": {}, "images": 0, "bytes": 0})
+        time.sleep(_SIGN_S)
 
 
 def _die_with_parent() -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from udta.data import Manifest
-from udta.extraction.job import Job, JobOptions, Progress
+from udta.extraction.job import Job, JobOptions
 from udta.extraction.meter import Meter
+from udta.extraction.progress import Progress
 from udta.extraction.report import ExtractReport
 from udta.extraction.room import check_room
 from udta.extraction.setup import PREFETCH, OnError
