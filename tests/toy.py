@@ -14,7 +14,7 @@ CLASSES = ("bird", "cat", "dog")
 
 
 class ToyNet(nn.Module):
-    """Three stages on 16 x 16 pixels; `nan` makes it give NaN for images that are black.
+    """Three stages on 16 x 16 pixels; `nan` makes it give NaN for images that are black, `loud` enlarges those that are white.
 
     `deaths` is a folder: for every file in it, one process that computes a batch takes it away and kills itself (or sends itself
     the signal that stands in it).
@@ -22,9 +22,9 @@ class ToyNet(nn.Module):
 
     input_spec = {"evaluate": "resize(16,16)", "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
 
-    def __init__(self, width=8, nan=False, deaths=None):
+    def __init__(self, width=8, nan=False, deaths=None, loud=None):
         super().__init__()
-        self.nan, self.deaths = nan, deaths
+        self.nan, self.deaths, self.loud = nan, deaths, loud
         self.stage1 = nn.Sequential(
             nn.Conv2d(3, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)
         )
@@ -39,6 +39,9 @@ class ToyNet(nn.Module):
         if self.nan:
             black = images.flatten(1).amax(1) < -0.99
             images = torch.where(black[:, None, None, None], torch.nan, images)
+        if self.loud:
+            white = images.flatten(1).amin(1) > 0.99
+            images = torch.where(white[:, None, None, None], images * self.loud, images)
         return self.head(self.stage2(self.stage1(images)).mean((2, 3)))
 
 
@@ -52,8 +55,8 @@ def die_once(deaths):
         os.kill(os.getpid(), fate)
 
 
-def net(width=8, nan=False, deaths=None):
-    return ToyNet(width, nan, deaths)
+def net(width=8, nan=False, deaths=None, loud=None):
+    return ToyNet(width, nan, deaths, loud)
 
 
 def careless(width=8):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,12 +14,12 @@ import torch
 from udta.adapters import Adapter, AdapterHeader, load_adapter
 from udta.backbones import TapForward, rebuild_backbone, resolve_compute, resolve_device
 from udta.data import ViewSpec, read_images
-from udta.errors import AdapterError, ConfigError
+from udta.errors import AdapterError, ConfigError, FeatureError
 from udta.extraction import Computer, Meter, OnError, Progress, decoded_batches, feature_fingerprint
 from udta.files import check_table_name, local_path, write_table
 from udta.fingerprint import TapSpec
 from udta.locks import one_writer_of
-from udta.store import BATCH_ROWS, as_tensor, value_dtype
+from udta.store import BATCH_ROWS, as_tensor, not_finite, value_dtype
 
 COLUMNS = ("path", "adapter", "label", "probability")
 
@@ -59,12 +60,13 @@ def predict(
             of torchvision or timm. A factory of one's own has to be named, because a file may not have code imported.
         weights: the same for its weights.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        on_error: `fail` at the first image that cannot be used, or `skip` it: it gets a line without label.
+        on_error: `fail` at the first image that cannot be used, also because its features or scores are not finite, or `skip` it:
+            it gets a line without label.
         progress: called after every batch.
 
     Raises:
         AdapterError: an adapter file that cannot be used, or adapters that need different features.
-        BackboneError, ConfigError, DataError, ImageError: as `extract`.
+        BackboneError, ConfigError, DataError, ImageError, FeatureError: as `extract`.
         OutputBusyError: another process is writing `out`.
     """
     target = local_path("out", out)
@@ -91,7 +93,7 @@ def predict(
         header.check(fingerprint, f"this backbone (adapter {path})")
     # An adapter of a uint8 store was trained on what its codes stand for.
     values = tuple(replace(tap, dtype="float32") if tap.dtype == "uint8" else tap for tap in taps)
-    meter = Meter()
+    types, meter = {tap.name: tap.dtype for tap in values}, Meter()
     computer = Computer(TapForward(network, values, compute, place), values, {}, manifest.ids, meter=meter)
     models = {path: adapter.to(place) for path, (adapter, _) in loaded.items()}
 
@@ -100,24 +102,38 @@ def predict(
     batches = [range(len(manifest))[start : start + BATCH_ROWS] for start in range(0, len(manifest), BATCH_ROWS)]
     decoded = decoded_batches(manifest, views, [0], batches, on_error, device=place, meter=meter)
     for batch in computer.batches(decoded):
-        skipped |= {manifest.ids[row]: reason for row, reason in batch.skipped.items()}
+        names = [manifest.ids[row] for row in batch.rows]
+        bad = _skip({names[position]: why for position, why in not_finite(batch.features, types).items()}, on_error)
+        bad |= {manifest.ids[row]: reason for row, reason in batch.skipped.items()}
+        skipped |= bad
         features = {
             tap.name: as_tensor(batch.features[tap.name][:, 0].view(value_dtype(tap.dtype))).to(place) for tap in values
         }
         for path, (_, header) in loaded.items():
             labels, probabilities = _classify(models[path], header, features)
-            for row, label, probability in zip(batch.rows, labels, probabilities, strict=True):
-                usable = row not in batch.skipped
-                table.append((manifest.ids[row], path, label if usable else "", probability if usable else None))
+            lost = [name for name, one in zip(names, probabilities, strict=True) if math.isnan(one) and name not in bad]
+            skipped |= _skip(dict.fromkeys(lost, f"adapter {path} gives NaN or infinite scores"), on_error)
+            for name, label, probability in zip(names, labels, probabilities, strict=True):
+                usable = name not in bad and not math.isnan(probability)
+                table.append((name, path, label if usable else "", probability if usable else None))
         if progress:
             progress(batch.rows[-1] + 1, len(manifest), str(meter))
     write_table(target, dict(zip(COLUMNS, zip(*table, strict=True), strict=True)))
     return PredictReport(str(target), len(manifest) - len(skipped), list(loaded), skipped)
 
 
+def _skip(reasons: dict[str, str], on_error: OnError) -> dict[str, str]:
+    """The reasons by image; raises `FeatureError` for the first one where none may be skipped."""
+    if reasons and on_error == "fail":
+        name, reason = next(iter(reasons.items()))
+        raise FeatureError(f"{name}: {reason}; --on-error skip leaves such images out")
+    return reasons
+
+
 def _classify(
     adapter: Adapter, header: AdapterHeader, features: Mapping[str, torch.Tensor]
 ) -> tuple[list[str], list[float]]:
+    """The most probable class of each image and its probability, which is NaN where the scores are not finite."""
     with torch.inference_mode():
         probabilities = adapter(features).softmax(dim=1).cpu().numpy()
     best = probabilities.argmax(axis=1)

@@ -88,6 +88,7 @@ def export(
         StoreError: `out` is not empty or cannot be written.
         OutputBusyError: another process is writing `out`.
         UncommittedRowError: a chosen row was never committed.
+        FeatureError: a value of a chosen row is not finite, or not so in `dtype`.
     """
     if to not in FORMATS:
         raise ConfigError(f"format is {to!r}: {did_you_mean(to, FORMATS)}")

@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Int64
 from numpy.typing import ArrayLike
 
-from udta.errors import ConfigError, Problems, did_you_mean
+from udta.errors import ConfigError, FeatureError, Problems, did_you_mean
 from udta.fingerprint import TapSpec
-from udta.store import Store, row_bytes, value_dtype
+from udta.store import Store, not_finite, row_bytes, stored_dtype, value_dtype
 
 POOLS = ("none", "avg", "max")
 DTYPES = ("float16", "float32")
@@ -44,6 +44,15 @@ class Selection:
             yield slice(start, start + len(rows)), {tap.name: self._values(rows, tap) for tap in taps}
 
     def _values(self, rows: np.ndarray, tap: TapSpec) -> np.ndarray:
+        with np.errstate(over="ignore"):  # what it would warn of is refused
+            values = self._converted(rows, tap)
+        bad = not_finite({tap.name: values.view(stored_dtype(tap.dtype))}, {tap.name: tap.dtype})
+        if bad:
+            position = min(bad)
+            raise FeatureError(f"{self.store.ids[rows[position]]}: {bad[position]}; such values are not exported")
+        return values
+
+    def _converted(self, rows: np.ndarray, tap: TapSpec) -> np.ndarray:
         dtype = value_dtype(tap.dtype)
         if self.pool == "none":
             return self.store.read(rows, [tap.name], self.views, dtype=dtype)[tap.name]

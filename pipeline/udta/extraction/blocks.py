@@ -93,7 +93,7 @@ def prepare_blocks(
 
     def write(block: int, features: dict[str, np.ndarray], skipped: dict[int, str], clipped: dict[str, int]) -> None:
         with meter.step("write"):
-            writer.write(block, features, skipped, clipped)
+            writer.write(block, features, skipped, clipped, skip_unusable=on_error == "skip")
         meter.add({}, bytes=sum(values.nbytes for values in features.values()))
         buffers.give_back(features)
         committed(block)
@@ -152,6 +152,7 @@ class _StreamFactory:
             threads=self.effort.threads,
             meter=self.meter,
             turns=self.effort.turns,
+            on_error=self.on_error,
         )
 
         def compute(batches: Iterator[list[int]]) -> Generator[FeatureBatch, None, None]:

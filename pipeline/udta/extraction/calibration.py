@@ -18,11 +18,12 @@ import torch
 from jaxtyping import Float, Int64
 
 from udta.backbones import TapForward
+from udta.errors import FeatureError
 from udta.extraction.computing import Computer
 from udta.extraction.pipeline import decoded_batches
 from udta.extraction.setup import OnError, Setup
 from udta.fingerprint import TapSpec
-from udta.store import BATCH_ROWS, Layout, Quantiser, value_dtype
+from udta.store import BATCH_ROWS, Layout, Quantiser, not_finite, storable_as, value_dtype
 
 # Ranges need many images; the rounding error of a float is known to be small and needs few.
 _IMAGES = {"uint8": 512, "float16": 64, "bfloat16": 64}
@@ -68,7 +69,7 @@ def calibrate(setup: Setup, on_error: OnError, known: Layout | None = None) -> C
     """Look at the taps that `known`, the layout of a store that is continued or grows, does not have.
 
     Raises:
-        ImageError: an image cannot be used, with `on_error="fail"`.
+        ImageError: an image cannot be used, with `on_error="fail"`. FeatureError: its features cannot be stored.
     """
     dtype = setup.taps[0].dtype
     taps = [replace(tap, dtype="float32") for tap in setup.taps if known is None or tap.name not in known.taps]
@@ -76,14 +77,18 @@ def calibrate(setup: Setup, on_error: OnError, known: Layout | None = None) -> C
     storage_error: dict[str, Any] = {}
     compute_error: dict[str, Any] = {}
     if taps and dtype in _IMAGES:
-        exact, labels = _features(setup, taps, _IMAGES[dtype], on_error)
-        if len(labels):
+        rows, exact = _features(setup, taps, _IMAGES[dtype], on_error)
+        labels = setup.layout.labels[rows]
+        if len(rows):
             quantisers, storage_error = _storage(exact, labels, dtype)
     if taps and setup.compute != "float32":
-        fast, labels = _features(setup, taps, _COMPUTE_IMAGES, on_error)
-        reference, _ = _features(replace(setup, compute="float32"), taps, _COMPUTE_IMAGES, on_error)
-        rmse = {tap: _relative_rmse(reference[tap][:, 0], fast[tap][:, 0]) for tap in fast}
-        compute_error = {"images": len(labels), "relative_rmse": rmse} if len(labels) else {}
+        rows, fast = _features(setup, taps, _COMPUTE_IMAGES, on_error)
+        others, reference = _features(replace(setup, compute="float32"), taps, _COMPUTE_IMAGES, on_error)
+        both, mine, theirs = np.intersect1d(
+            rows, others, return_indices=True
+        )  # either may skip what the other need not
+        rmse = {tap: _relative_rmse(reference[tap][theirs, 0], fast[tap][mine, 0]) for tap in fast}
+        compute_error = {"images": len(both), "relative_rmse": rmse} if len(both) else {}
     return Calibration(quantisers, storage_error, compute_error)
 
 
@@ -104,21 +109,31 @@ def _storage(
 
 def _features(
     setup: Setup, taps: list[TapSpec], count: int, on_error: OnError
-) -> tuple[dict[str, Float[np.ndarray, "images views ..."]], Int64[np.ndarray, " images"]]:
-    """Float32 features of some images: of view 0 and, for the ranges, of the last augmented view; and their labels."""
+) -> tuple[Int64[np.ndarray, " images"], dict[str, Float[np.ndarray, "images views ..."]]]:
+    """Rows of some usable images and their float32 features: of view 0 and, for the ranges, of the last augmented view."""
     rows = np.unique(np.linspace(0, len(setup.manifest) - 1, min(count, len(setup.manifest))).astype(int)).tolist()
     views = sorted({0, setup.views.count - 1}) if setup.taps[0].dtype == "uint8" else [0]
     computer = Computer(TapForward(setup.backbone, taps, setup.compute, setup.device), taps, {}, setup.manifest.ids)
     parts: dict[str, list[np.ndarray]] = {tap.name: [] for tap in taps}
-    labels: list[int] = []
+    kept: list[int] = []
+    dtype = setup.taps[0].dtype
+    types = {tap.name: "float32" if dtype == "uint8" else dtype for tap in taps}
     batches = [rows[start : start + BATCH_ROWS] for start in range(0, len(rows), BATCH_ROWS)]
     decoded = decoded_batches(setup.manifest, setup.views, views, batches, on_error, device=setup.device)
     for batch in computer.batches(decoded):
-        good = [position for position, row in enumerate(batch.rows) if row not in batch.skipped]
+        usable = np.flatnonzero([row not in batch.skipped for row in batch.rows])
+        stored = {tap: storable_as(values, dtype) for tap, values in batch.features.items()}
+        bad = not_finite(stored, types, usable)
+        if bad and on_error == "fail":
+            position = min(bad)
+            raise FeatureError(
+                f"{setup.manifest.ids[batch.rows[position]]}: {bad[position]}; such values are never stored"
+            )
+        good = [position for position in usable.tolist() if position not in bad]
         for tap, found in parts.items():
             found.append(batch.features[tap][good])
-        labels += [int(setup.layout.labels[batch.rows[position]]) for position in good]
-    return {tap: np.concatenate(found) for tap, found in parts.items()}, np.array(labels, dtype=np.int64)
+        kept += [batch.rows[position] for position in good]
+    return np.array(kept, dtype=np.int64), {tap: np.concatenate(found) for tap, found in parts.items()}
 
 
 def _round_trip(exact: Float[np.ndarray, "images views ..."], dtype: str, quantiser: Quantiser | None) -> np.ndarray:

@@ -26,6 +26,7 @@ from udta.backbones import Replay, TapForward
 from udta.errors import FeatureError
 from udta.extraction.meter import Meter
 from udta.extraction.pipeline import ViewBatch
+from udta.extraction.setup import OnError
 from udta.fingerprint import TapSpec
 from udta.memory import freed_memory_kept
 from udta.store import BATCH_ROWS, Quantiser, stored_dtype
@@ -44,7 +45,7 @@ class FeatureBatch:
     rows: Sequence[int]
     features: Mapping[str, np.ndarray]
     clipped: Mapping[str, np.ndarray]
-    skipped: Mapping[int, str]
+    skipped: dict[int, str]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -61,6 +62,7 @@ class Computer:
         threads: forward passes at a time; one for each core by default, three on a GPU.
         meter: counts forward passes.
         turns: what a pass on a CPU takes while it computes, where several computers share the cores.
+        on_error: what a sample does whose uint8 tap is NaN or infinite.
     """
 
     def __init__(
@@ -73,19 +75,20 @@ class Computer:
         threads: int | None = None,
         meter: Meter | None = None,
         turns: AbstractContextManager[object] | None = None,
+        on_error: OnError = "fail",
     ) -> None:
         self._forward, self._taps, self._ids, self._meter = forward, tuple(taps), ids, meter or Meter()
         self._quantisers = {tap.name: quantisers[tap.name] for tap in taps if tap.name in quantisers}
         self.on_gpu = forward.device.type == "cuda"
         self.threads = _STREAMS if self.on_gpu else threads or n_cores()
         self._turns = nullcontext() if turns is None or self.on_gpu else turns
-        self._of_thread = threading.local()
+        self._of_thread, self._on_error = threading.local(), on_error
 
     def batches(self, decoded: Iterator[ViewBatch]) -> Generator[FeatureBatch, None, None]:
         """The features of every batch, in order; a bounded number of batches is computed ahead.
 
         Raises:
-            FeatureError: a uint8 tap of a sample is NaN or infinite. What `decoded` raises.
+            FeatureError: a uint8 tap of a sample is NaN or infinite, and `on_error` is `fail`. What `decoded` raises.
         """
         pending: deque[tuple[FeatureBatch, list[Future[None]]]] = deque()
         initialise = None if self.on_gpu else one_thread_each
@@ -151,10 +154,12 @@ class Computer:
         """Codes cannot be NaN, so their values are looked at before; other types are checked when they are written."""
         finite = values.flatten(1).isfinite().all(dim=1).tolist()
         for row, good in zip(batch.rows, finite, strict=True):
-            if not good and row not in batch.skipped:
-                raise FeatureError(
-                    f"tap {tap!r} of sample {self._ids[row]!r} holds NaN or infinite values, which are never stored"
-                )
+            if good or row in batch.skipped:
+                continue
+            reason = f"tap {tap!r} is NaN or infinite"
+            if self._on_error == "fail":
+                raise FeatureError(f"{self._ids[row]}: {reason}; such values are never stored")
+            batch.skipped[row] = reason
 
 
 def _finished(batch: FeatureBatch, passes: Sequence[Future[None]]) -> FeatureBatch:

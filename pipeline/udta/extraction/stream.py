@@ -60,9 +60,14 @@ class FeatureStream:
             for tap, values in batch.features.items():
                 for position, view in enumerate(self._views):
                     features[tap][target, view] = values[source, position]
+            bad: dict[int, str] = {}
+            good: slice | np.ndarray = slice(None)
+            if batch.skipped:
+                bad = {row: batch.skipped[row] for row in batch.rows[source] if row in batch.skipped}
+                good = np.flatnonzero([row not in bad for row in batch.rows[source]])
             for tap, counts in batch.clipped.items():
-                clipped[tap] = clipped.get(tap, 0) + int(counts[source].sum())
-            skipped |= {row: batch.skipped[row] for row in batch.rows[source] if row in batch.skipped}
+                clipped[tap] = clipped.get(tap, 0) + int(counts[source][good].sum())
+            skipped |= bad
             self._used, done = self._used + count, done + count
         return skipped, clipped
 

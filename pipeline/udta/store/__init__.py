@@ -4,7 +4,7 @@ from udta.store.block_writer import BlockWriter
 from udta.store.changes import Changes
 from udta.store.claims import Claims
 from udta.store.copying import twin
-from udta.store.dtypes import STORAGE_TYPES, as_tensor, stored_dtype, value_dtype
+from udta.store.dtypes import STORAGE_TYPES, as_tensor, not_finite, storable_as, stored_dtype, value_dtype
 from udta.store.engines import ENGINES, engine_at
 from udta.store.growth import Part, only_more
 from udta.store.history import add_run
@@ -35,10 +35,12 @@ __all__ = [
     "default_block_rows",
     "engine_at",
     "known_layout",
+    "not_finite",
     "only_more",
     "open_store",
     "row_bytes",
     "standing",
+    "storable_as",
     "stored_dtype",
     "twin",
     "value_dtype",

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from udta.errors import FeatureError, StoreError
-from udta.store.dtypes import finite_rows
+from udta.store.dtypes import STORAGE_TYPES, not_finite
 from udta.store.engine import Engine
 from udta.store.growth import Part
 from udta.store.layout import Layout
@@ -65,6 +65,8 @@ class BlockWriter:
         features: Mapping[str, np.ndarray],
         skipped: Mapping[int, str] | None = None,
         clipped: Mapping[str, int] | None = None,
+        *,
+        skip_unusable: bool = False,
     ) -> None:
         """Store and commit one block.
 
@@ -73,18 +75,18 @@ class BlockWriter:
             features: for every tap `[rows, views, *tap.shape]` as stored (bfloat16 as its bits, uint16).
             skipped: reason by row (of the store) for samples whose image could not be used; their features become NaN.
             clipped: how many values of a uint8 tap lay outside its range.
+            skip_unusable: a sample with a feature that is NaN or infinite is skipped too.
 
         Raises:
-            FeatureError: a feature of a sample that is not skipped is NaN or infinite; nothing of the block is committed.
+            FeatureError: a feature of a sample that is not skipped is NaN or infinite, and `skip_unusable` is not set; nothing of
+                the block is committed.
         """
         start, stop = self.layout.block_range(block)
         bad = dict(skipped or {})
-        keep = np.array([row not in bad for row in range(start, stop)])
-        fresh = np.unique(np.concatenate([np.empty(0, int), *(part.rows - start for part in self.parts(block))]))
-        for tap, values in features.items():
-            self._check(tap, values, fresh[keep[fresh]], start)
-            if bad:
-                values[~keep] = np.nan if values.dtype.kind == "f" else 0
+        bad |= self._unusable(block, features, bad, skip_unusable)
+        positions = [row - start for row in bad]
+        for tap, values in features.items() if bad else ():
+            values[positions] = STORAGE_TYPES[self.layout.taps[tap].dtype].fill
         try:
             note = self._engine.write_block(self.layout, block, features)
         except OSError as error:
@@ -100,12 +102,18 @@ class BlockWriter:
         self._engine.ledger.put(Record(block, start, stop, samples, checksums, bad, dict(clipped or {}), note))
         self._committed.add(block)
 
-    def _check(self, tap: str, values: np.ndarray, positions: np.ndarray, start: int) -> None:
-        """Rows that were taken over from an older store have been checked when they were computed."""
-        kind = self.layout.taps[tap].dtype
-        finite = finite_rows(values, kind)[positions]
-        if finite.all():
-            return
-        name, _ = self._samples[start + positions[int(np.argmin(finite))]]
-        hint = "; --dtype float32 or bfloat16 hold larger values than float16" if kind == "float16" else ""
-        raise FeatureError(f"tap {tap!r} of sample {name!r} holds NaN or infinite values, which are never stored{hint}")
+    def _unusable(
+        self, block: int, features: Mapping[str, np.ndarray], skipped: Mapping[int, str], skip: bool
+    ) -> dict[int, str]:
+        """Rows with features that are not finite; those that were taken over from an older store were checked then."""
+        start = self.layout.block_range(block)[0]
+        rows = np.unique(np.concatenate([np.empty(0, int), *(part.rows for part in self.parts(block))]))
+        rows = rows[[row not in skipped for row in rows.tolist()]]
+        types = {tap: spec.dtype for tap, spec in self.layout.taps.items()}
+        reasons = not_finite(features, types, rows - start)
+        if reasons and not skip:
+            position = min(reasons)
+            raise FeatureError(
+                f"{self._samples[start + position][0]}: {reasons[position]}; such values are never stored"
+            )
+        return {start + position: reason for position, reason in reasons.items()}

@@ -6,6 +6,7 @@ code that a scale and an offset per channel turn into a value, see `quantise`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import ml_dtypes
@@ -65,6 +66,41 @@ def finite_rows(values: np.ndarray, name: str) -> np.ndarray:
         largest = (values[rows].view(kind) & kind.type(magnitude)).max(axis=tuple(range(1, values.ndim)))
         finite[rows] = largest < infinity
     return finite
+
+
+def not_finite(
+    features: Mapping[str, np.ndarray], types: Mapping[str, str], positions: np.ndarray | None = None
+) -> dict[int, str]:
+    """Why rows of stored values `[rows, ...]` by tap may not be used, by position; nothing for those that may.
+
+    Args:
+        features: as stored.
+        types: storage type of each tap.
+        positions: look at these rows alone.
+    """
+    reasons: dict[int, str] = {}
+    for tap, values in features.items():
+        finite = finite_rows(values, types[tap])
+        looked_at = np.arange(len(values)) if positions is None else positions
+        for position in looked_at[~finite[looked_at]].tolist():
+            reasons.setdefault(position, _why_not_finite(tap, values[position], types[tap]))
+    return reasons
+
+
+def _why_not_finite(tap: str, values: np.ndarray, name: str) -> str:
+    if as_tensor(values.view(value_dtype(name))).isnan().any():
+        return f"tap {tap!r} is NaN"
+    if name == "float16":
+        return f"tap {tap!r} overflows float16, which ends at 65504: --dtype bfloat16 or float32 hold larger values"
+    return f"tap {tap!r} is infinite"
+
+
+def storable_as(values: np.ndarray, name: str) -> np.ndarray:
+    """float32 values as what a storage type makes of them: infinite where it cannot hold them; themselves for uint8."""
+    if name == "uint8":
+        return values
+    with np.errstate(over="ignore"):
+        return values.astype(value_dtype(name)).view(stored_dtype(name))
 
 
 def as_tensor(values: np.ndarray) -> Tensor:

@@ -121,9 +121,11 @@ class StoreWriter(BlockWriter):
         features: Mapping[str, np.ndarray],
         skipped: Mapping[int, str] | None = None,
         clipped: Mapping[str, int] | None = None,
+        *,
+        skip_unusable: bool = False,
     ) -> None:
         """See `BlockWriter.write`; the last block of a store that grows puts it in the place of the old one."""
-        super().write(block, features, skipped, clipped)
+        super().write(block, features, skipped, clipped, skip_unusable=skip_unusable)
         self._install_when_complete()
 
     def claims_folder(self) -> Path:
