@@ -85,3 +85,19 @@ def test_a_failure_of_one_is_the_commands(udta_command, tmp_path, places):
     status, out, _ = udta_command("extract", folder, *TWO, *places, "--on-error", "skip")
     assert status == 0
     assert out.count("skipped 1 image(s)") == 2
+
+
+def test_images_that_are_gone_are_pruned_from_all_when_asked(udta_command, tmp_path, places):
+    folder = photographs(tmp_path / "photos", per_class=4)
+    (folder / "cat" / "001.png").write_bytes(b"text")
+    assert udta_command("extract", folder, *TWO, *places, "--on-error", "skip")[0] == 0
+    (folder / "cat" / "002.png").unlink()
+    status, out, _ = udta_command("plan", folder, *TWO, *places, "--on-error", "skip")
+    assert (status, out.count("refused: removes 1 of 12 rows")) == (1, 2)
+    status, _, err = udta_command("extract", folder, *TWO, *places, "--on-error", "skip")
+    assert (status, "--prune" in err) == (1, True)
+    status, out, err = udta_command("extract", folder, *TWO, *places, "--on-error", "skip", "--prune")
+    assert (status, out.count("images: 1 removed")) == (0, 2), err
+    again = ("--on-error", "skip", "--retry-skipped")
+    assert udta_command("plan", folder, *TWO, *places, *again)[1].count("2 images of 1 rows") == 2
+    assert udta_command("extract", folder, *TWO, *places, *again)[1].count("skipped 1 image(s)") == 2

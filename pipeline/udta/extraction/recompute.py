@@ -25,7 +25,8 @@ TOLERANCE = 0.05
 class RecomputeReport:
     """`samples` were computed again; `deviation` is the largest relative RMS difference by tap, `exact` the part of equal bits.
 
-    `differing` names the samples of which a tap deviates by more than `TOLERANCE`.
+    `differing` names the samples of which a tap deviates by more than `TOLERANCE`, or is not finite now (those are in
+    no figure).
     """
 
     samples: int
@@ -101,15 +102,17 @@ def recompute(
             errors[tap][done : done + len(batch)] = _relative(stored, fresh)
         done += len(batch)
     bad = np.any([error.max(axis=1) > TOLERANCE for error in errors.values()], axis=0)
-    worst = {tap: float(error.max(initial=0)) for tap, error in errors.items()}
+    worst = {tap: float(error[np.isfinite(error)].max(initial=0)) for tap, error in errors.items()}
     return RecomputeReport(len(rows), equal / max(total, 1), worst, tuple(opened.ids[rows[bad]].tolist()))
 
 
 def _relative(stored: np.ndarray, fresh: np.ndarray) -> np.ndarray:
+    """By row and view; infinite where what is fresh is not finite."""
     axes = tuple(range(2, fresh.ndim))
-    result: np.ndarray = np.sqrt(
-        np.square(stored - fresh).sum(axis=axes) / np.maximum(np.square(fresh).sum(axis=axes), 1e-12)
-    )
+    finite = np.isfinite(fresh).all(axis=axes)
+    fresh = np.where(finite.reshape(finite.shape + (1,) * len(axes)), fresh, 0)
+    norm = np.maximum(np.square(fresh).sum(axis=axes), 1e-12)
+    result: np.ndarray = np.where(finite, np.sqrt(np.square(stored - fresh).sum(axis=axes) / norm), np.inf)
     return result
 
 

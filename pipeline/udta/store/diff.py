@@ -17,8 +17,9 @@ _CHUNK = 64
 class DiffReport:
     """Differences of store A and store B.
 
-    `fingerprint` and `layout` are lines `field: A ..., B ...`; `only_a`, `only_b` and `changed` are sample ids (changed: the
-    same id, another content); `values` has for each shared tap the largest absolute difference over shared views and samples.
+    `fingerprint` and `layout` are lines `field: A ..., B ...`; `only_a` and `only_b` are ids of samples that only one has
+    features of (it may be skipped or uncommitted in the other), `changed` those with another content; `values` has for each
+    shared tap the largest absolute difference over shared views and samples.
     """
 
     fingerprint: list[str]
@@ -62,11 +63,16 @@ def diff_stores(a: str | Path | Store, b: str | Path | Store, *, values: bool = 
     return DiffReport(
         fingerprint=left.fingerprint.diff(right.fingerprint, "A", "B"),
         layout=_layout_differences(left, right),
-        only_a=sorted(set(left.ids.tolist()) - set(right.ids.tolist())),
-        only_b=sorted(set(right.ids.tolist()) - set(left.ids.tolist())),
+        only_a=sorted(_readable(left) - _readable(right)),
+        only_b=sorted(_readable(right) - _readable(left)),
         changed=sorted(name for name in ids_a.keys() & ids_b.keys() if ids_a[name] != ids_b[name]),
         values=_value_differences(left, right, shared) if values else {},
     )
+
+
+def _readable(store: Store) -> set[str]:
+    """Ids of the samples that it has features of."""
+    return store.hashes.keys() - {store.layout.ids[row] for row in store.skipped}
 
 
 def _layout_differences(a: Store, b: Store) -> list[str]:
