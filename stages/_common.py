@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from udta.cli.common import messages_shown
 from udta.config import Params, load_params
 from udta.errors import UdtaError
 
@@ -18,7 +19,8 @@ def run(stage: Callable[..., None]) -> None:
     """Call `stage(params, *arguments)`; a user's mistake ends in a message and an exit status."""
     die_with_dvc()
     try:
-        stage(load_params(Path("params.yaml")), *sys.argv[1:])
+        with messages_shown():
+            stage(load_params(Path("params.yaml")), *sys.argv[1:])
     except UdtaError as error:
         sys.exit(f"error: {error}")
 

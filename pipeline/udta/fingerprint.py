@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # Raised by one whenever our own code changes what a feature's value is (decoding, resampling, reducers, normalisation).
-FEATURE_VERSION = 2  # 2: large JPEGs are decoded at 1/2, 1/4 or 1/8 of their size
+FEATURE_VERSION = 3  # 2: large JPEGs at 1/2, 1/4 or 1/8 of their size; 3: other colour profiles than sRGB are applied
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 
 from udta.adapters import Adapter, AdapterHeader, load_adapter
 from udta.backbones import TapForward, rebuild_backbone, resolve_compute, resolve_device
-from udta.data import ViewSpec, read_images
+from udta.data import ViewSpec, read_unlabelled
 from udta.errors import AdapterError, ConfigError, FeatureError
 from udta.extraction import Computer, Meter, OnError, Progress, decoded_batches, feature_fingerprint
 from udta.files import check_table_name, local_path, write_table
@@ -40,7 +40,7 @@ class PredictReport:
 
 @one_writer_of("out")
 def predict(
-    images: str | Path,
+    images: str | Path | Sequence[str | Path],
     *,
     adapters: Sequence[str | Path],
     out: str | Path,
@@ -53,7 +53,9 @@ def predict(
     """Predict the class of every image with every adapter, and write a table `path, adapter, label, probability`.
 
     Args:
-        images: a folder of images (with class folders or without), a CSV/Parquet manifest, or `name:folder`.
+        images: an image file, a folder of images at any depth, a CSV/Parquet file with a column `path`, a `.txt` of one path a
+            line, `name:folder` of a built-in dataset, or a list of such. In the table, paths are relative to a folder or
+            table that is given alone, else as they are given.
         adapters: run folders or adapter files that were trained on the same backbone.
         out: `.csv` or `.parquet`; one line for each image and adapter, written when all are done.
         backbone: where to find the backbone; by default as it was named when the features were extracted, where that is a model
@@ -76,7 +78,7 @@ def predict(
     loaded = {str(path): load_adapter(Path(path)) for path in adapters}
     first = next(iter(loaded.values()))[1]
     taps = _common_taps(loaded)
-    manifest = read_images(images)
+    manifest = read_unlabelled(images, on_error=on_error)
     network = rebuild_backbone(
         first.source,
         f"adapter {next(iter(loaded))}",

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, features
 
-from udta.data import decode, decode_image
+from udta.data import decode, decode_image, formats
 from udta.errors import ImageError
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
@@ -201,3 +201,19 @@ def test_a_damaged_file_is_pixels_or_an_image_error(content, data):
         return
     assert result.dtype == np.uint8
     assert result.ndim == 3
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="Pillow was built without AVIF")
+def test_avif_is_read():
+    found = decode_image(encode(Image.new("RGB", (40, 30), (200, 100, 50)), "AVIF", quality=95), "a")
+    np.testing.assert_allclose(found, np.broadcast_to([200, 100, 50], (30, 40, 3)), atol=4)
+
+
+def test_what_needs_a_plug_in_says_so(monkeypatch):
+    monkeypatch.setattr(formats, "_reads", lambda extra: False)
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
+    jxl = b"\xff\x0a" + bytes(40)
+    with pytest.raises(ImageError, match=r"is HEIF, which needs pip install pillow-heif"):
+        decode_image(heic, "a.jpg")
+    with pytest.raises(ImageError, match=r"is JXL, which needs pip install pillow-jxl-plugin"):
+        decode_image(jxl, "a.jpg")

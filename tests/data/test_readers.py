@@ -31,7 +31,13 @@ def test_a_folder_per_class(tmp_path):
     assert manifest.ids == ("cat/a.webp", "cat/deep/er/3.jpeg", "dog/10.jpg", "dog/2.PNG")
     assert manifest.labels.tolist() == [0, 0, 1, 1]
     assert manifest.hashes[2] == hashlib.sha256(b"content of dog/10.jpg").hexdigest()
-    assert manifest.split_rule == "stratified 70/30 seed 0"
+    assert manifest.split_rule == "stratified 70/30 seed 0, equal files together"
+    assert manifest.left_out == {
+        ".git/ (hidden or of the system)": 1,
+        ".jpg (hidden or of the system)": 1,
+        ".md (no image by its content)": 1,
+        ".txt (no image by its content)": 1,
+    }
 
 
 def test_many_files_keep_their_hashes(tmp_path):
@@ -86,7 +92,7 @@ def test_files_that_cannot_be_read_are_listed(tmp_path):
     put(tmp_path, "cat/0.jpg")
     for number in range(7):
         (tmp_path / f"cat/broken{number}.jpg").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"7 image\(s\) cannot be read: cat/broken0.jpg, .* and 2 more"):
+    with pytest.raises(DataError, match=r"7 image\(s\) cannot be used: cat/broken0.jpg is a link to .* and 2 more"):
         read_images(tmp_path)
 
 
@@ -135,14 +141,14 @@ def test_a_split_column(tmp_path):
         ("", "no column 'path'"),
         ("path,label\na.jpg\n", "do not have 2 values as the header has: line 2"),
         ("path,label\n,x\n", "have no path: row 1"),
-        ("path,label\na.txt,x\n", "do not have the extension of an image: a.txt"),
+        ("path,label\na.txt,x\n", "are no images .*: a.txt \\(no image by its content"),
         ("path,label\na.jpg,x\n./a.jpg,y\n", "more than once: a.jpg"),
         ('path,label\n"a.jpg,x\n', "no CSV file in UTF-8"),
         ("path,label\n" + "".join(f"{n}.jpg,x\n" for n in range(8)), "8 of its rows do not exist: 0.jpg.* and 3 more"),
     ],
 )
 def test_tables_that_cannot_be_used(tmp_path, text, message):
-    put(tmp_path, "a.jpg")
+    put(tmp_path, "a.jpg", "a.txt")
     with pytest.raises(DataError, match=message):
         read_images(table(tmp_path / "d.csv", text))
 
@@ -210,7 +216,7 @@ def test_the_stratified_rule(tmp_path):
     assert read_images(tmp_path).splits == manifest.splits
     other = read_images(tmp_path, seed=1)
     assert other.splits != manifest.splits
-    assert other.split_rule == "stratified 70/30 seed 1"
+    assert other.split_rule == "stratified 70/30 seed 1, equal files together"
 
 
 def test_the_rule_does_not_depend_on_other_classes(tmp_path):

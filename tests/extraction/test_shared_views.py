@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter, deque
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -60,7 +61,7 @@ def read(monkeypatch):
         return b""
 
     monkeypatch.setattr(shared_views, "read_image", read_image)
-    monkeypatch.setattr(shared_views, "EncodedImage", lambda content, name: None)
+    monkeypatch.setattr(shared_views, "EncodedImage", lambda content, name: SimpleNamespace(colour_problem=""))
     monkeypatch.setattr(shared_views, "make_views", lambda *_: "made alone")
     return count
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -57,6 +59,30 @@ STORE = StorePath()
 
 # Plain lines when piped: often enough to see that it lives, seldom enough for a log.
 _LINE_EVERY_S = 10.0
+
+
+class _Echo(logging.Handler):
+    """Lines on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line; bytes that are not UTF-8 are escaped."""
+        click.echo(record.getMessage().encode(errors="backslashreplace").decode(), err=True)
+
+
+@contextmanager
+def messages_shown() -> Iterator[None]:
+    """What the library has to say while it works goes to standard error."""
+    logger, handler = logging.getLogger("udta"), _Echo()
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
 
 
 def emit(as_json: bool, document: Any, text: str) -> None:

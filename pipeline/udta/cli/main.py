@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import click
 
+from udta.cli.common import messages_shown
 from udta.cli.diff import diff
 from udta.cli.evaluate import evaluate
 from udta.cli.export import export
@@ -37,7 +38,8 @@ for verb in (taps, plan, extract, info, verify, diff, export, train, sweep, eval
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit: a user's mistake ends in a message, never in a traceback."""
     try:
-        status = command.main(arguments, prog_name="udta", standalone_mode=False) or 0
+        with messages_shown():
+            status = command.main(arguments, prog_name="udta", standalone_mode=False) or 0
     except click.exceptions.Abort as stop:
         notes = getattr(stop.__cause__, "__notes__", [])  # what each verb can say of what it leaves
         click.echo("\n".join(["interrupted", *notes]), err=True)

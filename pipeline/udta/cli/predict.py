@@ -13,9 +13,10 @@ from udta.cli.common import OUT, PATH, ProgressDisplay, device_option, emit, jso
     epilog="""\b
 Example:
   udta predict new_photos --adapter runs/photos-udta --out predictions.csv
+  udta predict one.jpg more/*.png --adapter runs/photos-udta --out predictions.csv
   udta predict new_photos --adapter runs/species --adapter runs/habitat --out predictions.parquet"""
 )
-@click.argument("images")
+@click.argument("images", nargs=-1, required=True)
 @click.option("--adapter", "adapters", required=True, multiple=True, type=PATH, help="A run folder; may be repeated.")
 @click.option("--out", required=True, type=OUT, help="A .csv or .parquet file.")
 @click.option(
@@ -26,7 +27,7 @@ Example:
 @on_error_option
 @json_option
 def predict(
-    images: str,
+    images: tuple[str, ...],
     adapters: tuple[Path, ...],
     out: Path,
     backbone: str | None,
@@ -37,14 +38,15 @@ def predict(
 ) -> None:
     """Predict the class of every image in IMAGES: one pass of the backbone, any number of adapters.
 
-    IMAGES is a folder, with class folders or flat, or anything else that `udta extract` takes; labels are not used. The table
-    has one line for each image and adapter: path, adapter, label, probability.
+    IMAGES are image files, folders (with all folders below them), CSV or Parquet files with a column path, .txt files with a
+    path in each line, or name:folder of a built-in dataset; labels are not used. The table has one line for each image and
+    adapter: path, adapter, label, probability.
     """
     from udta.prediction import predict as run
 
     with ProgressDisplay("images") as progress:
         report = run(
-            images,
+            images[0] if len(images) == 1 else images,
             adapters=adapters,
             out=out,
             backbone=backbone,

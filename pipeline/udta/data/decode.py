@@ -17,11 +17,11 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from udta.data.colour import Conversion, conversion
+from udta.data.contents import read_image_file
+from udta.data.formats import FORMATS, extra_format
+from udta.data.png import without_text
 from udta.errors import ImageError
-
-# What readers look at and what Pillow may be asked to open. Other decoders are never reached: EPS, for one, starts Ghostscript.
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
-_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 
 # 178 megapixels are 0.5 GB as RGB; Pillow's own limit of twice 89.48 MP can be switched off by anyone in the process.
 MAX_PIXELS = 178_000_000
@@ -45,10 +45,7 @@ _REDUCING_GAP = 2
 
 def decode_image(source: Path | bytes, name: str) -> UInt8[np.ndarray, "height width 3"]:
     """The pixels of an image file in full size; see `EncodedImage`."""
-    try:
-        content = source if isinstance(source, bytes) else source.read_bytes()
-    except OSError as error:
-        raise ImageError(name, f"cannot be read ({error.strerror})") from error
+    content = source if isinstance(source, bytes) else read_image_file(source, name)
     return EncodedImage(content, name).pixels()
 
 
@@ -68,9 +65,11 @@ class EncodedImage:
             raise ImageError(name, "is empty (0 bytes)")
         _silence_pillow()
         self._content, self._name = content, name
+        self._profile: bytes | None = None
         # Decoding goes on from the header that was read: reading it again is a third of what a thumbnail costs in Python.
-        self._opened: Image.Image | None = _open(content, name)
+        self._opened: Image.Image | None = self._open()
         self._size, self._is_jpeg = self._opened.size, self._opened.format in ("JPEG", "MPO")
+        self._colours = conversion(self._opened.info.get("icc_profile") or self._profile, self._opened.mode)
         width, height = self._size
         if width * height > MAX_PIXELS:
             raise ImageError(name, f"has {width}x{height} pixels, over the limit of {MAX_PIXELS // 10**6} megapixels")
@@ -80,11 +79,11 @@ class EncodedImage:
     def is_plain_jpeg(self) -> bool:
         """Whether a decoder that knows nothing of Pillow's care may have it.
 
-        A JPEG in YCbCr or grey, upright, not large, with its end at the end of the file: what is cut off somewhere, nvJPEG fills
-        with grey and says nothing.
+        A JPEG in YCbCr or grey, upright, not large, in sRGB, with its end at the end of the file: what is cut off somewhere,
+        nvJPEG fills with grey and says nothing.
         """
         image = self._opened
-        if image is None or not self._is_jpeg or image.mode not in ("RGB", "L"):
+        if image is None or not self._is_jpeg or image.mode not in ("RGB", "L") or self._colours.transform:
             return False
         width, height = self._size
         end = self._content.endswith(_END_OF_IMAGE)
@@ -92,11 +91,17 @@ class EncodedImage:
             end and width * height <= _LARGE_PIXELS and image.info.get("adobe_transform", 1) == 1 and _is_upright(image)
         )
 
-    def picture(self, side: int | None = None) -> Image.Image:
-        """RGB in sRGB as stored (colour profiles are not applied), to be read and never changed.
+    @property
+    def colour_problem(self) -> str:
+        """Why its colour profile is not used, and its values are taken as sRGB; empty where nothing is wrong."""
+        return self._colours.problem
 
-        EXIF orientation is applied; CMYK, palettes and greyscale become RGB; 16 bits are scaled to 8 (`round(value / 257)`);
-        transparency is composited on white; of an animation or a multi-page file the first frame is taken.
+    def picture(self, side: int | None = None) -> Image.Image:
+        """RGB in sRGB, to be read and never changed.
+
+        Colours with another profile are converted (`udta.data.colour`); EXIF orientation is applied; CMYK, palettes and greyscale
+        become RGB; 16 bits are scaled to 8 (`round(value / 257)`); transparency is composited on white; of an animation or a
+        multi-page file the first frame is taken.
 
         Args:
             side: what the shorter side will be resized to; a JPEG that is much larger is decoded at 1/2, 1/4 or 1/8.
@@ -119,32 +124,48 @@ class EncodedImage:
         return next((r for r in (8, 4, 2) if min(self._size) >= r * _REDUCING_GAP * side), 1)
 
     def _decode(self, reduction: int) -> Image.Image:
+        try:
+            return self._load(reduction)
+        except ImageError:
+            raise
+        except Exception as error:  # OSError, SyntaxError, struct.error, IndexError: it depends on the damage
+            if not self._lighten():  # long text may follow the pixels
+                raise ImageError(self._name, f"is damaged or truncated ({error or type(error).__name__})") from error
+        return self._decode(reduction)
+
+    def _load(self, reduction: int) -> Image.Image:
         width, height = self._size
         large = width * height > _LARGE_PIXELS * reduction**2
-        opened, self._opened = self._opened or _open(self._content, self._name), None
+        opened, self._opened = self._opened or self._open(), None
         with _LARGE_LOCK if large else nullcontext(), opened as image:
-            try:
-                if reduction > 1:
-                    image.draft(None, (width // reduction, height // reduction))
-                image.load()
-                return _to_rgb(_upright(image), self._name)
-            except ImageError:
-                raise
-            except Exception as error:  # OSError, SyntaxError, struct.error, IndexError: it depends on the damage
-                raise ImageError(self._name, f"is damaged or truncated ({error or type(error).__name__})") from error
+            if reduction > 1:
+                image.draft(None, (width // reduction, height // reduction))
+            image.load()
+            return _to_rgb(_upright(image), self._name, self._colours)
 
+    def _open(self) -> Image.Image:
+        """Reads the header only."""
+        try:
+            return Image.open(io.BytesIO(self._content), formats=FORMATS)
+        except UnidentifiedImageError as error:
+            if extra := extra_format(self._content, self._name):
+                return Image.open(io.BytesIO(self._content), formats=(extra,))
+            reason = "is not an image (its content is none of " + ", ".join(FORMATS) + ")"
+            raise ImageError(self._name, reason) from error
+        except Image.DecompressionBombError as error:
+            raise ImageError(self._name, f"is over the limit of {MAX_PIXELS // 10**6} megapixels") from error
+        except Exception as error:
+            if not self._lighten():
+                raise ImageError(self._name, f"has a damaged header ({error or type(error).__name__})") from error
+        return self._open()
 
-def _open(content: bytes, name: str) -> Image.Image:
-    """Reads the header only."""
-    try:
-        return Image.open(io.BytesIO(content), formats=_FORMATS)
-    except UnidentifiedImageError as error:
-        reason = "is not an image (its content is none of " + ", ".join(_FORMATS) + ")"
-        raise ImageError(name, reason) from error
-    except Image.DecompressionBombError as error:
-        raise ImageError(name, f"is over the limit of {MAX_PIXELS // 10**6} megapixels") from error
-    except Exception as error:
-        raise ImageError(name, f"has a damaged header ({error or type(error).__name__})") from error
+    def _lighten(self) -> bool:
+        """Take the text out of a PNG, and say whether there was any."""
+        lighter = without_text(self._content)
+        if lighter is None:
+            return False
+        self._content, self._profile = lighter[0], lighter[1] or self._profile
+        return True
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -158,22 +179,28 @@ def _is_upright(image: Image.Image) -> bool:
     return bool(image.getexif().get(ExifTags.Base.Orientation, 1) == 1)
 
 
-def _to_rgb(image: Image.Image, name: str) -> Image.Image:
+def _to_rgb(image: Image.Image, name: str, colours: Conversion) -> Image.Image:
     if image.mode == "I" or image.mode.startswith("I;16"):
-        return _from_16_bits(image, name)
+        image = _from_16_bits(image, name)
     if image.mode == "F":
         raise ImageError(name, "has floating point pixels, whose scale is not known; convert it to 8 or 16 bits")
     if image.has_transparency_data:
-        return Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), image.convert("RGBA")).convert("RGB")
+        rgba = image.convert("RGBA")
+        if colours.transform:
+            alpha, rgba = rgba.getchannel("A"), colours.apply(rgba)
+            rgba.putalpha(alpha)
+        return Image.alpha_composite(Image.new("RGBA", image.size, _WHITE), rgba).convert("RGB")
+    if colours.transform:
+        return colours.apply(image)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _from_16_bits(image: Image.Image, name: str) -> Image.Image:
-    """Pillow's own `convert` clips at 255, which turns most of a 16-bit image white."""
+    """Eight bits of grey; Pillow's own `convert` clips at 255, which turns most of a 16-bit image white."""
     values = np.asarray(image).astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
         raise ImageError(name, "has 32-bit pixels, whose scale is not known; convert it to 8 or 16 bits")
-    return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
 
 
 def _silence_pillow() -> None:

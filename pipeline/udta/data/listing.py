@@ -1,19 +1,24 @@
-"""What a reader finds before contents are hashed: names, class names and splits, in row order."""
+"""What a reader finds before contents are hashed: names, class names and splits, in row order, and what was left out."""
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from udta.data.decode import IMAGE_SUFFIXES
+_INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Listing:
     """One entry for each image: its id relative to `root`, its class name ('' where unknown), its split if it has one.
 
-    `split_rule` says where given splits come from.
+    `split_rule` says where given splits come from; `left_out` counts files that are no images, by extension and reason; `notes`
+    are sentences for the user.
     """
 
     root: Path
@@ -21,6 +26,28 @@ class Listing:
     labels: tuple[str, ...]
     splits: tuple[str, ...] | None = None
     split_rule: str = "column"
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class LeftOut:
+    """Counts what is left out of a listing."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def add(self, name: str, reason: str) -> None:
+        """One more file; a name without an extension is counted by itself."""
+        self._counts[f"{os.path.splitext(name)[1].lower() or name} ({reason})"] += 1  # noqa: PTH122  # of many names
+
+    def add_folder(self, name: str, reason: str) -> None:
+        """One more folder, which is not looked into."""
+        self._counts[f"{name}/ ({reason})"] += 1
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Files and folders by extension or name and reason, the most frequent first."""
+        return dict(sorted(self._counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def relative_id(root: Path, path: str) -> str:
@@ -28,6 +55,20 @@ def relative_id(root: Path, path: str) -> str:
     return Path(os.path.relpath(root / path, root)).as_posix()
 
 
-def is_image_name(name: str) -> bool:
-    """Whether the extension is one of an image, in capitals or not; what the file holds is found out by decoding it."""
-    return Path(name).suffix.lower() in IMAGE_SUFFIXES
+def other_spellings(name: str) -> Iterator[str]:
+    """How another system may have written a path: backslashes (Windows), accents as signs of their own (macOS)."""
+    for path in dict.fromkeys((name, name.replace("\\", "/"))):
+        for form in ("NFC", "NFD"):
+            spelling = unicodedata.normalize(form, path)
+            if spelling != name:
+                yield spelling
+        if path != name:
+            yield path
+
+
+def class_order(names: Collection[str]) -> list[str]:
+    """Class names in the order of their numbers: whole numbers by value, anything else by the alphabet."""
+    distinct = set(names)
+    if all(_INTEGER.fullmatch(name) for name in distinct):
+        return sorted(distinct, key=lambda name: (int(name), name))
+    return sorted(distinct)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
 
+from udta.data.contents import UNREADABLE, read_image_file
 from udta.errors import ConfigError, DataError, ImageError, did_you_mean
 from udta.files import write_json
 
@@ -35,13 +36,14 @@ class Sample:
         """The file, as it was when the manifest was made.
 
         Raises:
-            ImageError: it cannot be read.
+            ImageError: it cannot be read, or could not then.
             DataError: its content has changed.
         """
-        try:
-            content = self.path.read_bytes()
-        except OSError as error:
-            raise ImageError(self.id, f"cannot be read ({error.strerror})") from error
+        content = read_image_file(self.path, self.id)
+        if self.sha256 == UNREADABLE:
+            raise ImageError(
+                self.id, "could not be read when the images were listed, but now; run the same command again"
+            )
         if hashlib.sha256(content).hexdigest() != self.sha256:
             raise DataError(
                 f"{self.path} changed after the manifest was made; run the same command again to use its new content"
@@ -52,6 +54,9 @@ class Sample:
 @dataclass(frozen=True, eq=False)
 class Manifest:
     """All samples in row order, one entry of `ids`, `labels`, `splits` and `hashes` (SHA-256 of the file) for each.
+
+    `hashes` has 64 zeros for a file that could not be read. `left_out` counts files beside them that are no images, by extension
+    and reason; `notes` are sentences that the user should hear.
 
     Raises:
         DataError: columns of different lengths, ids that are not unique or not UTF-8, labels that no class stands for.
@@ -64,6 +69,8 @@ class Manifest:
     splits: tuple[str, ...]
     hashes: tuple[str, ...]
     split_rule: str
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         lengths = {len(self.ids), len(self.labels), len(self.splits), len(self.hashes)}
@@ -75,9 +82,7 @@ class Manifest:
                 raise DataError(
                     f"{self.root}: {len(twice)} {what} name(s) are there more than once: {first_few(twice)}"
                 )
-        not_utf8 = [name for name in (*self.ids, *self.classes) if not _is_utf8(name)]
-        if not_utf8:
-            raise DataError(f"{self.root}: rename these, their names are not UTF-8: {first_few(map(ascii, not_utf8))}")
+        check_utf8(self.root, (*self.ids, *self.classes))
         if len(self.labels) and not -1 <= self.labels.min() <= self.labels.max() < len(self.classes):
             raise DataError(f"manifest of {self.root}: a label is not in -1 to {len(self.classes) - 1}")
 
@@ -117,6 +122,8 @@ class Manifest:
                 "labels": self.labels.tolist(),
                 "splits": self.splits,
                 "hashes": self.hashes,
+                "left_out": dict(self.left_out),
+                "notes": self.notes,
             },
         )
 
@@ -145,20 +152,46 @@ class Manifest:
             splits=_texts(document, "splits", path),
             hashes=_texts(document, "hashes", path),
             split_rule=_text(document, "split_rule", path),
+            left_out=_counts(document, path),
+            notes=_texts({"notes": [], **document}, "notes", path),
         )
+
+    def summary(self) -> list[str]:
+        """What was found, for people: the classes, the split, what was left out."""
+        n_classes, splits = len(self.classes), Counter(self.splits)
+        named = f" of {n_classes} class(es): {first_few(self.classes, 10)}" if n_classes else ", without classes"
+        counted = ", ".join(f"{name} {count:,}" for name, count in splits.items())
+        lines = [f"{self.root}: found {len(self):,} image(s){named}"]
+        if self.classes:
+            lines.append(f"split: {counted} ({self.split_rule})")
+        if self.left_out:
+            lines.append(f"left out: {describe_counts(self.left_out)}")
+        return lines
 
 
 def first_few(names: Iterable[str], limit: int = 5) -> str:
-    """`a, b, c, d, e and 12 more`, for errors about many files."""
+    """`a, b, c, d, e and 12 more`, for errors about many files; bytes that are not UTF-8 are escaped."""
     every = list(names)
     more = f" and {len(every) - limit} more" if len(every) > limit else ""
-    return ", ".join(every[:limit]) + more
+    return ", ".join(every[:limit]).encode(errors="backslashreplace").decode() + more
+
+
+def describe_counts(left_out: Mapping[str, int], limit: int = 8) -> str:
+    """`3 .txt (no image by its content), 1 thumbs.db (hidden or of the system)`."""
+    return first_few([f"{count:,} {what}" for what, count in left_out.items()], limit)
+
+
+def check_utf8(root: Path, names: Iterable[str]) -> None:
+    """Raises `DataError` for names of files or classes that are other bytes than UTF-8, which Python carries as surrogates."""
+    wrong = [name for name in names if not name.isascii() and not _is_utf8(name)]
+    if wrong:
+        raise DataError(f"{root}: rename these, their names are not UTF-8: {first_few(map(ascii, wrong))}")
 
 
 def _is_utf8(name: str) -> bool:
     try:
         name.encode()
-    except UnicodeEncodeError:  # a file name of other bytes, which Python carries as surrogates
+    except UnicodeEncodeError:
         return False
     return True
 
@@ -175,6 +208,13 @@ def _texts(document: dict[str, Any], field: str, path: Path) -> tuple[str, ...]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise DataError(f"{path} is damaged: its field {field!r} is no list of texts; make it again from the images")
     return tuple(values)
+
+
+def _counts(document: dict[str, Any], path: Path) -> dict[str, int]:
+    values = document.get("left_out", {})
+    if not isinstance(values, dict) or not all(type(count) is int for count in values.values()):
+        raise DataError(f"{path} is damaged: its field 'left_out' has no numbers; make it again from the images")
+    return values
 
 
 def _labels(document: dict[str, Any], path: Path) -> np.ndarray:

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,11 +48,15 @@ def rows_of_request(views: ViewSpec) -> int:
 
 @dataclass(frozen=True)
 class Made:
-    """What a request gave: reasons by place in it of images that cannot be used, and seconds of reading and of decoding."""
+    """What a request gave: reasons by place in it of images that cannot be used, and seconds of reading and of decoding.
+
+    `notes` counts images whose colour profile was not used, by reason.
+    """
 
     bad: dict[int, str]
     read: float
     decode: float
+    notes: dict[str, int]
 
 
 class DecodeProcess:
@@ -109,7 +114,7 @@ class DecodeProcess:
         if "error" in answer:
             raise DataError(answer["error"])
         np.copyto(target, self._pixels[: len(which), : len(images)])
-        return Made(dict(answer["bad"]), answer["read"], answer["decode"])
+        return Made(dict(answer["bad"]), answer["read"], answer["decode"], answer["notes"])
 
     def end(self) -> None:
         """Kill it if it lives."""
@@ -141,21 +146,23 @@ def main() -> None:
 
 
 def _made(request: Mapping[str, Any], root: Path, views: ViewSpec, pixels: np.ndarray) -> dict[str, Any]:
-    bad, read, decode = [], 0.0, 0.0
+    bad, read, decode, notes = [], 0.0, 0.0, Counter[str]()
     pixels = pixels[: len(request["which"])]
     for place, (name, sha256) in enumerate(request["images"]):
         begun = done = time.perf_counter()
         try:
             content = Sample(-1, name, root / name, sha256, -1, "").read()
             done = time.perf_counter()
-            pixels[:, place] = views.some(EncodedImage(content, name), sha256, request["which"])
+            image = EncodedImage(content, name)
+            pixels[:, place] = views.some(image, sha256, request["which"])
+            notes.update([image.colour_problem] if image.colour_problem else [])
         except ImageError as error:
             bad.append((place, error.reason))
             pixels[:, place] = 0
         except DataError as error:
             return {"error": str(error)}
         read, decode = read + done - begun, decode + time.perf_counter() - done
-    return {"bad": bad, "read": read, "decode": decode}
+    return {"bad": bad, "read": read, "decode": decode, "notes": notes}
 
 
 def _mapped(memory: int, shape: Sequence[int]) -> UInt8[np.ndarray, "views rows height width 3"]:

@@ -5,37 +5,64 @@ from __future__ import annotations
 import csv
 import difflib
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from udta.data.listing import Listing, is_image_name, relative_id
+from udta.data.formats import has_image_suffix, why_no_image
+from udta.data.listing import Listing, other_spellings, relative_id
 from udta.data.manifest import UNLABELLED, first_few
 from udta.errors import ConfigError, DataError, did_you_mean
 
 TABLE_SUFFIXES = (".csv", ".parquet")
 Columns = Mapping[str, list[str]]
 
+_FLOAT = re.compile(r"-?\d+\.0", re.ASCII)
 
-def list_table(path: Path) -> Listing:
+
+def list_table(path: Path, *, missing: bool = False) -> Listing:
     """The images that a table names, in its order; paths are relative to the folder that the table is in.
 
-    An empty label is an unknown class; other columns than `path`, `label` and `split` are ignored.
+    An empty label is an unknown class; other columns than `path`, `label` and `split` are ignored. A path that is not there is
+    looked for as Windows or macOS would write it.
+
+    Args:
+        path: of the table.
+        missing: keep rows whose file is not there, as long as one is: they become images that cannot be read.
 
     Raises:
         DataError: a missing column, no rows, rows without a path or split, files that do not exist or are no images.
     """
     columns = read_columns(path, required=("path", "label"), optional=("split",))
-    root, labels = path.parent, columns["label"]
-    _refuse(path, "have no path", [_line(row) for row, name in enumerate(columns["path"]) if not name])
-    ids = [relative_id(root, name) for name in columns["path"]]
-    _refuse(path, "do not have the extension of an image", [name for name in ids if not is_image_name(name)])
-    _refuse(path, "do not exist", [name for name in ids if not (root / name).is_file()])
+    labels, ids = _whole_numbers(columns["label"]), _ids(path, columns["path"], missing)
     splits = columns.get("split")
     if splits is not None:
         splits = [split or ("" if label else UNLABELLED) for split, label in zip(splits, labels, strict=True)]
         _refuse(path, "have a label but no split", [_line(row) for row, split in enumerate(splits) if not split])
-    return Listing(root, tuple(ids), tuple(labels), None if splits is None else tuple(splits))
+    return Listing(path.parent, ids, tuple(labels), None if splits is None else tuple(splits))
+
+
+def list_paths_of(path: Path, names: Sequence[str] | None = None, *, missing: bool = False) -> tuple[str, ...]:
+    """The images of the column `path` of a table, or of `names` from a list at `path`, each once. Raises as `list_table`."""
+    names = read_columns(path, required=("path",))["path"] if names is None else names
+    return tuple(dict.fromkeys(_ids(path, names, missing)))
+
+
+def _ids(path: Path, names: Sequence[str], missing: bool) -> tuple[str, ...]:
+    """The id of every row of a table at `path`. Raises `DataError` for what is not there or no image."""
+    root = path.parent
+    _refuse(path, "have no path", [_line(row) for row, name in enumerate(names) if not name])
+    ids = [_existing(root, name) for name in names]
+    absent = [name for name in ids if not _is_there(root, name)]
+    if not missing or len(absent) == len(ids):
+        _refuse(path, "do not exist", absent, _cause(root, absent))
+    gone = set(absent)
+    others = (name for name in ids if not has_image_suffix(name) and name not in gone)
+    wrong = {name: reason for name in others if (reason := why_no_image(os.path.basename(name), f"{root}/{name}"))}  # noqa: PTH119
+    _refuse(path, "are no images by their extension or content", [f"{name} ({wrong[name]})" for name in wrong])
+    return tuple(ids)
 
 
 def read_columns(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> Columns:
@@ -89,18 +116,65 @@ def _read_parquet(path: Path) -> Columns:
         raise DataError(f"{path} cannot be read ({error.strerror or error})") from error
     except pyarrow.ArrowException as error:
         raise DataError(f"{path} is no Parquet file ({error})") from error
-    return {name: [_text(value) for value in table[name].to_pylist()] for name in table.column_names}
+    return {name: _texts(table[name].to_pylist()) for name in table.column_names}
 
 
-def _text(value: Any) -> str:
-    missing = value is None or (isinstance(value, float) and math.isnan(value))
-    return "" if missing else str(value).strip()
+def _texts(values: list[Any]) -> list[str]:
+    """Whole numbers that a missing value made floats of (pandas does that) are whole numbers again."""
+    given = [None if isinstance(value, float) and math.isnan(value) else value for value in values]
+    if all(value is None or (isinstance(value, float) and value.is_integer()) for value in given):
+        given = [None if value is None else int(value) for value in given]
+    return ["" if value is None else str(value).strip() for value in given]
+
+
+def _whole_numbers(labels: list[str]) -> list[str]:
+    """The same for a CSV: `1` for `1.0` where all labels are like that and one is missing."""
+    given = [label for label in labels if label]
+    if len(given) == len(labels) or not all(_FLOAT.fullmatch(label) for label in given):
+        return labels
+    return [label.removesuffix(".0") for label in labels]
+
+
+def _existing(root: Path, name: str) -> str:
+    """The id of a path in a table; as another system would write it where it is not there as it stands."""
+    found = relative_id(root, name)
+    if _is_there(root, found):
+        return found
+    others = (relative_id(root, other) for other in other_spellings(name))
+    return next((other for other in others if _is_there(root, other)), found)
+
+
+def _is_there(root: Path, name: str) -> bool:
+    """Also a link to nothing and what is no regular file: why they cannot be read is said when they are."""
+    return os.path.lexists(f"{root}/{name}")  # of a million rows: a `Path` of each takes seconds
+
+
+def _cause(root: Path, absent: Sequence[str]) -> str:
+    """Why files may be missing, as far as the first of them tells."""
+    if not absent:
+        return ""
+    name = absent[0]
+    if PureWindowsPath(name).drive:
+        return "; these are paths of another computer, make them relative to the table"
+    folder, _, file = f"{root}/{name}".rpartition("/")
+    alike = [other for other in _names_in(folder) if other.casefold() == file.casefold()]
+    if alike:
+        return f"; there is {alike[0]}: capital letters count"
+    return f"; paths are relative to {root.resolve()}"
+
+
+def _names_in(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208  # names, not paths
+    except OSError:
+        return []
 
 
 def _line(row: int) -> str:
     return f"row {row + 1}"
 
 
-def _refuse(path: Path, what: str, names: Sequence[str]) -> None:
-    if names:
-        raise DataError(f"{path}: {len(names)} of its rows {what}: {first_few(names)}")
+def _refuse(path: Path, what: str, names: Iterable[str], cause: str = "") -> None:
+    every = list(names)
+    if every:
+        raise DataError(f"{path}: {len(every)} of its rows {what}: {first_few(every)}{cause}")

@@ -15,11 +15,12 @@ import numpy as np
 import torch
 
 from udta.backbones import TapForward
+from udta.data import OnError
 from udta.extraction.computing import Computer, FeatureBatch
 from udta.extraction.fillers import Filler, ProcessFiller, ThreadFiller, make_views, processes_pay
 from udta.extraction.meter import Meter
 from udta.extraction.pipeline import decoded_batches
-from udta.extraction.setup import PREFETCH, OnError, Setup
+from udta.extraction.setup import PREFETCH, Setup
 from udta.extraction.shared_views import Reader
 from udta.extraction.stream import FeatureStream
 from udta.store import BlockWriter, Layout, Part, stored_dtype

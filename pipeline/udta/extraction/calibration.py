@@ -18,10 +18,11 @@ import torch
 from jaxtyping import Float, Int64
 
 from udta.backbones import TapForward
+from udta.data import OnError
 from udta.errors import FeatureError
 from udta.extraction.computing import Computer
 from udta.extraction.pipeline import decoded_batches
-from udta.extraction.setup import OnError, Setup
+from udta.extraction.setup import Setup
 from udta.fingerprint import TapSpec
 from udta.store import BATCH_ROWS, Layout, Quantiser, not_finite, storable_as, value_dtype
 

@@ -23,10 +23,10 @@ import torch
 from torch import Tensor
 
 from udta.backbones import Replay, TapForward
+from udta.data import OnError
 from udta.errors import FeatureError
 from udta.extraction.meter import Meter
 from udta.extraction.pipeline import ViewBatch
-from udta.extraction.setup import OnError
 from udta.fingerprint import TapSpec
 from udta.memory import freed_memory_kept
 from udta.store import BATCH_ROWS, Quantiser, stored_dtype

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from udta.backbones import Backbone
-from udta.data import Decoder, Manifest
+from udta.data import Decoder, Manifest, OnError
 from udta.extraction.job import Job, JobOptions
 from udta.extraction.progress import Progress
 from udta.extraction.report import ExtractReport
 from udta.extraction.room import check_room
-from udta.extraction.setup import PREFETCH, OnError, set_up
+from udta.extraction.setup import PREFETCH, set_up
 from udta.files import local_path
 from udta.memory import freed_memory_kept
 from udta.store import IfStale

@@ -10,11 +10,10 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from udta.data import EncodedImage, Manifest, ViewSpec
+from udta.data import EncodedImage, Manifest, OnError, ViewSpec
 from udta.data.processes import DecodeProcess, can_share_memory, rows_of_request
 from udta.errors import ImageError
 from udta.extraction.meter import Meter
-from udta.extraction.setup import OnError
 from udta.threads import n_cores
 
 # Makes some views of a row, see `make_views`.
@@ -56,7 +55,15 @@ def make_views(
     """
     content, sample = read_image(manifest, row, meter), manifest.sample(row)
     with meter.step("decode"):
-        return views.some(EncodedImage(content, sample.id), sample.sha256, which)
+        image = EncodedImage(content, sample.id)
+        note_colours(image, meter)
+        return views.some(image, sample.sha256, which)
+
+
+def note_colours(image: EncodedImage, meter: Meter) -> None:
+    """Count an image whose colour profile is not used."""
+    if image.colour_problem:
+        meter.note({image.colour_problem: 1})
 
 
 def read_image(manifest: Manifest, row: int, meter: Meter) -> bytes:
@@ -136,6 +143,7 @@ class ProcessFiller:
         finally:
             self._free.put(child)
         self._meter.add({"read": made.read, "decode": made.decode})
+        self._meter.note(made.notes)
         for place, reason in made.bad.items():
             if self._on_error == "fail":
                 raise ImageError(self._manifest.ids[rows[place]], reason)

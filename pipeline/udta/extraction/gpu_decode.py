@@ -17,13 +17,12 @@ from jaxtyping import UInt8
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg
 
-from udta.data import EncodedImage, Manifest, ViewSpec
+from udta.data import EncodedImage, Manifest, OnError, ViewSpec
 from udta.data.gpu_ops import transformed
 from udta.errors import ConfigError, ImageError
-from udta.extraction.fillers import read_image
+from udta.extraction.fillers import note_colours, read_image
 from udta.extraction.meter import Meter
 from udta.extraction.pipeline import ViewBatch
-from udta.extraction.setup import OnError
 from udta.threads import n_cores
 
 # While one batch is transformed another is decoded; nvJPEG itself takes one at a time.
@@ -83,6 +82,7 @@ class _Maker:
             content = read_image(self.manifest, row, self.meter)
             with self.meter.step("decode"):
                 image = EncodedImage(content, self.manifest.ids[row])
+                note_colours(image, self.meter)
                 return content if image.is_plain_jpeg else self._by_pillow(image, row)
         except ImageError as error:
             if self.on_error == "fail":

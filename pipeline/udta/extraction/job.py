@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from udta.backbones.compute import COMPILED
+from udta.data import OnError
 from udta.extraction.blocks import Effort, prepare_blocks
 from udta.extraction.calibration import calibrate
 from udta.extraction.fillers import processes_pay
@@ -21,7 +22,7 @@ from udta.extraction.meter import Meter
 from udta.extraction.processes import in_processes
 from udta.extraction.progress import Counter, Progress
 from udta.extraction.report import ExtractReport, stored_bytes
-from udta.extraction.setup import PREFETCH, OnError, Setup
+from udta.extraction.setup import PREFETCH, Setup
 from udta.extraction.shared_views import Reader, SharedViews
 from udta.store import IfStale, Layout, Part, StoreWriter, add_run, known_layout, open_store
 
@@ -198,6 +199,8 @@ class Job:
             skipped_before=tuple(ids[row] for row in store.skipped if row // block_rows not in self._missing_at_first),
             changes=self._writer.changes,
             kept=setup.kept,
+            left_out=setup.manifest.left_out,
+            notes=(*setup.manifest.notes, *(f"{what} ({n} images)" for what, n in meter.notes.items())),
             clipped=store.clipped,
             storage_error=store.layout.storage_error,
             compute_error=store.layout.compute_error,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
@@ -25,6 +25,7 @@ class Meter:
         self._whole = whole
         self._lock, self._started = threading.Lock(), time.perf_counter()
         self._seconds: dict[str, float] = defaultdict(float)
+        self._notes: Counter[str] = Counter()
         self.images = self.bytes = 0
 
     def start(self) -> None:
@@ -49,6 +50,19 @@ class Meter:
             self.bytes += bytes
         if self._whole:
             self._whole.add(seconds, images, bytes)
+
+    def note(self, notes: Mapping[str, int]) -> None:
+        """Count images about which something should be told, by what it is."""
+        with self._lock:
+            self._notes.update(notes)
+        if self._whole:
+            self._whole.note(notes)
+
+    @property
+    def notes(self) -> dict[str, int]:
+        """What `note` counted."""
+        with self._lock:
+            return dict(self._notes)
 
     @property
     def elapsed(self) -> float:

@@ -11,10 +11,10 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
-from udta.data import Manifest, ViewSpec
+from udta.data import Manifest, OnError, ViewSpec
 from udta.extraction.fillers import Filler, ThreadFiller
 from udta.extraction.meter import Meter
-from udta.extraction.setup import PREFETCH, OnError
+from udta.extraction.setup import PREFETCH
 from udta.store import BATCH_ROWS
 
 _CPU = torch.device("cpu")

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from udta.backbones import TapForward
-from udta.data import Manifest
+from udta.data import Manifest, OnError
 from udta.errors import NotAStoreError
 from udta.extraction.computing import Computer
 from udta.extraction.job import JobOptions
 from udta.extraction.kept import with_what_is_kept
 from udta.extraction.pipeline import decoded_batches
 from udta.extraction.room import block_bytes, free_bytes
-from udta.extraction.setup import OnError, Setup, set_up
+from udta.extraction.setup import Setup, set_up
 from udta.extraction.setups import set_up_many, split_options
 from udta.files import local_path
 from udta.store import BATCH_ROWS, Changes, IfStale, Layout, Part, engine_at, row_bytes, standing
@@ -35,7 +35,8 @@ class Plan:
     `state` is `new`, `complete`, `unfinished`, `grows`, `replaced` or `refused` (then `differences` says why). `bytes` is the
     whole store when it is done, `bytes_by_tap` its parts; `compute_images` are views of rows that go through the backbone, at
     the rate that a short calibration measured; `free_bytes` is what the disk has, `write_bytes` what is written to it at most.
-    `changes` says which images come and go, `kept` what the store holds beyond what was asked.
+    `changes` says which images come and go, `kept` what the store holds beyond what was asked, `left_out` counts files among the
+    images that are none, by extension and reason; `notes` are sentences about the images.
     """
 
     out: str
@@ -56,6 +57,8 @@ class Plan:
     compute: str
     changes: Changes
     kept: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     differences: tuple[str, ...] = ()
 
     @property
@@ -183,6 +186,8 @@ def _plan(setup: Setup, path: Path, policy: JobOptions) -> Plan:
         compute=setup.compute,
         changes=changes,
         kept=setup.kept,
+        left_out=setup.manifest.left_out,
+        notes=setup.manifest.notes,
         differences=tuple(differences),
     )
 

@@ -26,11 +26,12 @@ from typing import Any, TextIO
 import torch
 
 from udta import errors
+from udta.data import OnError
 from udta.errors import BackboneError, StoreError, UdtaError
 from udta.extraction.blocks import Effort, prepare_blocks
 from udta.extraction.meter import Meter
 from udta.extraction.progress import Counter
-from udta.extraction.setup import OnError, Setup
+from udta.extraction.setup import Setup
 from udta.extraction.silence import Silence
 from udta.store import BlockWriter, Claims, StoreWriter, engine_at
 from udta.threads import n_cores
@@ -157,6 +158,7 @@ def _listen(living: Silence, events: Events, meter: Meter, counter: Counter) -> 
             living.heard(number)
             counter.notice(str(living))
             meter.add(event["seconds"], event["images"], event["bytes"])
+            meter.note(event.get("notes", {}))
             rows += event["rows"]
             if event["rows"]:
                 counter.add(event["rows"])
@@ -201,8 +203,10 @@ def _work(task: Task, reports: Reports) -> None:
     def tell(rows: int) -> None:
         seconds = {name: value - told.seconds[name] for name, value in meter.seconds.items()}
         images, written = meter.images - told.images, meter.bytes - told.bytes
+        notes = {what: n - told.notes.get(what, 0) for what, n in meter.notes.items()}
         told.add(seconds, images, written)
-        reports({"rows": rows, "seconds": seconds, "images": images, "bytes": written})
+        told.note(notes)
+        reports({"rows": rows, "seconds": seconds, "images": images, "bytes": written, "notes": notes})
 
     while writer.missing:
         blocks = iter(claims)

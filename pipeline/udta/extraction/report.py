@@ -26,7 +26,8 @@ class ExtractReport:
     disk, `written_bytes` the features that this call wrote; `clipped` counts values of uint8 taps that lay outside their range;
     `storage_error` and `compute_error` are what storage type and arithmetic cost, see `calibration`. Of the images in `skipped`
     those in `skipped_before` were skipped by an earlier run and not tried again. `changes` says which images came and went when
-    the store grew, `kept` what it holds beyond what was asked.
+    the store grew, `kept` what it holds beyond what was asked. `left_out` counts files among the images that are none, by
+    extension and reason; `notes` are sentences about the images.
     """
 
     store: str
@@ -43,6 +44,8 @@ class ExtractReport:
     skipped_before: tuple[str, ...]
     changes: Changes
     kept: tuple[str, ...]
+    left_out: Mapping[str, int]
+    notes: tuple[str, ...]
     clipped: Mapping[str, int]
     storage_error: Mapping[str, Any]
     compute_error: Mapping[str, Any]
@@ -94,6 +97,7 @@ class ExtractReport:
         if self.compute_error:
             errors = ", ".join(f"{tap} {value:.2g}" for tap, value in self.compute_error["relative_rmse"].items())
             lines.append(f"{self.compute} against float32: relative error {errors}")
+        lines += [f"note: {note}" for note in self.notes]
         before = set(self.skipped_before)
         lines += self._skipped("skipped {} image(s):", [name for name in self.skipped if name not in before])
         lines += self._skipped(

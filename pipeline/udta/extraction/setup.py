@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 
@@ -17,13 +16,11 @@ from udta.backbones import (
     resolve_device,
     resolve_taps,
 )
-from udta.data import DECODERS, Decoder, Manifest, Transform, ViewSpec, read_images
+from udta.data import DECODERS, Decoder, Manifest, OnError, Transform, ViewSpec, read_images
 from udta.data.gpu_ops import check_on_gpu
 from udta.errors import ConfigError, Problems, did_you_mean
 from udta.fingerprint import FEATURE_VERSION, Fingerprint, TapSpec
 from udta.store import ENGINES, STORAGE_TYPES, Layout, default_block_rows
-
-OnError = Literal["fail", "skip"]
 
 # Batches decoded ahead: two keep the backbone busy, four absorb a slow file; each holds 24 MB at five views of 224 px.
 PREFETCH = 4
@@ -85,7 +82,7 @@ def set_up(
         workers=workers,
         prefetch=prefetch,
     )
-    manifest = manifest_of(images, splits, seed)
+    manifest = manifest_of(images, splits, seed, on_error)
     network = backbone if isinstance(backbone, Backbone) else build_backbone(backbone, weights, evaluate=transform)
     network.check_frozen()
     spec = _view_spec(network, views, seed, augment, decoder)
@@ -161,9 +158,13 @@ def check_options(
     return requests, place, arithmetic
 
 
-def manifest_of(images: str | Path | Manifest, splits: str | Path | None, seed: int) -> Manifest:
+def manifest_of(
+    images: str | Path | Manifest, splits: str | Path | None, seed: int, on_error: OnError = "fail"
+) -> Manifest:
     """The samples that `images` names. Raises `ConfigError`, `DataError`."""
-    return images if isinstance(images, Manifest) else read_images(images, splits=_path(splits), seed=seed)
+    if isinstance(images, Manifest):
+        return images
+    return read_images(images, splits=_path(splits), seed=seed, on_error=on_error)
 
 
 def feature_fingerprint(

@@ -47,7 +47,7 @@ def set_up_many(
         problems.collect(check_options, **{name: value for name, value in options.items() if name in checked})
         found.append(problems.found)
     _raise_named(stores, found)
-    manifest, setups, found = manifest_of(images, splits, seed), [], []
+    manifest, setups, found = manifest_of(images, splits, seed, how.get("on_error", "fail")), [], []
     for options in wanted:
         problems = Problems()
         setups.append(problems.collect(set_up, manifest, seed=seed, **options))

@@ -9,13 +9,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from udta.data import Manifest
+from udta.data import Manifest, OnError
 from udta.extraction.job import Job, JobOptions
 from udta.extraction.meter import Meter
 from udta.extraction.progress import Progress
 from udta.extraction.report import ExtractReport
 from udta.extraction.room import check_room
-from udta.extraction.setup import PREFETCH, OnError
+from udta.extraction.setup import PREFETCH
 from udta.extraction.setups import set_up_many
 from udta.extraction.shared_views import SharedViews
 from udta.memory import freed_memory_kept

@@ -22,7 +22,7 @@ from jaxtyping import UInt8
 
 from udta.data import EncodedImage, Manifest, Transform, ViewSpec
 from udta.errors import ImageError
-from udta.extraction.fillers import make_views, read_image
+from udta.extraction.fillers import make_views, note_colours, read_image
 from udta.extraction.meter import Meter
 
 # What a view is made by: its transform, and what its random numbers come from.
@@ -117,6 +117,7 @@ class SharedViews:
         made: dict[_Key, np.ndarray | ImageError] = {}
         with meter.step("decode"):
             image = EncodedImage(content, sample.id)
+            note_colours(image, meter)
             for key, (views, view) in wanted.items():
                 try:
                     made[key] = views.view(image, sample.sha256, view)

@@ -1,0 +1,68 @@
+"""The bytes of an image file, or why there are none. Every reader of images opens them here."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+
+from udta.errors import ImageError
+
+# Stands for the content hash of a file that could not be read when the images were listed. It has the form of a SHA-256 and is
+# the hash of nothing that was ever found, so that a file which is there again is new content to every store.
+UNREADABLE = "0" * 64
+
+
+@contextmanager
+def opened_image(path: str | Path, name: str) -> Iterator[BufferedReader]:
+    """A regular file, open for reading.
+
+    Args:
+        path: of the file.
+        name: what errors call it, its id.
+
+    Raises:
+        ImageError: it cannot be opened or read (what is done inside of the context counts too), or is no regular file: a FIFO
+            would be waited for until somebody writes into it.
+    """
+    try:
+        # O_NONBLOCK means nothing to a regular file, and opens a FIFO at once.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with open(descriptor, "rb") as file:  # noqa: PTH123  # a descriptor
+            mode = os.fstat(descriptor).st_mode
+            if not stat.S_ISREG(mode):
+                raise ImageError(name, f"is {_kind(mode)}, not a regular file")
+            yield file
+    except OSError as error:
+        raise ImageError(name, _reason(path, error)) from error
+
+
+def read_image_file(path: str | Path, name: str) -> bytes:
+    """All of it. Raises as `opened_image`."""
+    with opened_image(path, name) as file:
+        return file.read()
+
+
+def hash_image_file(path: str | Path, name: str) -> str:
+    """SHA-256 of its bytes, hexadecimal. Raises as `opened_image`."""
+    with opened_image(path, name) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _reason(path: str | Path, error: OSError) -> str:
+    if error.errno == errno.ENOENT and os.path.islink(path):  # noqa: PTH114  # a path of any kind
+        return "is a link to something that is not there"
+    if error.errno == errno.ENXIO:  # opening a socket, or a FIFO that nobody writes to on some systems
+        return "is a socket or a device, not a regular file"
+    return f"cannot be read ({error.strerror})"
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    return "a FIFO" if stat.S_ISFIFO(mode) else "a device"
