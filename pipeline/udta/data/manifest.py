@@ -166,14 +166,14 @@ class Manifest:
             lines.append(f"split: {counted} ({self.split_rule})")
         if self.left_out:
             lines.append(f"left out: {describe_counts(self.left_out)}")
-        return lines
+        return [_escaped(line) for line in lines]
 
 
 def first_few(names: Iterable[str], limit: int = 5) -> str:
     """`a, b, c, d, e and 12 more`, for errors about many files; bytes that are not UTF-8 are escaped."""
     every = list(names)
     more = f" and {len(every) - limit} more" if len(every) > limit else ""
-    return ", ".join(every[:limit]).encode(errors="backslashreplace").decode() + more
+    return _escaped(", ".join(every[:limit])) + more
 
 
 def describe_counts(left_out: Mapping[str, int], limit: int = 8) -> str:
@@ -186,6 +186,10 @@ def check_utf8(root: Path, names: Iterable[str]) -> None:
     wrong = [name for name in names if not name.isascii() and not _is_utf8(name)]
     if wrong:
         raise DataError(f"{root}: rename these, their names are not UTF-8: {first_few(map(ascii, wrong))}")
+
+
+def _escaped(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _is_utf8(name: str) -> bool:
