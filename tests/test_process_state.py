@@ -105,7 +105,7 @@ CALLS = {
     "UdtaError": None,
     "build_backbone": lambda world: [udta.build_backbone(spec) for spec in ("toy:net", "toy:careless")],
     "diff_stores": lambda world: udta.diff_stores(world.path, world.path),
-    "evaluate": lambda world: udta.evaluate(world.run, world.path, parity=2),
+    "evaluate": lambda world: udta.evaluate(world.run, world.path, parity=2, backbone="toy:net"),
     "export": lambda world: udta.export(world.path, to="npy", out=world.out),
     "extract": lambda world: udta.extract(world.photos, out=world.out, **TAPS),
     "extract_many": lambda world: udta.extract_many(
@@ -114,10 +114,12 @@ CALLS = {
     "few_shot": lambda world: udta.few_shot(world.path, out=world.out, shots=[2], seeds=1, recipe=SHORT),
     "list_taps": lambda world: udta.list_taps(world.backbone),
     "open_store": lambda world: udta.open_store(world.path),
-    "parity": lambda world: udta.parity(world.run, world.path, samples=2),
+    "parity": lambda world: udta.parity(world.run, world.path, samples=2, backbone="toy:net"),
     "plan": lambda world: udta.plan(world.photos, out=world.out, **TAPS),
-    "predict": lambda world: udta.predict(world.photos, adapters=[world.run], out=world.out.with_suffix(".csv")),
-    "recompute": lambda world: udta.recompute(world.path, samples=2),
+    "predict": lambda world: udta.predict(
+        world.photos, adapters=[world.run], out=world.out.with_suffix(".csv"), backbone="toy:net"
+    ),
+    "recompute": lambda world: udta.recompute(world.path, samples=2, backbone="toy:net"),
     "sweep": _sweep,
     "train": lambda world: [
         udta.train(world.path, out=world.out / name, adapter=name, recipe=SHORT) for name in ("udta", "ladder")

@@ -18,6 +18,10 @@ from typing import Any
 # Raised by one whenever our own code changes what a feature's value is (decoding, resampling, reducers, normalisation).
 FEATURE_VERSION = 3  # 2: large JPEGs at 1/2, 1/4 or 1/8 of their size; 3: other colour profiles than sRGB are applied
 
+# Stands for the content hash of a file that could not be read when the images were listed. It has the form of a SHA-256 and is
+# the hash of nothing that was ever found, so that a file which is there again is new content to every store.
+UNREADABLE = "0" * 64
+
 
 @dataclass(frozen=True)
 class TapSpec:

@@ -94,6 +94,23 @@ def test_a_damaged_image_that_was_skipped_may_be_deleted(folder, tmp_path):
     assert (report.rows, report.computed_rows, dict(report.skipped)) == (35, 0, {})
 
 
+def test_images_that_cannot_be_read_for_a_moment_keep_their_features(folder, tmp_path):
+    """Skipping would put nothing in the place of what is there."""
+    udta.extract(folder, out=tmp_path / "s", **OPTIONS)
+    before = tree(tmp_path / "s")
+    (folder / "cat" / "001.png").rename(tmp_path / "away.png")
+    (folder / "cat" / "001.png").symlink_to(tmp_path / "not-mounted.png")
+    with pytest.raises(StaleStoreError, match=r"removes 1 of 36 rows.*cannot be read \(cat/001\.png\)"):
+        udta.extract(folder, out=tmp_path / "s", on_error="skip", **OPTIONS)
+    assert tree(tmp_path / "s") == before
+    report = udta.extract(folder, out=tmp_path / "s", on_error="skip", prune=True, **OPTIONS)
+    assert list(report.skipped) == ["cat/001.png"]
+    (folder / "cat" / "001.png").unlink()
+    (tmp_path / "away.png").rename(folder / "cat" / "001.png")
+    report = udta.extract(folder, out=tmp_path / "s", on_error="skip", **OPTIONS)
+    assert (report.computed_rows, dict(report.skipped), str(report.changes)) == (1, {}, "")
+
+
 # --- taps and views
 
 

@@ -13,10 +13,6 @@ from pathlib import Path
 
 from udta.errors import ImageError
 
-# Stands for the content hash of a file that could not be read when the images were listed. It has the form of a SHA-256 and is
-# the hash of nothing that was ever found, so that a file which is there again is new content to every store.
-UNREADABLE = "0" * 64
-
 
 @contextmanager
 def opened_image(path: str | Path, name: str) -> Iterator[BufferedReader]:

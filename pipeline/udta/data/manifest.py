@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from udta.data.contents import UNREADABLE, read_image_file
+from udta.data.contents import read_image_file
 from udta.errors import ConfigError, DataError, ImageError, did_you_mean
 from udta.files import write_json
+from udta.fingerprint import UNREADABLE
 
 UNLABELLED = "unlabelled"  # the split of samples that have no class
 _FORMAT, _VERSION = "udta-manifest", 1

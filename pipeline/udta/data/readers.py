@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from udta.data.builtin import BUILTIN, list_builtin
-from udta.data.contents import UNREADABLE, hash_image_file
+from udta.data.contents import hash_image_file
 from udta.data.files import list_paths
 from udta.data.folders import list_folder
 from udta.data.listing import Listing, class_order
@@ -20,6 +20,7 @@ from udta.data.manifest import UNLABELLED, Manifest, check_utf8, first_few
 from udta.data.splits import split_notes, splits_from_file, stratified_rule, stratified_splits
 from udta.data.tables import TABLE_SUFFIXES, list_table
 from udta.errors import DataError, ImageError
+from udta.fingerprint import UNREADABLE
 
 # What an image that cannot be used does: stop the work, or be left out with its reason on record.
 OnError = Literal["fail", "skip"]

@@ -7,11 +7,11 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from udta.data.contents import UNREADABLE
 from udta.data.listing import other_spellings, relative_id
 from udta.data.manifest import UNLABELLED, first_few
 from udta.data.tables import read_columns
 from udta.errors import DataError
+from udta.fingerprint import UNREADABLE
 
 TRAIN, TEST = "train", "test"
 _TRAIN_SHARE = 0.7

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from udta.fingerprint import UNREADABLE
 from udta.store.ledger import Record
 
 _NAMED = 3
@@ -15,8 +16,8 @@ _NAMED = 3
 class Changes:
     """`removed` names the rows whose features would be lost, out of `stored` rows; the others are numbers of rows.
 
-    A row is `renamed` where its image has another path now, `changed` where its path has another content. An image that was
-    skipped has no features to lose.
+    A row is `renamed` where its image has another path now, `changed` where its path has another content. An image that cannot be
+    read now is `removed`, one that was skipped has no features to lose.
     """
 
     stored: int
@@ -31,9 +32,9 @@ class Changes:
             return []
         names = ", ".join([*self.removed[:_NAMED], *(["..."] if len(self.removed) > _NAMED else [])])
         return [
-            f"removes {len(self.removed):,} of {self.stored:,} rows, whose images are not among those asked for ({names}): "
-            "mount the disk or restore the folder that they are in, or give --prune (prune: true, prune=True) to remove their "
-            "features"
+            f"removes {len(self.removed):,} of {self.stored:,} rows, whose images are not among those asked for or cannot be "
+            f"read ({names}): mount the disk or restore the folder that they are in, or give --prune (prune: true, prune=True) "
+            "to remove their features"
         ]
 
     def __str__(self) -> str:
@@ -61,14 +62,16 @@ def changes(stored: Sequence[str], records: Mapping[int, Record], samples: Seque
     skipped = {record.samples[row - record.start][0] for record in records.values() for row in record.skipped}
     asked, known = dict(samples), set(stored)
     came = Counter(content for name, content in samples if name not in known)
-    removed, renamed = [], 0
+    removed, renamed, changed = [], 0, 0
     for name in stored:
-        if name in asked:
+        content, now = contents.get(name, UNREADABLE), asked.get(name, UNREADABLE)
+        if name in skipped or now == content != UNREADABLE:
             continue
-        if came[contents.get(name, "")] > 0:
-            came[contents[name]] -= 1
+        if now != UNREADABLE:
+            changed += content != UNREADABLE
+        elif content != UNREADABLE and came[content] > 0:
+            came[content] -= 1
             renamed += 1
-        elif name not in skipped:
+        elif name not in asked or content != UNREADABLE:
             removed.append(name)
-    changed = sum(asked.get(name, content) != content for name, content in contents.items())
     return Changes(len(stored), tuple(removed), renamed, changed, sum(came.values()))
