@@ -63,6 +63,7 @@ class BackboneParams(_Table):
     on_error: Literal["fail", "skip"] = "fail"
     prune: bool = False
     retry_skipped: bool = False
+    allow_impure: bool = False
     seed: int = 0
 
 

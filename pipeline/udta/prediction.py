@@ -12,13 +12,21 @@ import numpy as np
 import torch
 
 from udta.adapters import Adapter, AdapterHeader, load_adapter
-from udta.backbones import TapForward, rebuild_backbone, resolve_compute, resolve_device
+from udta.backbones import (
+    TapForward,
+    fitting_memory_format,
+    probe_like,
+    rebuild_backbone,
+    resolve_compute,
+    resolve_device,
+)
 from udta.data import ViewSpec, read_unlabelled
 from udta.errors import AdapterError, ConfigError, FeatureError
 from udta.extraction import Computer, Meter, OnError, Progress, decoded_batches, feature_fingerprint
 from udta.files import check_table_name, local_path, write_table
 from udta.fingerprint import TapSpec
 from udta.locks import one_writer_of
+from udta.probe import Probe
 from udta.store import BATCH_ROWS, as_tensor, not_finite, value_dtype
 
 COLUMNS = ("path", "adapter", "label", "probability")
@@ -93,10 +101,16 @@ def predict(
     fingerprint = feature_fingerprint(network, taps, views, compute, taps[0].dtype)
     for path, (_, header) in loaded.items():
         header.check(fingerprint, f"this backbone (adapter {path})")
+    recorded = [header.probe for _, header in loaded.values()]
+    probe = probe_like(next(filter(None, recorded), Probe()), network, taps, compute, place)
+    for path, (_, header) in loaded.items():
+        header.check_code(probe, f"this backbone (adapter {path})")
     # An adapter of a uint8 store was trained on what its codes stand for.
     values = tuple(replace(tap, dtype="float32") if tap.dtype == "uint8" else tap for tap in taps)
     types, meter = {tap.name: tap.dtype for tap in values}, Meter()
-    computer = Computer(TapForward(network, values, compute, place), values, {}, manifest.ids, meter=meter)
+    memory_format = fitting_memory_format(network, taps, compute, place, probe)
+    forward = TapForward(network, values, compute, place, memory_format=memory_format)
+    computer = Computer(forward, values, {}, manifest.ids, meter=meter)
     models = {path: adapter.to(place) for path, (adapter, _) in loaded.items()}
 
     table: list[tuple[str, str, str, float | None]] = []

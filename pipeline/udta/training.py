@@ -216,4 +216,5 @@ def _header(
             "cost": fixed_cost(adapter),
             "udta": version("udta"),
         },
+        probe=store.layout.probe.of(adapter.taps_used),
     )

@@ -11,6 +11,7 @@ from adapter_contract import MAPS, features, trained
 from udta.adapters import AdapterHeader, load_adapter, save_adapter
 from udta.errors import AdapterError
 from udta.fingerprint import Fingerprint, TapSpec
+from udta.probe import Probe
 
 SEED = 20_220_310
 FIELDS = {
@@ -22,12 +23,13 @@ FIELDS = {
     "compute": "float32",
     "dtype": "float16",
 }
+PROBE = Probe(dict.fromkeys(MAPS, (0.1, 1.0, -0.3)))
 
 
 def header(adapter, fields=FIELDS):
     taps = tuple(TapSpec(tap, "avg", MAPS[tap], "float16") for tap in adapter.taps_used)
     return AdapterHeader(
-        adapter.name, adapter.options, taps, tuple("abcde"), Fingerprint(fields), {"backbone": "toy:net"}
+        adapter.name, adapter.options, taps, tuple("abcde"), Fingerprint(fields), {"backbone": "toy:net"}, probe=PROBE
     )
 
 
@@ -57,10 +59,17 @@ def test_other_features_are_refused_with_the_field(saved):
     found.check(Fingerprint({**FIELDS, "views": {"count": 9, "seed": 3}}), "store")
     with pytest.raises(AdapterError, match='backbone/weights: adapter "w", store "x"'):
         found.check(Fingerprint({**FIELDS, "backbone": {**FIELDS["backbone"], "weights": "x"}}), "store")
+    last = {"reducer": "avg", "shape": [9]}
     with pytest.raises(AdapterError, match="taps/last/shape"):
-        found.check(
-            Fingerprint({**FIELDS, "taps": {**FIELDS["taps"], "last": {"reducer": "avg", "shape": [9]}}}), "store"
-        )
+        found.check(Fingerprint({**FIELDS, "taps": {**FIELDS["taps"], "last": last}}), "store")
+
+
+def test_features_of_other_code_are_refused(saved):
+    _, found = load_adapter(saved[0])
+    found.check_code(Probe(), "a store that has no probe")
+    other = Probe({tap: tuple(-number for number in numbers) for tap, numbers in PROBE.taps.items()})
+    with pytest.raises(AdapterError, match="with the same weights, this backbone computes other features"):
+        found.check_code(other, "store")
 
 
 def test_a_missing_file_says_how_to_get_one(tmp_path):

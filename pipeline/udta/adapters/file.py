@@ -6,7 +6,7 @@ Layout (format version 3). Tensors: the adapter's `state_dict`, by name. Metadat
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from udta.adapters.registry import build_adapter
 from udta.device import own_randomness
 from udta.errors import AdapterError, UdtaError
 from udta.fingerprint import Fingerprint, TapSpec
+from udta.probe import Probe
 from udta.tensor_file import read_tensors, write_tensors
 
 FORMAT = 3  # earlier ones had no checksum, and are refused: nothing could tell whether they are what was trained
@@ -33,7 +34,8 @@ class AdapterHeader:
     """What an adapter file says of itself.
 
     `taps` are those that the adapter reads, in execution order; `fingerprint` is that of the store it was trained from;
-    `source` is a hint how the backbone was named there and may be empty; `metrics` and `training` are for people to read.
+    `source` is a hint how the backbone was named there and may be empty; `probe` is what the backbone gave for a fixed picture
+    then; `metrics` and `training` are for people to read.
     """
 
     adapter: str
@@ -44,6 +46,7 @@ class AdapterHeader:
     source: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
+    probe: Probe = field(default_factory=Probe)
 
     def check(self, fingerprint: Fingerprint, what: str) -> None:
         """Refuses features that this adapter was not trained for.
@@ -58,16 +61,15 @@ class AdapterHeader:
         """
         names = [tap.name for tap in self.taps]
         differences = _binding(self.fingerprint, names).diff(_binding(fingerprint, names), "adapter", what)
-        if differences:
-            raise AdapterError(
-                "\n".join(
-                    [
-                        f"this adapter was trained on other features than those of {what}; use the backbone and transform"
-                        " it was trained with, or train it again:",
-                        *(f"  {line}" for line in differences),
-                    ]
-                )
-            )
+        _refuse(differences, what)
+
+    def check_code(self, probe: Probe, what: str) -> None:
+        """Refuses features of a backbone that has the right fingerprint and computes something else; an empty probe says nothing.
+
+        Raises:
+            AdapterError: as `check`.
+        """
+        _refuse(self.probe.differences(probe), what)
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in the file, without the format version."""
@@ -80,6 +82,7 @@ class AdapterHeader:
             "source": dict(self.source),
             "metrics": dict(self.metrics),
             "training": dict(self.training),
+            "probe": self.probe.to_json(),
         }
 
     @classmethod
@@ -94,6 +97,7 @@ class AdapterHeader:
             document["source"],
             document["metrics"],
             document["training"],
+            Probe.from_json(document.get("probe", {})),
         )
 
 
@@ -145,6 +149,19 @@ def _check_format(file: Path, version: int) -> None:
         raise AdapterError(
             f"{file}: adapter format {version}, this udta reads format {FORMAT}: train it again, or use the version of udta"
             " that wrote it"
+        )
+
+
+def _refuse(differences: Sequence[str], what: str) -> None:
+    if differences:
+        raise AdapterError(
+            "\n".join(
+                [
+                    f"this adapter was trained on other features than those of {what}; use the backbone and transform it was"
+                    " trained with, or train it again:",
+                    *(f"  {line}" for line in differences),
+                ]
+            )
         )
 
 

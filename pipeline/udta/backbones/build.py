@@ -6,6 +6,7 @@ import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -13,6 +14,7 @@ from urllib.parse import parse_qsl
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from udta.backbones import factories, timm_models, torchvision_models
 from udta.backbones.backbone import Backbone, InputSpec
@@ -123,6 +125,12 @@ def _call(spec: str, source: Source, arguments: dict[str, Any]) -> nn.Module:
         )
     if not isinstance(module, nn.Module):
         raise BackboneError(f"backbone {spec!r}: the factory returned {type(module).__name__}, not a torch.nn.Module")
+    lazy = [name for name, tensor in chain(module.named_parameters(), module.named_buffers()) if is_lazy(tensor)]
+    if lazy:
+        raise BackboneError(
+            f"backbone {spec!r}: {len(lazy)} lazy parameter(s) have no values yet, such as {lazy[0]};"
+            " run the module once in the factory"
+        )
     return module
 
 

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterator
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from udta.backbones.copying import clone
+
 
 def fold_batchnorm(module: nn.Module, keep: Collection[str] = ()) -> int:
     """Fold every BatchNorm in evaluation mode into the convolution whose only use it is; returns how many were folded.
@@ -16,7 +18,8 @@ def fold_batchnorm(module: nn.Module, keep: Collection[str] = ()) -> int:
     their own output: a convolution is not folded where a tap ends between it and its BatchNorm.
     """
     try:
-        graph = fx.Tracer().trace(module)
+        # A copy: a forward that keeps something for its next call would keep a stand-in of torch.fx.
+        graph = fx.Tracer().trace(clone(module, share_parameters=True))
     except Exception:  # fx raises anything a forward can raise, on whatever it cannot follow
         return 0
     pairs = [pair for pair in _pairs(graph, module) if not any(_ends_between(tap, *pair) for tap in keep)]
@@ -35,13 +38,15 @@ def _pairs(graph: fx.Graph, module: nn.Module) -> Iterator[tuple[str, str]]:
     modules = dict(module.named_modules())
     # Replacing a module under one of its names would leave the other name unfolded.
     names = Counter(id(each) for _, each in module.named_modules(remove_duplicate=False))
+    # A weight that is also used by itself (tied weights) has to stay what it is.
+    read = {str(node.target).rpartition(".")[0] for node in graph.nodes if node.op == "get_attr"}
     for node in graph.nodes:
         before = node.args[0] if node.op == "call_module" and node.args else None
         if not isinstance(before, fx.Node) or before.op != "call_module" or len(before.users) != 1:
             continue
         pair = str(before.target), str(node.target)
         conv, norm = (modules[name] for name in pair)
-        once = all(calls[name] == 1 and names[id(modules[name])] == 1 for name in pair)
+        once = all(calls[name] == 1 and names[id(modules[name])] == 1 and name not in read for name in pair)
         if once and _is_plain(conv, nn.Conv2d) and _is_plain(norm, nn.BatchNorm2d) and norm.running_mean is not None:
             yield pair
 

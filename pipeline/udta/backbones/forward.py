@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -10,16 +9,21 @@ from contextlib import nullcontext
 import torch
 import torch.nn.functional as F  # noqa: N812  # everybody calls it F
 from jaxtyping import Float, UInt8
-from torch import Tensor
+from torch import Tensor, nn
 
 from udta.backbones.backbone import Backbone
 from udta.backbones.compiling import compile_between_taps
 from udta.backbones.compute import COMPILED, COMPUTES
+from udta.backbones.copying import clone
+from udta.backbones.failure import failed_in
 from udta.backbones.fold import fold_batchnorm
 from udta.backbones.reducers import Reducer
 from udta.errors import BackboneError
 from udta.fingerprint import TapSpec
 from udta.store import BATCH_ROWS
+
+# How the four dimensions of maps lie in memory; the first is faster for convolutions.
+MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
 
 class _LastTapReached(BaseException):  # it is no error, and no `except Exception` of a backbone may stop it
@@ -29,22 +33,41 @@ class _LastTapReached(BaseException):  # it is no error, and no `except Exceptio
 class TapForward:
     """8-bit images to stored features.
 
-    Works on its own copy of the module: channels_last, BatchNorm folded into the convolution before it, weights in the compute
-    type. Reduction happens inside the hook and in float32, so that a later in-place operation (`ReLU(inplace=True)`) cannot
+    Works on its own copy of the module: weights in the compute type and the memory format, BatchNorm folded into the convolution
+    before it. Reduction happens inside the hook and in float32, so that a later in-place operation (`ReLU(inplace=True)`) cannot
     change what was tapped and an average is not rounded to bf16 first. Any number of threads may call it at the same time.
 
+    Args:
+        backbone: frozen.
+        taps: what is kept of it.
+        compute: arithmetic, see `resolve_compute`.
+        device: where.
+        memory_format: one of `MEMORY_FORMATS`, see `fitting_memory_format`.
+        fold: whether BatchNorm is folded.
+
     Raises:
-        BackboneError: the module cannot run in this arithmetic.
+        BackboneError: it is not frozen or cannot be copied. When called: the module fails, with the part of it that does.
     """
 
-    def __init__(self, backbone: Backbone, taps: Sequence[TapSpec], compute: str, device: torch.device) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        taps: Sequence[TapSpec],
+        compute: str,
+        device: torch.device,
+        *,
+        memory_format: str = "channels_last",
+        fold: bool = True,
+    ) -> None:
         backbone.check_frozen()
         self.compute, self.device, self._factory = COMPUTES[compute.removesuffix(COMPILED)], device, backbone.factory
         self._compiled, self._compiling, self._ready = compute.endswith(COMPILED), threading.Lock(), False
         self._taps = {tap.name: (Reducer.parse(tap.reducer), COMPUTES.get(tap.dtype, torch.float32)) for tap in taps}
-        self._module = copy.deepcopy(backbone.module)
-        fold_batchnorm(self._module, keep=self._taps)
-        self._module.to(device=device, dtype=self.compute, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._format = MEMORY_FORMATS[memory_format]
+        self._module = clone(backbone.module)
+        if fold:
+            fold_batchnorm(self._module, keep=self._taps)
+        _convert(self._module, device, self.compute, self._format)
         mean, std = (
             torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (backbone.input.mean, backbone.input.std)
         )
@@ -74,17 +97,14 @@ class TapForward:
             kept: dict[str, Tensor] = {}
             self._of_thread.kept = kept
             try:
-                self._module(pixels.to(self.compute, memory_format=torch.channels_last))
+                self._module(pixels.to(self.compute, memory_format=self._format))
             except _LastTapReached:
                 return kept
-            except RuntimeError as error:
-                memory = isinstance(error, torch.OutOfMemoryError)
-                hint = "" if memory or self.compute == torch.float32 else "; try --compute float32"
-                hint = (
-                    "; torch.compile needs a C++ compiler, leave +compile out without one" if self._compiled else hint
-                )
+            except Exception as error:  # whatever a stranger's forward raises
+                hint = "; torch.compile needs a C++ compiler, leave +compile out without one" if self._compiled else ""
                 raise BackboneError(
-                    f"backbone {self._factory} fails in {self.compute} on {self.device}: {error}{hint}"
+                    f"backbone {self._factory} fails in {str(self.compute).removeprefix('torch.')} on {self.device}"
+                    f"{failed_in(self._module, error)} ({type(error).__name__}: {error}){hint}"
                 ) from error
         raise BackboneError(f"backbone {self._factory} ended without running {sorted(self._taps.keys() - kept.keys())}")
 
@@ -94,3 +114,11 @@ class TapForward:
         kept[name] = reducer(output).to(dtype, copy=True, memory_format=torch.contiguous_format)
         if len(kept) == len(self._taps):
             raise _LastTapReached
+
+
+def _convert(module: nn.Module, device: torch.device, dtype: torch.dtype, memory_format: torch.memory_format) -> None:
+    """`module.to(memory_format=...)` refuses parameters of five dimensions, those of `Conv3d`; only those of four are meant."""
+    module.to(device=device, dtype=dtype)
+    module._apply(  # type: ignore[no-untyped-call]  # what `to` calls
+        lambda tensor: tensor.contiguous(memory_format=memory_format) if tensor.ndim == 4 else tensor
+    )

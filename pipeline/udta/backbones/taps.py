@@ -12,11 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from udta.backbones.backbone import Backbone
+from udta.backbones.copying import clone
+from udta.backbones.failure import failed_in
 from udta.backbones.recommend import recommended
 from udta.backbones.reducers import Reducer, positions
 from udta.data import Transform
 from udta.errors import BackboneError, ConfigError, Problems, did_you_mean
 from udta.fingerprint import TapSpec
+from udta.process_state import left_as_found
 
 # Two, because what has one row for them, such as a table of positions, does not depend on the images.
 _IMAGES = 2
@@ -73,6 +76,7 @@ def parse_taps(text: str) -> tuple[TapRequest, ...]:
     return tuple(requests)
 
 
+@left_as_found()
 def resolve_taps(backbone: Backbone, requests: Sequence[TapRequest], dtype: str) -> tuple[TapSpec, ...]:
     """What is stored for each request, in the order in which the backbone computes them.
 
@@ -93,6 +97,7 @@ def resolve_taps(backbone: Backbone, requests: Sequence[TapRequest], dtype: str)
     )
 
 
+@left_as_found()
 def list_taps(backbone: Backbone, dtype: str = "float16") -> list[TapInfo]:
     """Every module that can be a tap, in the order in which their outputs are there."""
     outputs = _trace(backbone)
@@ -123,22 +128,20 @@ def _trace(backbone: Backbone) -> dict[str, _Output]:
         shape = tuple(result.shape) if isinstance(result, Tensor) else None
         outputs[name] = _Output(shape, type(module).__name__, before.calls + 1 if before else 1)
 
-    hooks = [
-        module.register_forward_hook(lambda module, _, result, name=name: keep(name, module, result))
-        for name, module in backbone.module.named_modules()
-        if name
-    ]
-    device, dtype = _placement(backbone.module)
+    # A copy, since a forward may keep things for its next call: the fingerprint is that of a backbone that has not run yet.
+    module = clone(backbone.module, share_parameters=True)
+    for name, each in module.named_modules():
+        if name:
+            each.register_forward_hook(lambda each, _, result, name=name: keep(name, each, result))
+    device, dtype = _placement(module)
     try:
         with torch.inference_mode():
-            backbone.module(torch.zeros(_IMAGES, 3, *size, device=device, dtype=dtype))
+            module(torch.zeros(_IMAGES, 3, *size, device=device, dtype=dtype))
     except Exception as error:  # whatever a stranger's forward raises
         raise BackboneError(
-            f"backbone {backbone.factory} fails on an image of {size[0]} x {size[1]} pixels: {error}"
+            f"backbone {backbone.factory} fails on an image of {size[0]} x {size[1]} pixels{failed_in(module, error)} "
+            f"({type(error).__name__}: {error})"
         ) from error
-    finally:
-        for hook in hooks:
-            hook.remove()
     return outputs
 
 

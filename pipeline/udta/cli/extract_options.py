@@ -91,6 +91,11 @@ _OPTIONS: list[Any] = [
         help="Replaces the backbone's evaluation transform, such as 'resize(256)|centre_crop(224)'.",
     ),
     click.option(
+        "--allow-impure",
+        is_flag=True,
+        help="Extract a backbone that is no function of one image, such as one that draws random numbers.",
+    ),
+    click.option(
         "--augment", help="The transform of the other views, such as 'random_resized_crop(224,scale=0.35..1)|flip'."
     ),
 ]

@@ -41,6 +41,9 @@ def info(store: Path, as_json: bool) -> None:
         "bytes": stored_bytes(store),
         "storage_error": dict(opened.layout.storage_error),
         "compute_error": dict(opened.layout.compute_error),
+        "memory_format": opened.layout.memory_format,
+        "impure": list(opened.layout.impure),
+        "probe": opened.layout.probe.to_json(),
         "extraction": dict(opened.extraction),
         "clipped": opened.clipped,
         "fingerprint": {"sha256": opened.fingerprint.digest, **opened.fingerprint.fields},
@@ -65,7 +68,8 @@ def _text(document: dict[str, Any]) -> str:
         f"backbone  {fingerprint['backbone']['factory']}, weights sha256 {fingerprint['backbone']['weights'][:12]}...",
         f"input     {fingerprint['input']['evaluate']}",
         f"augment   {fingerprint['views']['augment']} (seed {fingerprint['views']['seed']})",
-        f"compute   {fingerprint['compute']}",
+        f"compute   {fingerprint['compute']}, {document['memory_format']}",
+        *(f"IMPURE    {module} is no function of one image" for module in document["impure"]),
         f"sha256    {fingerprint['sha256']}",
     ]
     lines += _extraction(document["extraction"])

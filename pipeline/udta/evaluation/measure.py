@@ -119,5 +119,6 @@ def evaluate(
 def _outcome(run: str | Path, store: Store, rows: np.ndarray, device: str) -> Outcome:
     adapter, header = load_adapter(Path(run))
     header.check(store.fingerprint, f"store {str(store.path)!r}")
+    header.check_code(store.layout.probe, f"store {str(store.path)!r}")
     labels = class_indices(store, header.classes)[store.labels[rows]]
     return Outcome(header.classes, log_probabilities(adapter, store, rows, device), labels)

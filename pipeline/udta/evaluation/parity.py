@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from udta.adapters import load_adapter
-from udta.backbones import Backbone, TapForward
+from udta.backbones import Backbone, TapForward, probe_like
 from udta.data import ViewSpec
 from udta.device import resolve_device
 from udta.evaluation.rows import view_logits
@@ -83,15 +83,19 @@ def parity(
     adapter, header = load_adapter(Path(run))
     opened = store if isinstance(store, Store) else open_store(store)
     header.check(opened.fingerprint, f"store {str(opened.path)!r}")
+    header.check_code(opened.layout.probe, f"store {str(opened.path)!r}")
     network = backbone if isinstance(backbone, Backbone) else backbone_of(opened, backbone, weights)
     fields = opened.fingerprint.fields
     spec = ViewSpec.from_fields(fields)
-    header.check(feature_fingerprint(network, header.taps, spec, fields["compute"], fields["dtype"]), "this backbone")
+    place, compute = resolve_device(device), str(fields["compute"])
+    fingerprint = feature_fingerprint(network, header.taps, spec, compute, fields["dtype"])
+    header.check(fingerprint, "this backbone")
+    header.check_code(probe_like(header.probe, network, header.taps, compute, place), "this backbone")
     readable = opened.rows(split)
     rows = np.sort(np.random.default_rng(seed).choice(readable, min(samples, len(readable)), replace=False))
-    place = resolve_device(device)
     cached = view_logits(adapter, opened, rows, str(place), views=[0])[:, 0]
-    forward = TapForward(network, [replace(tap, dtype="float32") for tap in header.taps], fields["compute"], place)
+    taps, memory_format = [replace(tap, dtype="float32") for tap in header.taps], opened.layout.memory_format
+    forward = TapForward(network, taps, compute, place, memory_format=memory_format)
     batches = [rows[start : start + BATCH_ROWS].tolist() for start in range(0, len(rows), BATCH_ROWS)]
     batches_of_images = decoded_batches(manifest_of(opened, images), spec, [0], batches, "fail", device=place)
     with torch.inference_mode():

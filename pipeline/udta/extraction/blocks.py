@@ -146,7 +146,7 @@ class _StreamFactory:
         setup, layout = self.setup, self.layout
         taps = tuple(layout.taps[name] for name in names)
         computer = Computer(
-            TapForward(setup.backbone, taps, setup.compute, setup.device),
+            TapForward(setup.backbone, taps, setup.compute, setup.device, memory_format=layout.memory_format),
             taps,
             layout.quantisers,
             setup.manifest.ids,

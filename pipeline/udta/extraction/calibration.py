@@ -54,6 +54,8 @@ class Calibration:
             quantisers={**self.quantisers, **known.quantisers},
             storage_error=_joined(known.storage_error, self.storage_error, layout),
             compute_error=_joined(known.compute_error, self.compute_error, layout),
+            probe=known.probe.with_more(layout.probe),
+            memory_format=known.memory_format if set(layout.taps) == set(known.taps) else layout.memory_format,
         )
 
 
@@ -114,7 +116,8 @@ def _features(
     """Rows of some usable images and their float32 features: of view 0 and, for the ranges, of the last augmented view."""
     rows = np.unique(np.linspace(0, len(setup.manifest) - 1, min(count, len(setup.manifest))).astype(int)).tolist()
     views = sorted({0, setup.views.count - 1}) if setup.taps[0].dtype == "uint8" else [0]
-    computer = Computer(TapForward(setup.backbone, taps, setup.compute, setup.device), taps, {}, setup.manifest.ids)
+    forward = TapForward(setup.backbone, taps, setup.compute, setup.device, memory_format=setup.layout.memory_format)
+    computer = Computer(forward, taps, {}, setup.manifest.ids)
     parts: dict[str, list[np.ndarray]] = {tap.name: [] for tap in taps}
     kept: list[int] = []
     dtype = setup.taps[0].dtype

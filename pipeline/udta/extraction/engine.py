@@ -13,6 +13,7 @@ from udta.extraction.room import check_room
 from udta.extraction.setup import PREFETCH, set_up
 from udta.files import local_path
 from udta.memory import freed_memory_kept
+from udta.process_state import left_as_found
 from udta.store import IfStale
 
 
@@ -40,6 +41,7 @@ def extract(
     retry_skipped: bool = False,
     workers: int | None = None,
     prefetch: int = PREFETCH,
+    allow_impure: bool = False,
     progress: Progress | None = None,
 ) -> ExtractReport:
     """Compute the features of every image and view that the store at `out` does not hold yet.
@@ -75,17 +77,19 @@ def extract(
         retry_skipped: try images again that an earlier run skipped, as `on_error="fail"` always does.
         workers: processes; one by default, or one for each GPU where there are several. A store that grows is written by one.
         prefetch: batches that are decoded ahead of the backbone.
+        allow_impure: extract a backbone that gives something else from pass to pass or with the other images of a batch, such as
+            one with `F.dropout` in its forward. The store says so, and the features cannot be computed again.
         progress: called after every batch.
 
     Raises:
         ConfigError: wrong options; every problem is listed.
         DataError: images, manifest or splits that cannot be used. ImageError: one image, with `on_error="fail"`.
-        BackboneError: a backbone or weights that cannot be used.
+        BackboneError: a backbone or weights that cannot be used; a backbone that is no function of one image.
         StaleStoreError, NotAStoreError, StoreBusyError, StoreError: what is at `out`, see `StoreWriter`; no room on the disk.
         FeatureError: the backbone produced NaN or infinite values.
     """
     place = local_path("out", out)
-    with freed_memory_kept(device):
+    with freed_memory_kept(device), left_as_found():
         setup = set_up(
             images,
             backbone=backbone,
@@ -105,6 +109,7 @@ def extract(
             decoder=decoder,
             workers=workers,
             prefetch=prefetch,
+            allow_impure=allow_impure,
         )
         options = JobOptions(on_error, if_stale, format, workers, prefetch, prune, retry_skipped)
         with Job(setup, place, options) as job:

@@ -13,7 +13,7 @@ from udta.backbones import TapRequest, resolve_taps
 from udta.backbones.reducers import Reducer
 from udta.data import ViewSpec
 from udta.errors import ConfigError
-from udta.extraction.setup import Setup, feature_fingerprint
+from udta.extraction.setup import Setup, examined, feature_fingerprint
 from udta.store import Layout, known_layout, only_more
 
 
@@ -47,6 +47,10 @@ def _wider(setup: Setup, stored: Layout) -> Setup:
         taps = {tap.name: tap for tap in specs}
     fingerprint = feature_fingerprint(setup.backbone, tuple(taps.values()), views, setup.compute, setup.taps[0].dtype)
     layout = replace(setup.layout, taps=taps, n_views=views.count, fingerprint=fingerprint)
+    if more:
+        allowed = bool(stored.impure)
+        found = examined(setup.backbone, tuple(taps.values()), setup.compute, setup.device, allow_impure=allowed)
+        layout = replace(layout, **found)
     kept = [f"tap {request.name!r}" for request in more]
     kept += [f"{views.count} views" if views.count > setup.views.count else ""]
     return replace(setup, views=views, layout=layout, kept=tuple(filter(None, kept)))

@@ -204,7 +204,9 @@ def _images_per_second(setup: Setup, parts: list[Part]) -> float:
     rows, views = np.concatenate([part.rows for part in parts]).tolist(), parts[0].views
     chosen = rows[: BATCH_ROWS * (1 + _CALIBRATION_BATCHES)]
     batches = [chosen[start : start + BATCH_ROWS] for start in range(0, len(chosen), BATCH_ROWS)]
-    forward = TapForward(setup.backbone, setup.taps, setup.compute, setup.device)
+    forward = TapForward(
+        setup.backbone, setup.taps, setup.compute, setup.device, memory_format=setup.layout.memory_format
+    )
     taps = tuple(replace(tap, dtype="float32") if tap.dtype == "uint8" else tap for tap in setup.taps)
     computer = Computer(forward, taps, {}, setup.manifest.ids)
     started, images = time.perf_counter(), 0

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from udta.backbones import Backbone, TapForward, rebuild_backbone, resolve_device
+from udta.backbones import Backbone, TapForward, probe_like, rebuild_backbone, resolve_device
 from udta.data import Manifest, ViewSpec
 from udta.errors import ConfigError, StaleStoreError
 from udta.extraction.computing import Computer
 from udta.extraction.pipeline import decoded_batches
 from udta.extraction.setup import feature_fingerprint
+from udta.probe import check_probe
 from udta.store import BATCH_ROWS, Store, as_tensor, open_store, value_dtype
 
 # Relative root mean square difference that other hardware or another batch may make in bf16; a wrong feature is above 0.5.
@@ -68,7 +69,7 @@ def recompute(
 
     Raises:
         ConfigError: the store does not say where images or backbone are, and neither do the arguments.
-        StaleStoreError: the backbone is not the one that the store was made with.
+        StaleStoreError: the backbone is not the one that the store was made with, or its code computes something else.
         ImageError, DataError: an image is gone or has changed.
     """
     opened = store if isinstance(store, Store) else open_store(store)
@@ -79,14 +80,16 @@ def recompute(
     differences = opened.fingerprint.diff(feature_fingerprint(network, taps, spec, fields["compute"], fields["dtype"]))
     if differences:
         raise StaleStoreError(f"{opened.path} was made with another backbone than this one:", differences)
+    place, probe = resolve_device(device), opened.layout.probe
+    check_probe(probe, probe_like(probe, network, taps, fields["compute"], place), str(opened.path))
     manifest = manifest_of(opened, images)
     readable = np.array(
         [row for row in range(len(opened)) if opened.ids[row] in opened.hashes and row not in opened.skipped]
     )
     rows = np.sort(np.random.default_rng(seed).choice(readable, min(samples, len(readable)), replace=False))
     exact = tuple(replace(tap, dtype="float32") if tap.dtype == "uint8" else tap for tap in taps)
-    place = resolve_device(device)
-    computer = Computer(TapForward(network, exact, fields["compute"], place), exact, {}, manifest.ids)
+    forward = TapForward(network, exact, fields["compute"], place, memory_format=opened.layout.memory_format)
+    computer = Computer(forward, exact, {}, manifest.ids)
     errors = {tap: np.zeros((len(rows), spec.count)) for tap in opened.taps}
     equal = total = done = 0
     batches = [rows[start : start + BATCH_ROWS].tolist() for start in range(0, len(rows), BATCH_ROWS)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,7 +12,10 @@ from udta.backbones import (
     Backbone,
     TapRequest,
     build_backbone,
+    check_pure,
+    fitting_memory_format,
     parse_taps,
+    probe_backbone,
     resolve_compute,
     resolve_device,
     resolve_taps,
@@ -20,6 +24,7 @@ from udta.data import DECODERS, Decoder, Manifest, OnError, Transform, ViewSpec,
 from udta.data.gpu_ops import check_on_gpu
 from udta.errors import ConfigError, Problems, did_you_mean
 from udta.fingerprint import FEATURE_VERSION, Fingerprint, TapSpec
+from udta.probe import Probe
 from udta.store import ENGINES, STORAGE_TYPES, Layout, default_block_rows
 
 # Batches decoded ahead: two keep the backbone busy, four absorb a slow file; each holds 24 MB at five views of 224 px.
@@ -64,6 +69,7 @@ def set_up(
     format: str | None = None,  # noqa: A002  # the word that users type
     workers: int | None = None,
     prefetch: int = PREFETCH,
+    allow_impure: bool = False,
 ) -> Setup:
     """Read the images, build the backbone and lay out the store; see `extract` for the arguments and errors."""
     requests, place, arithmetic = check_options(
@@ -98,6 +104,7 @@ def set_up(
         fingerprint=feature_fingerprint(network, specs, spec, arithmetic, dtype),
         split_rule=manifest.split_rule,
         codec=codec,
+        **examined(network, specs, arithmetic, place, allow_impure=allow_impure),
         source={"images": str(manifest.root.resolve()), **network.source},
     )
     return Setup(manifest, network, spec, layout, arithmetic, place)
@@ -165,6 +172,17 @@ def manifest_of(
     if isinstance(images, Manifest):
         return images
     return read_images(images, splits=_path(splits), seed=seed, on_error=on_error)
+
+
+def examined(
+    backbone: Backbone, taps: tuple[TapSpec, ...], compute: str, device: torch.device, *, allow_impure: bool
+) -> dict[str, Any]:
+    """The fields of a layout that tell how a backbone behaves when it runs. Raises `BackboneError` where that is not allowed."""
+    impure = check_pure(backbone, taps, compute, device, allowed=allow_impure)
+    # Of a backbone that gives something else each time there is nothing to compare with later.
+    probe = Probe() if impure else probe_backbone(backbone, taps, compute, device)
+    memory_format = fitting_memory_format(backbone, taps, compute, device, probe)
+    return {"probe": probe, "memory_format": memory_format, "impure": impure}
 
 
 def feature_fingerprint(

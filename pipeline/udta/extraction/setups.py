@@ -16,7 +16,7 @@ from udta.files import local_path
 # What a store of several may have of its own; everything else decides which samples there are or how the work is done.
 _OWN = (
     "backbone", "taps", "out", "weights", "transform", "augment", "decoder", "views",
-    "compute", "dtype", "codec", "format", "if_stale",
+    "compute", "dtype", "codec", "format", "if_stale", "allow_impure",
 )  # fmt: skip
 _REQUIRED = ("backbone", "taps", "out")
 

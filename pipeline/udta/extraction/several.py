@@ -19,6 +19,7 @@ from udta.extraction.setup import PREFETCH
 from udta.extraction.setups import set_up_many
 from udta.extraction.shared_views import SharedViews
 from udta.memory import freed_memory_kept
+from udta.process_state import left_as_found
 from udta.store import BATCH_ROWS
 from udta.threads import n_cores
 
@@ -71,6 +72,7 @@ def extract_many(
     wanted = [{**common, **store} for store in stores]
     with ExitStack() as opened:
         opened.enter_context(freed_memory_kept(device))
+        opened.enter_context(left_as_found())
         setups, jobs = set_up_many(images, wanted, splits=splits, seed=seed, **how), []
         for setup, store in zip(setups, wanted, strict=True):
             stale, kind = store.get("if_stale", "refuse"), store.get("format")

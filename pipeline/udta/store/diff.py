@@ -61,7 +61,8 @@ def diff_stores(a: str | Path | Store, b: str | Path | Store, *, values: bool = 
     ids_a, ids_b = dict(left.hashes), dict(right.hashes)
     shared = [name for name in left.ids.tolist() if name in ids_a and ids_a.get(name) == ids_b.get(name)]
     return DiffReport(
-        fingerprint=left.fingerprint.diff(right.fingerprint, "A", "B"),
+        fingerprint=left.fingerprint.diff(right.fingerprint, "A", "B")
+        or left.layout.probe.differences(right.layout.probe),
         layout=_layout_differences(left, right),
         only_a=sorted(_readable(left) - _readable(right)),
         only_b=sorted(_readable(right) - _readable(left)),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from udta.fingerprint import Fingerprint, TapSpec
+from udta.probe import Probe
 from udta.store.dtypes import stored_dtype
 from udta.store.ledger import FORMAT
 from udta.store.quantise import Quantiser
@@ -29,6 +30,8 @@ class Layout:
 
     `quantisers` has an entry for every uint8 tap; `codec` is the lossless compression of its chunks, `none` by default.
     `storage_error` and `compute_error` are the measured errors of storage type and arithmetic, see `extraction.calibration`.
+    `probe` is what the backbone gave for a fixed picture, `memory_format` that of its maps while it computed, and `impure` names
+    modules that were allowed to be no function of one image.
     `source` is a hint for finding the images and the backbone again; it decides nothing.
     """
 
@@ -45,6 +48,9 @@ class Layout:
     codec: str = "none"
     storage_error: Mapping[str, Any] = field(default_factory=dict)
     compute_error: Mapping[str, Any] = field(default_factory=dict)
+    probe: Probe = field(default_factory=Probe)
+    memory_format: str = "channels_last"
+    impure: tuple[str, ...] = ()
     source: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -80,6 +86,9 @@ class Layout:
             "quantisation": {tap: quantiser.to_json() for tap, quantiser in self.quantisers.items()},
             "storage_error": dict(self.storage_error),
             "compute_error": dict(self.compute_error),
+            "probe": self.probe.to_json(),
+            "memory_format": self.memory_format,
+            "impure": list(self.impure),
             "fingerprint": dict(self.fingerprint.fields),
             "source": dict(self.source),
         }
@@ -108,6 +117,10 @@ class Layout:
             },
             storage_error=attributes["storage_error"],
             compute_error=attributes.get("compute_error", {}),  # stores of feature version 1 have none
+            # Older stores have no probe, which says nothing then, and were all computed with channels last.
+            probe=Probe.from_json(attributes.get("probe", {})),
+            memory_format=attributes.get("memory_format", "channels_last"),
+            impure=tuple(attributes.get("impure", ())),
             source=attributes["source"],
         )
 

@@ -61,11 +61,18 @@ def standing(
     records = {record.block: record for record in engine.ledger.records()}
     stored = engine.load() if sound else _recovered(engine, records)
     asked = replace(layout, block_rows=stored.block_rows)
-    differences, none = _format_differences(engine, asked, stored, format), Changes(len(stored))
+    code = _code_differences(stored, asked)
+    differences, none = _format_differences(engine, asked, stored, format) + code, Changes(len(stored))
     same = stored.fingerprint == asked.fingerprint and _same_samples(samples, stored, records)
     retry = retry_skipped and any(record.skipped for record in records.values())
     if not differences and same and not retry:
-        asked = replace(asked, storage_error=stored.storage_error, compute_error=stored.compute_error)
+        asked = replace(
+            asked,
+            storage_error=stored.storage_error,
+            compute_error=stored.compute_error,
+            probe=stored.probe,
+            memory_format=stored.memory_format,
+        )
         return Standing(asked, records, [], None, not sound or columns_differ(stored, asked), none)
     if not differences and only_more(stored.fingerprint, asked.fingerprint):
         old = Predecessor(engine, stored, records, asked, samples)
@@ -73,7 +80,8 @@ def standing(
             found = none if same or not records else changes(stored.ids, records, samples)
             return Standing(asked, records, [], old, False, found)
         differences = ["images: none of those asked for is among those stored"]
-    differences += stored.fingerprint.diff(asked.fingerprint)
+    if not code:  # then what is more would be no reason
+        differences += stored.fingerprint.diff(asked.fingerprint)
     return Standing(asked, records, differences, None, False, none)
 
 
@@ -93,6 +101,13 @@ def _format_differences(engine: Engine, asked: Layout, stored: Layout, format: s
     if asked.codec != stored.codec:
         lines.append(f"codec: stored {stored.codec!r}, asked {asked.codec!r}")
     return lines
+
+
+def _code_differences(stored: Layout, asked: Layout) -> list[str]:
+    """What a fingerprint cannot show: code of the same name and weights that computes something else."""
+    if not only_more(stored.fingerprint, asked.fingerprint):
+        return []
+    return stored.probe.differences(asked.probe)
 
 
 def _same_samples(samples: Samples, stored: Layout, records: Mapping[int, Record]) -> bool:
@@ -116,4 +131,4 @@ def known_layout(path: Path, asked: Layout) -> tuple[Layout | None, bool]:
     if engine is None or engine.ledger.check_seal(path):
         return None, False
     stored = engine.load()
-    return stored, only_more(stored.fingerprint, asked.fingerprint)
+    return stored, only_more(stored.fingerprint, asked.fingerprint) and not _code_differences(stored, asked)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -236,6 +237,8 @@ def _resumable(
         there, records = grown.load(), list(grown.ledger.records())
     except CorruptStoreError:
         return None
+    if not there.probe.differences(asked.probe):
+        there = replace(there, probe=asked.probe)  # but for rounding the same
     same = there.ids == asked.ids and there.attributes() == asked.attributes() and not columns_differ(there, asked)
     agrees = all(samples[record.start : record.stop] == record.samples for record in records)
     if not same or not agrees:
