@@ -11,7 +11,10 @@ from udta.files import write_json
 
 
 def extract(params: Params, backbone: str, dataset: str) -> None:
-    """Continue or make the store; one that was made from something else is replaced, for `params.yaml` is what is wanted."""
+    """Continue or make the store; one that was made from something else is replaced, for `params.yaml` is what is wanted.
+
+    Only features of images that are gone are not thrown away: that takes `prune: true` in the backbone's entry.
+    """
     options = {**params.backbones[backbone].model_dump(), "weights": params.weights(backbone)}
     manifest = Manifest.load(params.paths.out / "manifests" / f"{dataset}.json")
     with ProgressDisplay("rows") as progress:
