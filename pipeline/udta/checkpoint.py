@@ -86,9 +86,9 @@ class Learner:
 
     def load(self, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """The inverse of `tensors`, with what the header holds of it."""
-        self.adapter.load_state_dict(_below("adapter/", tensors))
+        self.adapter.load_state_dict(below("adapter/", tensors))
         moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in _below("optimiser/", tensors).items():
+        for name, value in below("optimiser/", tensors).items():
             number, _, what = name.partition("/")
             moments.setdefault(int(number), {})[what] = value
         groups = self.optimiser.state_dict()["param_groups"]
@@ -96,7 +96,7 @@ class Learner:
         self.schedule.load_state_dict(header["schedule"])
         for group, rate in zip(self.optimiser.param_groups, header["rates"], strict=True):
             group["lr"] = rate
-        states = _below("random/", tensors)
+        states = below("random/", tensors)
         self.generator.set_state(states.pop("mixup"))
         set_random_states(states, self.device)
         self.progress = Progress(**header["progress"])
@@ -178,5 +178,6 @@ class Checkpoints:
             raise ValueError("of another training")
 
 
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Those whose names begin with `prefix`, without it."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -74,7 +74,7 @@ def test_windows_are_rows_of_some_blocks_shuffled_exactly():
 @pytest.mark.parametrize("stride", [1, 4])
 def test_two_windows_are_mapped_at_a_time(store, stride):
     loader = FeatureLoader(store, split=None, batch_size=5, views=0, memory_budget=1)
-    epoch = loader._plan(0)
+    epoch = loader.plan(0)
     source = WindowedSource(store, loader.taps, epoch, 0)
     for start in range(0, 100, 5 * stride):
         source.prepare(start, start + 5, [])

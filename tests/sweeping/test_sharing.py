@@ -34,7 +34,9 @@ def counted(monkeypatch):
 
 def loop_of(store, entries, tmp_path):
     members = spec.expand(spec.parse({"adapters": entries}, "test"), "test", tmp_path)
-    return Loop(store, trial.make_trials(store, members, validation=0, seed=0), None, tmp_path, 0, "cpu")
+    loop = Loop(store, trial.make_trials(store, members, validation=0, seed=0), None, tmp_path, 0, "cpu")
+    loop.begin()
+    return loop
 
 
 def test_directions_and_vectors_are_found_once_for_the_same_rows(toy_store, tmp_path, counted):

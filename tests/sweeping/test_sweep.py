@@ -41,22 +41,29 @@ def same_predictions(first, second, path):
     np.testing.assert_allclose(found[0], found[1], atol=1e-3)
 
 
-@pytest.mark.parametrize("adapter", ["udta", "concat_linear"])
-def test_trains_what_single_training_trains(toy_store, tmp_path, adapter):
-    """With the same seed even the order and the views are the same, so that predictions agree up to rounding."""
+@pytest.mark.parametrize(("adapter", "mixup"), [("udta", 0.0), ("linear", 0.2), ("ladder", 0.0)])
+def test_trains_what_single_training_with_the_same_seed_trains(toy_store, tmp_path, adapter, mixup):
+    """A seed decides order, views and mixup of its own adapter: tensors agree up to rounding, and differ between seeds."""
+    recipe = {**FAST, "epochs": 3, "mixup": mixup}
+    other = {**recipe, "lr": 3e-3, "weight_decay": 1.0, "label_smoothing": 0.0, "clip": 0.1, "epochs": 2}
     entries = {
-        "a": {"adapter": adapter, "recipe": FAST},
-        "b": {
-            "adapter": adapter,
-            "recipe": {**FAST, "lr": 3e-3, "weight_decay": 1.0, "label_smoothing": 0.0, "clip": 0.1},
-        },
-        "c": {"adapter": adapter, "recipe": {**FAST, "epochs": 3}},
+        "a": {"adapter": adapter, "recipe": recipe, "seeds": [0, 5]},
+        "b": {"adapter": adapter, "recipe": other, "seeds": [5]},
     }
     udta.sweep(toy_store, adapters={"adapters": entries}, out=tmp_path / "sweep", validation=0)
-    for name, entry in entries.items():
-        udta.train(toy_store, out=tmp_path / name, adapter=adapter, recipe=entry["recipe"])
-        assert weights(tmp_path / name).keys() == weights(tmp_path / "sweep" / "runs" / name).keys()
-        same_predictions(tmp_path / name, tmp_path / "sweep" / "runs" / name, toy_store)
+    for name, seed, asked in (("a-seed=0", 0, recipe), ("a-seed=5", 5, recipe), ("b", 5, other)):
+        alone, together = tmp_path / name, tmp_path / "sweep" / "runs" / name
+        udta.train(toy_store, out=alone, adapter=adapter, recipe=asked, seed=seed)
+        histories = [(run / "history.csv").read_text().splitlines() for run in (alone, together)]
+        losses = [float(next(csv.DictReader(lines))["loss"]) for lines in histories]
+        assert losses[0] == pytest.approx(losses[1], rel=1e-3)
+        if (
+            adapter != "ladder"
+        ):  # AdamW divides small gradients, such as of a bias before a mean is removed, by their size
+            for tensor, value in weights(alone).items():
+                np.testing.assert_allclose(weights(together)[tensor], value, rtol=1e-2, atol=2e-4, err_msg=tensor)
+    first, second = (weights(tmp_path / "sweep" / "runs" / f"a-seed={seed}") for seed in (0, 5))
+    assert not np.allclose(first["probe.classify.weight"], second["probe.classify.weight"], rtol=1e-2, atol=1e-3)
 
 
 def test_leaves_runs_a_table_and_the_best(toy_store, tmp_path):
@@ -93,7 +100,8 @@ def test_without_validation_all_training_rows_are_used_and_there_is_no_best(toy_
 
 
 def test_losers_are_stopped_and_survivors_trained_to_the_end(toy_store, tmp_path):
-    entries = {"u": {"recipe": {**FAST, "epochs": 8}, "grid": {"recipe": {"lr": [1e-6, 1e-2]}}, "seeds": [0, 1, 2, 3]}}
+    grid = {"recipe": {"lr": [1e-6, 1e-2], "weight_decay": [0.0, 1.0, 10.0, 30.0]}}
+    entries = {"u": {"recipe": {**FAST, "epochs": 8}, "grid": grid}}
     report = udta.sweep(toy_store, adapters={"adapters": entries}, out=tmp_path / "s", validation=0.3, halving=True)
     status = [row["status"] for row in report.rows]
     assert status.count("finished") == 1
@@ -101,6 +109,51 @@ def test_losers_are_stopped_and_survivors_trained_to_the_end(toy_store, tmp_path
     assert {path.name for path in (tmp_path / "s" / "runs").iterdir()} == {
         row["name"] for row in report.rows if row["status"] == "finished"
     }
+
+
+def test_seeds_of_a_configuration_go_on_or_stop_together(toy_store, tmp_path):
+    recipe = {**FAST, "epochs": 4}
+    entries = {
+        "u": {"recipe": recipe, "grid": {"recipe": {"lr": [1e-6, 1e-2]}}, "seeds": [0, 1]},
+        "same": {"recipe": {**recipe, "lr": 1e-2}, "seeds": [2]},  # by another name
+    }
+    report = udta.sweep(toy_store, adapters={"adapters": entries}, out=tmp_path / "s", validation=0.3, halving=True)
+    done = {row["name"]: row["epochs_done"] for row in report.rows}
+    assert set(done.values()) == {1, 4}
+    assert done["u-lr=0.01-seed=0"] == done["u-lr=0.01-seed=1"] == done["same"] != done["u-lr=1e-06-seed=0"]
+    assert done["u-lr=1e-06-seed=0"] == done["u-lr=1e-06-seed=1"]
+
+
+def test_tasks_of_one_name_and_number_of_classes_are_kept_apart(toy_store, tmp_path):
+    """Their best runs were copied to one folder, and learned directions of the first pooled for both."""
+    store = udta.open_store(toy_store)
+    kinds = [name.split("/")[0] for name in store.ids.tolist()]
+    for folder, renamed in (("one", ["bird", "cat", "dog"]), ("two", ["cat", "dog", "bird"])):
+        (tmp_path / folder).mkdir()
+        named = dict(zip(["bird", "cat", "dog"], renamed, strict=True))
+        odd = ["bird", "cat", "dog"] if folder == "one" else ["bird", "bird", "dog"]
+        lines = [
+            f"{name},{named[odd[row % 3] if row % 4 else kind]}"
+            for row, (name, kind) in enumerate(zip(store.ids, kinds, strict=True))
+        ]
+        (tmp_path / folder / "labels.csv").write_text("\n".join(["path,label", *lines]))
+    entries = {
+        "own": {"recipe": FAST},
+        "x": {"recipe": FAST, "grid": {"labels": ["one/labels.csv", "two/labels.csv"]}},
+    }
+    (tmp_path / "f.yaml").write_text(json.dumps({"adapters": entries}))
+    report = udta.sweep(store, adapters=tmp_path / "f.yaml", out=tmp_path / "s")
+    assert [row["name"] for row in report.rows] == ["own", "x-labels=one-labels", "x-labels=two-labels"]
+    assert [row["task"] for row in report.rows] == ["store", "one-labels", "two-labels"]
+    assert {path.name for path in (tmp_path / "s" / "best").iterdir()} == {"store", "one-labels", "two-labels"}
+    second = [row for row in report.rows if row["task"] == "two-labels"]
+    del entries["own"]
+    entries["x"] = {"recipe": FAST, "labels": "two/labels.csv"}
+    (tmp_path / "f.yaml").write_text(json.dumps({"adapters": entries}))
+    udta.sweep(store, adapters=tmp_path / "f.yaml", out=tmp_path / "alone")
+    alone, together = (weights(tmp_path / each) for each in ("alone/runs/x", f"s/runs/{second[0]['name']}"))
+    for name, value in alone.items():
+        np.testing.assert_allclose(together[name], value, rtol=1e-2, atol=2e-4, err_msg=name)
 
 
 def test_nothing_is_chosen_by_the_test_split(toy_store, tmp_path):

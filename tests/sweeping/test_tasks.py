@@ -1,6 +1,7 @@
 """What an adapter sees of a store: labels, shares of labels, validation."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,15 @@ from made_stores import make_layout, write_store
 
 from udta import open_store
 from udta.errors import ConfigError
-from udta.sweeping.tasks import UNUSED, VALIDATION, with_label_fraction, with_taps, with_task, with_validation
+from udta.sweeping.tasks import (
+    UNUSED,
+    VALIDATION,
+    task_names,
+    with_label_fraction,
+    with_taps,
+    with_task,
+    with_validation,
+)
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +81,34 @@ def test_a_table_that_does_not_fit_says_everything(store, tmp_path):
         with_task(store, table)
     assert len(caught.value.problems) == 3
     assert "nowhere.png" in str(caught.value)
+
+
+def test_labels_are_looked_up_without_going_through_all_ids_for_each(store, tmp_path):
+    """100,000 labels took 100,000 passes over as many ids."""
+
+    class Counted(np.ndarray):
+        passes = 0
+
+        def tolist(self):
+            Counted.passes += 1
+            return super().tolist()
+
+    counted, table = with_taps(store, None), tmp_path / "t.csv"
+    counted.__dict__["ids"] = store.ids.view(Counted)
+    table.write_text("path,label\n" + "".join(f"{name},{row % 2}\n" for row, name in enumerate(store.ids)))
+    with_task(counted, table)
+    assert Counted.passes <= 4
+
+
+def test_every_task_has_a_name_of_its_own():
+    def names(*tables):
+        return list(task_names([None if table is None else Path(table) for table in tables]).values())
+
+    assert names(None, "x/colours.csv", "x/colours.csv") == ["store", "colours"]
+    assert names("a/labels.csv", "b/labels.csv", "b/c.csv") == ["c", "a-labels", "b-labels"]
+    assert names(None, "a/store.csv") == ["store", "a-store"]
+    assert names("a/T.csv", "a/t.csv", "a/t.parquet") == ["T-1", "t-2", "t-3"]
+    assert names("a b/x y.csv") == ["x_y"]
 
 
 def test_taps_can_be_fewer(store):

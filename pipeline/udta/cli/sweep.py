@@ -28,7 +28,9 @@ with sweep.yaml:
 )
 @click.option("--validation", type=float, help="Share of the training rows to compare on; 0.2, or what the file says.")
 @click.option("--halving", is_flag=True, help="Stop the worse half early, three times, unless the file says otherwise.")
-@click.option("--seed", default=0, show_default=True, help="Of order, views, mixup, validation and shares of labels.")
+@click.option(
+    "--seed", default=0, show_default=True, help="Of validation and shares of labels; an adapter's own is in the file."
+)
 @device_option
 @json_option
 def sweep(

@@ -151,7 +151,7 @@ class FeatureLoader(IterableDataset[Batch]):
         number, skip = self._epoch, self._skip
         self._epoch, self._skip = number + 1, 0
         # A worker is forked anew every epoch and would repeat the first one; torch's seed for this epoch is the same in all.
-        epoch = self._plan(number if worker is None else worker.seed - worker.id)
+        epoch = self.plan(number if worker is None else worker.seed - worker.id)
         starts = range(0, len(self.rows), self.batch_size)[skip:]
         if worker is not None:
             starts = starts[worker.id :: worker.num_workers]
@@ -166,7 +166,8 @@ class FeatureLoader(IterableDataset[Batch]):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_resident": None}
 
-    def _plan(self, number: int) -> Epoch:
+    def plan(self, number: int) -> Epoch:
+        """The order and the views of an epoch, from 0, as its batches show them."""
         rng = np.random.default_rng([self.seed, number])
         window_rows = None
         if self.windowed:

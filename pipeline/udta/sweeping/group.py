@@ -1,8 +1,9 @@
-"""Adapters that are trained together: one architecture, one set of rows, one batch size; everything else may differ."""
+"""Adapters that step together: one architecture, one set of rows, one batch size; everything else may differ."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,10 @@ from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 
 from udta.adapters import Adapter, PooledAdapter
 from udta.fitting import VECTORS
-from udta.loader import Batch
 from udta.schedule import one_cycle
 from udta.sweeping.optimiser import Hyperparameters, StackedAdamW
 from udta.sweeping.stack import Inputs, Stack
-from udta.sweeping.trial import Trial
+from udta.sweeping.trial import Trial, pool_key
 from udta.trainer import EpochResult, mix
 
 # Adapters that step together, by kind of device. On two cores, an epoch of 32 `udta` takes 0.73 s of processor time four at a
@@ -26,48 +26,86 @@ from udta.trainer import EpochResult, mix
 CHUNK = {"cpu": 8, "cuda": 32}
 
 
-def group_key(trial: Trial) -> tuple[Any, ...]:
-    """Trials with the same key may be in one group.
+def form_groups(trials: Sequence[Trial], in_memory: Callable[[Trial], bool], device: str, epoch: int) -> list[Group]:
+    """Groups of at most `CHUNK` trials that may step together, after `epoch`.
 
-    Mixup is a part of it because its maps are the input of all adapters of a group.
+    Those of one seed are shown the same batches, which costs least, so they are put together first. Where what adapters read is
+    `in_memory`, those that are left over step together too, each on batches of its own; otherwise every seed reads the store.
     """
-    model, recipe = trial.model, trial.member.settings
-    return (
-        model.name,
-        repr(sorted(model.options.items())),
-        tuple(model.taps.items()),
-        model.n_classes,
-        recipe.mixup,
-        recipe.batch_size,
-        trial.rows.tobytes(),
-    )
+    by_key: dict[Any, list[Trial]] = defaultdict(list)
+    for trial in trials:
+        by_key[_key(trial)].append(trial)
+    groups = []
+    for alike in by_key.values():
+        chunks = _chunks(alike, CHUNK[torch.device(device).type], apart=in_memory(alike[0]))
+        groups += [Group(some, device, epoch) for some in chunks]
+    return groups
+
+
+def _key(trial: Trial) -> tuple[Any, ...]:
+    """Trials with the same key may be in one group. Mixup is a part of it: its maps are the input of all adapters of a group."""
+    recipe = trial.member.settings
+    return pool_key(trial), trial.model.n_classes, recipe.mixup, recipe.batch_size
+
+
+def _chunks(trials: Sequence[Trial], size: int, *, apart: bool) -> Iterator[list[Trial]]:
+    by_seed: dict[int, list[Trial]] = defaultdict(list)
+    for trial in trials:
+        by_seed[trial.member.seed].append(trial)
+    left: list[Trial] = []
+    for same in by_seed.values():
+        whole = len(same) // size * size if apart else len(same)
+        yield from _cut(same[:whole], size)
+        left += same[whole:]
+    yield from _cut(left, size)
+
+
+def _cut(trials: Sequence[Trial], size: int) -> Iterator[list[Trial]]:
+    return (list(trials[start : start + size]) for start in range(0, len(trials), size))
 
 
 class Group:
-    """As many trials as `CHUNK` says, with one `group_key`, and where their training is."""
+    """Trials that step together, and where their training is.
 
-    def __init__(self, trials: Sequence[Trial], steps_per_epoch: int, device: str) -> None:
+    Attributes:
+        apart: whether they are of several seeds, so that each is shown a batch of its own.
+    """
+
+    def __init__(self, trials: Sequence[Trial], device: str, epoch: int) -> None:
         self.trials, self._device = list(trials), device
-        self.first = trials[0].model.to(device)  # as it is before the first step: all of the group pool alike
+        self.first = trials[0].model.to(device)  # all of the group pool alike
         self.mixup = trials[0].member.settings.mixup
-        example = {tap: torch.zeros(2, *self.first.taps[tap], device=device) for tap in self.first.taps_used}
-        self.stack = Stack([trial.model.to(device) for trial in trials], self._inputs(example))
+        self.apart = len({trial.member.seed for trial in trials}) > 1
+        example: Inputs = self._inputs(
+            {tap: torch.zeros(2, *self.first.taps[tap], device=device) for tap in self.first.taps_used}
+        )
+        if self.apart:
+            assert isinstance(example, Tensor), "only vectors in memory are shown apart"
+            example = example[:, None].expand(-1, len(trials), -1)
+        self.stack = Stack([trial.model.to(device) for trial in trials], example, apart=self.apart)
         self.optimiser = StackedAdamW(self.stack.parameters)
-        self._steps_per_epoch, self._passed = steps_per_epoch, 0
+        # As single training: one generator of mixup for all epochs.
+        self._generator = torch.Generator().manual_seed(trials[0].member.seed)
+        full, rest = divmod(len(trials[0].rows), trials[0].member.settings.batch_size)
+        self._steps_per_epoch = full + (rest > 0)
+        self._passed, self.optimiser.steps = epoch * self._steps_per_epoch, epoch * (full + (rest > 1))
         self._prepare()
 
-    def begin_epoch(self, seed: int) -> None:
-        """Sums at zero; mixup draws from a seed of the epoch's own, so that a continued training draws the same."""
+    def begin_epoch(self) -> None:
+        """Sums at zero."""
         size = len(self.trials)
         self._loss, self._correct, self._seen = torch.zeros(size), torch.zeros(size), 0
-        self._generator = torch.Generator().manual_seed(seed)
 
-    def step(self, batch: Batch) -> None:
-        """One update of every adapter."""
-        if len(batch) > 1:  # BatchNorm has no statistics of a single sample
-            labels = self._labels[:, batch.rows.cpu()].to(self._device)
+    def step(self, values: Mapping[str, Tensor], rows: Int64[Tensor, "batch ..."]) -> None:
+        """One update of every adapter.
+
+        Args:
+            values: taps or vectors, `[batch, ...]`; vectors `[batch, adapters, features]` where adapters are `apart`.
+            rows: of the store, `[batch]` or `[batch, adapters]`, on the device.
+        """
+        if len(rows) > 1:  # BatchNorm has no statistics of a single sample
+            labels = self._labels.gather(1, rows.T) if self.apart else self._labels[:, rows]
             targets = F.one_hot(labels, self.trials[0].model.n_classes).float()
-            values: Mapping[str, Tensor] = batch.taps
             if self.mixup > 0:
                 values, targets = mix(
                     {tap: values[tap] for tap in self.first.taps_used}, targets, self.mixup, self._generator
@@ -80,9 +118,9 @@ class Group:
                 losses.sum()
             )  # adapters share nothing, so that each gets the gradient of its own loss
             self.optimiser.step(self.stack.parameters, self._settings, self._rates())
-            self._loss += losses.detach().cpu() * len(batch)
+            self._loss += losses.detach().cpu() * len(rows)
             self._correct += (logits.argmax(2) == targets.argmax(2)).sum(1).cpu()
-            self._seen += len(batch)
+            self._seen += len(rows)
         self._passed += 1
 
     def end_epoch(self, epoch: int) -> list[EpochResult]:
@@ -107,21 +145,22 @@ class Group:
         trial.model.load_state_dict(self.stack.state(self.trials.index(trial)))
         return trial.model.to(self._device).eval()
 
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """All that training goes on from: tensors by name, and plain values."""
-        parts: Mapping[str, Mapping[str, Tensor]] = self._parts()
-        tensors = {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
-        names = [trial.member.name for trial in self.trials]
-        return tensors, {"trials": names, "steps": self.optimiser.steps, "passed": self._passed}
+    def state(self, number: int) -> dict[str, Tensor]:
+        """All that the training of one trial goes on from, beside the epoch."""
+        parts = {
+            "adapter": self.stack.state(number),
+            "first": {name: moments[number] for name, moments in self.optimiser.first.items()},
+            "second": {name: moments[number] for name, moments in self.optimiser.second.items()},
+            "random": {"mixup": self._generator.get_state()},
+        }
+        return {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
 
-    def load_state(self, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
-        """The inverse of `state`, in a group that was built from the same trials."""
-        self.keep([trial for trial in self.trials if trial.member.name in values["trials"]])
-        self.optimiser.steps, self._passed = values["steps"], values["passed"]
-        with torch.no_grad():
-            for part, own in self._parts().items():
-                for name, value in own.items():
-                    value.copy_(tensors[f"{part}/{name}"])
+    def load_moments(self, number: int, state: Mapping[str, Tensor]) -> None:
+        """The inverse of `state`, but for the adapter: the group was built from it as it was."""
+        for part, own in (("first", self.optimiser.first), ("second", self.optimiser.second)):
+            for name, moments in own.items():
+                moments[number].copy_(state[f"{part}/{name}"])
+        self._generator.set_state(state["random/mixup"])
 
     @torch.no_grad()
     def _inputs(self, values: Mapping[str, Tensor]) -> Inputs:
@@ -131,21 +170,13 @@ class Group:
         taps = {tap: values[tap].float() for tap in self.first.taps_used}
         return self.first.pool(taps) if isinstance(self.first, PooledAdapter) else taps
 
-    def _parts(self) -> dict[str, dict[str, Tensor]]:
-        return {
-            "parameters": self.stack.parameters,
-            "buffers": self.stack.buffers,
-            "first": self.optimiser.first,
-            "second": self.optimiser.second,
-        }
-
     def _prepare(self) -> None:
         """What follows from which trials there are."""
         recipes = [trial.member.settings for trial in self.trials]
         self._epochs = [recipe.epochs for recipe in recipes]
         self._labels: Int64[Tensor, "adapters rows"] = torch.from_numpy(
             np.stack([trial.store.labels for trial in self.trials]) if self.trials else np.zeros((0, 0), np.int64)
-        )
+        ).to(self._device)
         self._settings = Hyperparameters(
             *(
                 torch.tensor([getattr(recipe, name) for recipe in recipes], dtype=torch.float32, device=self._device)

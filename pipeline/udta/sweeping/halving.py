@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,7 +14,7 @@ from udta.adapters import Adapter
 from udta.evaluation import labelled_rows
 from udta.loader import FeatureLoader
 from udta.sweeping.tasks import VALIDATION
-from udta.sweeping.trial import Trial
+from udta.sweeping.trial import Status, Trial
 
 _BATCH = 64
 
@@ -38,31 +39,47 @@ def validation_top1(model: Adapter, trial: Trial, device: str) -> float | None:
 
 
 def losers(trials: Sequence[Trial], keep: float) -> list[Trial]:
-    """Running trials that are not among the best `keep` of those that are compared with them; one always stays.
+    """Running trials of configurations that are not among the best `keep` of those they are compared with; one always stays.
 
-    Trials that have finished count among the best, so that a short training is no reason to stop longer ones early.
+    The seeds of a configuration go on or stop together: they are repeats of one thing, of which the best one is luck; their mean
+    counts. Configurations that have finished are among those compared, so that a short training is no reason to stop longer ones.
     """
-    pools: dict[object, list[Trial]] = defaultdict(list)
-    for trial in trials:
-        if trial.status in ("running", "finished") and trial.validation is not None:
-            pools[trial.pool].append(trial)
+    pools: dict[object, list[list[Trial]]] = defaultdict(list)
+    for repeats in _configurations(trials, ("running", "finished", "diverged")):
+        if any(trial.status != "diverged" for trial in repeats):
+            pools[repeats[0].pool].append(repeats)
     lost = []
     for pool in pools.values():
-        ranked = sorted(pool, key=_goodness, reverse=True)
-        lost += [trial for trial in ranked[math.ceil(keep * len(ranked)) :] if trial.status == "running"]
+        ranked = sorted(pool, key=_mean, reverse=True)
+        for repeats in ranked[math.ceil(keep * len(ranked)) :]:
+            lost += [trial for trial in repeats if trial.status == "running"]
     return lost
 
 
 def best_trials(trials: Sequence[Trial]) -> Mapping[Path | None, Trial]:
-    """The best finished trial of each task, by its table of labels."""
-    best: dict[Path | None, Trial] = {}
+    """By task's table of labels: the best finished trial of the configuration that is best on average over its seeds."""
+    best: dict[Path | None, tuple[float, Trial]] = {}
+    for repeats in _configurations(trials, ("finished", "diverged")):
+        finished = [trial for trial in repeats if trial.status == "finished" and trial.validation is not None]
+        task, mean = repeats[0].member.labels, _mean(repeats)
+        if finished and (task not in best or mean > best[task][0]):
+            best[task] = mean, max(finished, key=_goodness)
+    return {task: trial for task, (_, trial) in best.items()}
+
+
+def _configurations(trials: Sequence[Trial], statuses: Collection[Status]) -> list[list[Trial]]:
+    """Trials that differ in nothing but their seed, or in their name; some of these statuses."""
+    found: dict[Any, list[Trial]] = defaultdict(list)
     for trial in trials:
-        if trial.status == "finished" and trial.validation is not None:
-            other = best.get(trial.member.labels)
-            if other is None or _goodness(trial) > _goodness(other):
-                best[trial.member.labels] = trial
-    return best
+        if trial.status in statuses:
+            found[trial.configuration].append(trial)
+    return list(found.values())
+
+
+def _mean(repeats: Sequence[Trial]) -> float:
+    """A seed that diverged has 0."""
+    return sum(max(_goodness(trial), 0.0) for trial in repeats) / len(repeats)
 
 
 def _goodness(trial: Trial) -> float:
-    return -1.0 if trial.validation is None else trial.validation
+    return -1.0 if trial.validation is None or trial.status == "diverged" else trial.validation

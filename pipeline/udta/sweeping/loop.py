@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import time
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +13,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from udta.adapters import Adapter, load_adapter
+from udta.checkpoint import below
 from udta.cost import shared_cost
 from udta.device import own_randomness
 from udta.files import write_text
 from udta.run_folder import HISTORY_COLUMNS, history_line
 from udta.store import Store
-from udta.sweeping.group import CHUNK, Group, group_key
+from udta.sweeping.group import Group, form_groups
 from udta.sweeping.halving import losers, validation_top1
 from udta.sweeping.sharing import Feeds, solve
 from udta.sweeping.spec import Halving
@@ -36,22 +37,28 @@ class Loop:
         self, store: Store, trials: Sequence[Trial], halving: Halving | None, runs: Path, seed: int, device: str
     ) -> None:
         self.trials, self.epoch = trials, 0
-        self._store, self._halving, self._runs, self._seed, self._device = store, halving, runs, seed, device
-        stepped = [trial for trial in trials if not trial.closed_form]
-        self.epochs = max((trial.member.settings.epochs for trial in stepped), default=0)
+        self._halving, self._runs, self._seed, self._device = halving, runs, seed, device
+        self.epochs = max((trial.member.settings.epochs for trial in trials if not trial.closed_form), default=0)
         self.groups: list[Group] = []
-        self._feeds = Feeds(store, seed, device)
+        self._feeds, self._solving = Feeds(store, device), 0.0
+
+    def begin(self, states: Mapping[str, Mapping[str, Tensor]] | None = None) -> None:
+        """Form the groups of the trials that are running, from their states after `epoch`; at first they are solved."""
         started = time.perf_counter()
-        solve(stepped, device)
+        stepped = [trial for trial in self.trials if not trial.closed_form and trial.status == "running"]
+        if states:
+            for trial in stepped:
+                trial.model.load_state_dict(below("adapter/", states[trial.member.name]))
+        else:
+            solve(stepped, self._device)
+        self.groups = form_groups(
+            stepped, lambda trial: self._feeds.vectors(trial) is not None, self._device, self.epoch
+        )
+        if states:
+            for group in self.groups:
+                for number, trial in enumerate(group.trials):
+                    group.load_moments(number, states[trial.member.name])
         self._solving = time.perf_counter() - started
-        by_key: dict[Any, list[Trial]] = defaultdict(list)
-        for trial in stepped:
-            by_key[group_key(trial)].append(trial)
-        for alike in by_key.values():
-            steps = -(-len(alike[0].rows) // alike[0].member.settings.batch_size)
-            size = CHUNK[torch.device(device).type]
-            for start in range(0, len(alike), size):
-                self.groups.append(Group(alike[start : start + size], steps, device))
 
     @property
     def active(self) -> int:
@@ -86,12 +93,12 @@ class Loop:
         groups = [group for group in self.groups if group.trials]
         with own_randomness(_epoch_seed(self._seed, self.epoch), torch.device(self._device)):
             for group in groups:
-                group.begin_epoch(_epoch_seed(self._seed, self.epoch))
+                group.begin_epoch()
             for alike, batches in self._feeds.epoch(self.epoch, groups):
-                for batch in batches:
+                for values, rows in batches:
                     for group in alike:
                         before = time.perf_counter()
-                        group.step(batch)
+                        group.step(values, rows)
                         spent[group] += time.perf_counter() - before
         common = (time.perf_counter() - started - sum(spent.values())) / max(self.active, 1)
         for group in groups:

@@ -14,6 +14,7 @@ from typing import Any
 
 from udta.atomic import new_folder
 from udta.files import write_table, write_text
+from udta.sweeping.tasks import task_names
 from udta.sweeping.trial import Trial
 
 _METRICS = ("top1", "top5", "mean_per_class", "top1_views", "ece", "n")
@@ -21,7 +22,7 @@ _METRICS = ("top1", "top5", "mean_per_class", "top1_views", "ece", "n")
 
 @dataclass(frozen=True)
 class SweepReport:
-    """`rows` is the table, `best` the name of the best adapter by task (`store`, or the label table's name)."""
+    """`rows` is the table, `best` the name of the best adapter by task (`store`, or the label table's name, see `task_names`)."""
 
     out: str
     rows: Sequence[Mapping[str, Any]]
@@ -50,11 +51,12 @@ class SweepReport:
 
 def make_report(out: Path, trials: Sequence[Trial], best: Mapping[Path | None, Trial]) -> SweepReport:
     """The table of what there is."""
-    names = {task_name(labels): trial.member.name for labels, trial in best.items()}
-    return SweepReport(str(out), [_row(trial) for trial in trials], names)
+    tasks = task_names(trial.member.labels for trial in trials)
+    names = {tasks[labels]: trial.member.name for labels, trial in best.items()}
+    return SweepReport(str(out), [_row(trial, tasks[trial.member.labels]) for trial in trials], names)
 
 
-def write_results(out: Path, report: SweepReport, best: Mapping[Path | None, Trial]) -> None:
+def write_results(out: Path, report: SweepReport) -> None:
     """`results.csv`, `results.parquet` where pyarrow is installed, and the best run: `best/`, or `best/<task>/` of several."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(report.rows[0]), lineterminator="\n")
@@ -63,27 +65,22 @@ def write_results(out: Path, report: SweepReport, best: Mapping[Path | None, Tri
     write_text(out / "results.csv", text.getvalue())
     if find_spec("pyarrow"):  # the extra `parquet`; results.csv holds the same
         write_table(out / "results.parquet", {name: [row[name] for row in report.rows] for name in report.rows[0]})
-    if not best:
+    if not report.best:
         shutil.rmtree(out / "best", ignore_errors=True)
         return
     with new_folder(out / "best", replace=True) as folder:
-        for labels, trial in best.items():
-            target = folder / task_name(labels) if len(best) > 1 else folder
-            shutil.copytree(out / "runs" / trial.member.name, target, dirs_exist_ok=len(best) == 1)
+        for task, name in report.best.items():
+            target = folder / task if len(report.best) > 1 else folder
+            shutil.copytree(out / "runs" / name, target, dirs_exist_ok=len(report.best) == 1)
 
 
-def task_name(labels: Path | None) -> str:
-    """How a task is called in the table."""
-    return "store" if labels is None else labels.stem
-
-
-def _row(trial: Trial) -> dict[str, Any]:
+def _row(trial: Trial, task: str) -> dict[str, Any]:
     member = trial.member
     return {
         "name": member.name,
         "status": trial.status,
         "adapter": member.adapter,
-        "task": task_name(member.labels),
+        "task": task,
         "label_fraction": float(member.label_fraction),
         "seed": member.seed,
         "taps": " ".join(trial.model.taps_used),

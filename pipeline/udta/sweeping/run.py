@@ -19,7 +19,7 @@ from udta.sweeping.halving import best_trials
 from udta.sweeping.loop import Loop, identity
 from udta.sweeping.results import SweepReport, make_report, write_results
 from udta.sweeping.spec import SweepFile, expand, load_file, parse
-from udta.sweeping.state import damaged_path, load_state, restore, save_state
+from udta.sweeping.state import StatesByTrial, damaged_path, load_state, restore, save_state
 from udta.sweeping.trial import make_trials
 
 _STATE = "state.safetensors"
@@ -50,7 +50,8 @@ def sweep(
         validation: share of the training rows that adapters are compared on and not trained on; that of the file by default.
             With 0 all rows are trained on, and there is no best one.
         halving: `{"rungs": 3, "keep": 0.5}` stops losers early; that of the file by default. True is the file's, or these values.
-        seed: of order, views, mixup, the validation split and the shares of labels; initial weights have seeds of their own.
+        seed: of the validation split and the shares of labels, which are the same for all. Initial weights, order, views and
+            mixup of an adapter depend on the seed of its own in the file, as in `train`.
         device: where to train: `auto`, `cpu`, `cuda` or `cuda:N`.
         checkpoint_seconds: what a kill may cost, beside the epoch it falls into.
         on_epoch: called after every epoch with its number, the number of epochs, and how many adapters are still in training.
@@ -70,9 +71,10 @@ def sweep(
     asked = identity(opened, trials, options)
     with freed_memory_kept(place):
         loop = Loop(opened, trials, file.halving, target / "runs", seed, place)
-        _go_on(target, asked, loop)
-        if loop.solve():
+        states = _go_on(target, asked, loop)
+        if loop.solve():  # before the first epoch, so there is no other state to keep
             save_state(target / _STATE, asked, loop.epoch, trials, loop.groups)
+        loop.begin(states)
         saved = time.monotonic()
         while loop.active:
             loop.train_epoch()
@@ -82,9 +84,8 @@ def sweep(
                 saved = time.monotonic()
             if on_epoch:
                 on_epoch(loop.epoch, loop.epochs, loop.active)
-    best = best_trials(trials)
-    report = make_report(target, trials, best)
-    write_results(target, report, best)
+    report = make_report(target, trials, best_trials(trials))
+    write_results(target, report)
     return report
 
 
@@ -107,8 +108,8 @@ def _asked(
     return where, folder, file
 
 
-def _go_on(out: Path, asked: Mapping[str, Any], loop: Loop) -> None:
-    """Restore the state in `out`, or write the first one."""
+def _go_on(out: Path, asked: Mapping[str, Any], loop: Loop) -> StatesByTrial:
+    """Restore the state in `out`, or write the first one; what trials go on from."""
     found = load_state(out / _STATE)
     if found is None:
         if out.exists() and not (out.is_dir() and all(_is_ours(file.name) for file in out.iterdir())):
@@ -116,13 +117,14 @@ def _go_on(out: Path, asked: Mapping[str, Any], loop: Loop) -> None:
                 f"{out} exists and is not the folder of a sweep; it was left as it is, choose another --out"
             )
         save_state(out / _STATE, asked, 0, loop.trials, loop.groups)
-        return
+        return {}
     document, tensors = found
     if differences := _differences(document["sweep"], json.loads(json.dumps(asked))):
         raise AdapterError(
             f"{out} holds another sweep (other {', '.join(differences)}); it was left as it is, choose another --out or remove it"
         )
-    loop.epoch = restore(document, tensors, loop.trials, loop.groups)
+    loop.epoch = document["epoch"]
+    return restore(document, tensors, loop.trials)
 
 
 def _is_ours(name: str) -> bool:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from udta.adapters import Recipe, find_adapter
 from udta.errors import ConfigError, Problems, did_you_mean
+from udta.sweeping.tasks import task_names
 
 _Fraction = Annotated[float, Field(gt=0, le=1)]
 # YAML has no way to write an empty mapping but `{}`; an empty entry means the same.
@@ -145,17 +146,16 @@ def _product(entry: Entry) -> Iterator[tuple[list[str], dict[tuple[str, ...], An
     for field in ("options", "recipe"):
         axes |= {(field, key): values for key, values in getattr(entry.grid, field).items()}
     axes = {where: values for where, values in axes.items() if values}
+    tasks = task_names(entry.grid.labels)
     for values in itertools.product(*axes.values()):
         chosen = dict(zip(axes, values, strict=True))
-        yield [f"{where[-1]}={_label(value)}" for where, value in chosen.items()], chosen
+        called = {where: tasks[value] if isinstance(value, Path) else _label(value) for where, value in chosen.items()}
+        yield [f"{where[-1]}={text}" for where, text in called.items()], chosen
 
 
 def _label(value: Any) -> str:
     """A value as part of a folder's name."""
-    text = (
-        "+".join(map(str, value)) if isinstance(value, list) else value.stem if isinstance(value, Path) else str(value)
-    )
-    return re.sub(r"[^\w.+=-]", "_", text)
+    return re.sub(r"[^\w.+=-]", "_", "+".join(map(str, value)) if isinstance(value, list) else str(value))
 
 
 def _member(name: str, entry: Entry, chosen: Mapping[tuple[str, ...], Any], seed: int, folder: Path) -> Member:

@@ -1,8 +1,9 @@
 """K adapters of one architecture as one module: stacked parameters, one vectorised forward.
 
-What adapters pool features to is computed before, once for all of them. Whatever else does not depend on an adapter's own
-parameters, such as the standardisation of these vectors, is computed once too: under `torch.func.vmap` an operation on unstacked
-tensors stays unstacked. For BatchNorm that needs its running statistics to be unstacked, hence `_shared_buffers`.
+What adapters pool features to is computed before, once for all of them. Where all of them are shown the same batch, whatever else
+does not depend on an adapter's own parameters, such as the standardisation of these vectors, is computed once too: under
+`torch.func.vmap` an operation on unstacked tensors stays unstacked. For BatchNorm that needs its running statistics to be
+unstacked, hence `_shared_buffers`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from udta.adapters import Adapter, PooledAdapter
 
-# Pooled vectors `[batch, features]`; of an adapter that pools nothing, its taps.
+# Pooled vectors `[batch, features]`, or `[batch, adapters, features]` where each is shown its own; of an adapter that pools
+# nothing, its taps.
 Inputs = Tensor | Mapping[str, Tensor]
 
 
@@ -30,8 +32,12 @@ class Stack:
         buffers: by name, `[adapters, ...]`, or without the first axis where all adapters have the same one.
     """
 
-    def __init__(self, adapters: Sequence[Adapter], example: Inputs) -> None:
-        """`example` is a batch of any inputs of the right shapes: it shows which modules see the same for all adapters."""
+    def __init__(self, adapters: Sequence[Adapter], example: Inputs, *, apart: bool = False) -> None:
+        """`example` is a batch of any inputs of the right shapes: it shows which modules see the same for all adapters.
+
+        `apart`: every adapter has inputs of its own, on the second axis; there BatchNorm's channels are in one piece.
+        """
+        self._axis = 1 if apart else None
         self._module = copy.deepcopy(adapters[0])
         if isinstance(self._module, PooledAdapter):
             self._module.forward = self._module.classify  # type: ignore[method-assign, assignment]  # this copy's alone
@@ -45,7 +51,7 @@ class Stack:
     def __call__(self, inputs: Inputs, *, training: bool) -> Float[Tensor, "adapters batch classes"]:
         """The logits of every adapter; in training, BatchNorm takes and updates the statistics of the batch."""
         self._module.train(training)
-        run = vmap(self._run, in_dims=(0, self._dims, None), randomness="different")
+        run = vmap(self._run, in_dims=(0, self._dims, self._axis), randomness="different")
         logits: Tensor = run(self.parameters, self.buffers, inputs if isinstance(inputs, Tensor) else dict(inputs))
         return logits
 

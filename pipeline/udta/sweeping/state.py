@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from udta.sweeping.group import Group
 from udta.sweeping.trial import Trial
 from udta.tensor_file import read_tensors, write_tensors
 
+FORMAT = 2  # 1 had tensors by group
 _KEY = "udta-sweep"
+StatesByTrial = Mapping[str, Mapping[str, Tensor]]
 
 
 def save_state(
@@ -21,16 +24,14 @@ def save_state(
 ) -> None:
     """After `epoch`; `sweep` is what was asked for."""
     tensors: dict[str, Tensor] = {}
-    values: list[dict[str, Any]] = []
-    for number, group in enumerate(groups):
-        own, plain = group.state()
-        tensors |= {f"{number}/{name}": tensor for name, tensor in own.items()}
-        values.append(plain)
+    for group in groups:
+        for number, trial in enumerate(group.trials):
+            tensors |= {f"{trial.member.name}/{name}": value for name, value in group.state(number).items()}
     document = {
+        "format": FORMAT,
         "sweep": dict(sweep),
         "epoch": epoch,
         "trials": {trial.member.name: trial.record() for trial in trials},
-        "groups": values,
     }
     write_tensors(path, _KEY, document, tensors)
 
@@ -44,7 +45,7 @@ def load_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
     if not path.exists():
         return None
     try:
-        return read_tensors(path, _KEY)
+        return read_tensors(path, _KEY, _check_format)
     except ValueError:  # the sweep starts over: an error would meet every rerun until somebody removed the file
         path.replace(damaged_path(path))
         return None
@@ -59,14 +60,17 @@ def damaged_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.damaged")
 
 
-def restore(
-    document: Mapping[str, Any], tensors: Mapping[str, Tensor], trials: Sequence[Trial], groups: Sequence[Group]
-) -> int:
-    """Put trials and groups, made anew, where they were; returns the last epoch that was done."""
+def _check_format(document: Mapping[str, Any]) -> None:
+    if document.get("format") != FORMAT:
+        raise KeyError("written by another version of udta")
+
+
+def restore(document: Mapping[str, Any], tensors: Mapping[str, Tensor], trials: Sequence[Trial]) -> StatesByTrial:
+    """Put trials, made anew, where they were; returns what those that are running go on from, by name."""
     for trial in trials:
         trial.restore(document["trials"][trial.member.name])
-    for number, (group, values) in enumerate(zip(groups, document["groups"], strict=True)):
-        prefix = f"{number}/"
-        own = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        group.load_state(own, values)
-    return int(document["epoch"])
+    states: dict[str, dict[str, Tensor]] = defaultdict(dict)
+    for name, value in tensors.items():
+        trial_name, _, part = name.partition("/")
+        states[trial_name][part] = value
+    return states

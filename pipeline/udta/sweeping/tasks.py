@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from udta.errors import ConfigError, did_you_mean
 from udta.store import Store, twin
 
 TRAIN, VALIDATION, UNUSED = "train", "validation", "unused"
+STORE_TASK = "store"  # the task that a store itself has labels of
 
 
 def with_task(store: Store, table: Path | None) -> Store:
@@ -28,7 +32,8 @@ def with_task(store: Store, table: Path | None) -> Store:
         return task
     columns = read_columns(table, required=("path", "label"))
     label_of = dict(zip(columns["path"], columns["label"], strict=True))
-    unknown = [name for name in label_of if name not in set(store.ids.tolist())]
+    known = set(store.ids.tolist())
+    unknown = [name for name in label_of if name not in known]
     problems = []
     if unknown:
         hint = did_you_mean(unknown[0], store.ids.tolist())
@@ -46,6 +51,33 @@ def with_task(store: Store, table: Path | None) -> Store:
     task.classes = classes
     task.labels = np.array([index.get(label_of.get(name, ""), -1) for name in store.ids.tolist()], dtype=np.int64)
     return task
+
+
+def task_names(tables: Iterable[Path | None]) -> dict[Path | None, str]:
+    """What to call the tasks of these label tables: a name each, which is fit for a folder; None is the store's own labels.
+
+    The stem of the file, `colours`; where two have the same, with the folder, `birds-colours`; where that is no help, numbered.
+    Upper and lower case tell none apart, because they do not on every file system.
+    """
+    found = list(dict.fromkeys(tables))
+    names: dict[Path | None, str] = dict.fromkeys([None] if None in found else [], STORE_TASK)
+    taken = Counter(names.values())
+    left = [table for table in found if table is not None]
+    for levels in (1, 2):
+        short = {table: _folder_name((*table.absolute().parts[:-1], table.stem)[-levels:]) for table in left}
+        there = taken + Counter(name.casefold() for name in short.values())
+        names |= {table: name for table, name in short.items() if there[name.casefold()] == 1}
+        left = [table for table in left if table not in names]
+        taken = Counter(name.casefold() for name in names.values())
+    for table in left:
+        numbered = (f"{_folder_name([table.stem])}-{number}" for number in itertools.count(1))
+        names[table] = next(name for name in numbered if not taken[name.casefold()])
+        taken[names[table].casefold()] += 1
+    return names
+
+
+def _folder_name(parts: Iterable[str]) -> str:
+    return re.sub(r"[^\w.+=-]", "_", "-".join(parts))
 
 
 def with_taps(store: Store, taps: Sequence[str] | None) -> Store:

@@ -44,6 +44,17 @@ class Trial:
         return self.member.labels, self.member.label_fraction
 
     @property
+    def configuration(self) -> tuple[Any, ...]:
+        """Trials with the same one differ in their seed alone."""
+        return (
+            self.model.name,
+            repr(sorted(self.model.options.items())),
+            tuple(self.model.taps),
+            self.member.settings,
+            *self.pool,
+        )
+
+    @property
     def closed_form(self) -> bool:
         """Whether it is solved at once instead of trained by steps."""
         return self.model.closed_form
@@ -63,6 +74,13 @@ class Trial:
         self.status, self.seconds, self.validation = record["status"], record["seconds"], record["validation"]
         self.metrics = record["metrics"]
         self.history = [EpochResult(**result) for result in record["history"]]
+
+
+def pool_key(trial: Trial) -> tuple[Any, ...]:
+    """Trials with the same key are solved alike, so that they pool features to the same vectors."""
+    model = trial.model
+    labels = trial.store.labels[trial.rows].tobytes() if model.solves_labels else None
+    return model.name, repr(sorted(model.options.items())), tuple(model.taps.items()), trial.rows.tobytes(), labels
 
 
 def make_trials(store: Store, members: Sequence[Member], *, validation: float, seed: int) -> list[Trial]:
