@@ -24,12 +24,7 @@ def with_what_is_kept(setup: Setup, path: Path) -> Setup:
         return setup
     try:
         wider = _wider(setup, stored)
-    except (
-        ConfigError,
-        KeyError,
-        TypeError,
-        ValueError,
-    ):  # the fields of a store that was made otherwise, which is refused
+    except (ConfigError, KeyError, TypeError, ValueError):  # fields of a store that was made otherwise: it is refused
         return setup
     return wider if only_more(stored.fingerprint, wider.layout.fingerprint) else setup
 
