@@ -144,12 +144,25 @@ def test_an_unfrozen_backbone_is_refused():
 
 def test_devices_and_arithmetic_by_name():
     assert resolve_device("cpu") == CPU
-    assert resolve_compute("auto", CPU) in ("float32", "bfloat16")
     for wrong in ("cdua", "meta", "cuda:99"):
         with pytest.raises(ConfigError):
             resolve_device(wrong)
     with pytest.raises(ConfigError, match="did you mean 'float32'"):
         resolve_compute("float23", CPU)
+
+
+@pytest.mark.parametrize(
+    ("instructions", "expected"),
+    [(set(), "float32"), ({"_is_avx512_bf16_supported"}, "bfloat16"), ({"_is_amx_tile_supported"}, "bfloat16")],
+)
+def test_auto_is_bf16_where_a_processor_is_fast_at_it(monkeypatch, instructions, expected):
+    monkeypatch.delenv("UDTA_AUTO_ON_CPU", raising=False)
+    for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+        monkeypatch.setattr(torch.cpu, name, lambda name=name: name in instructions, raising=False)
+    assert resolve_compute("auto", CPU) == expected
+    assert resolve_compute("auto+compile", CPU) == expected + "+compile"
+    monkeypatch.setenv("UDTA_AUTO_ON_CPU", "float32")
+    assert resolve_compute("auto", CPU) == "float32"
 
 
 @pytest.mark.gpu

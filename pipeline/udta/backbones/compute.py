@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
 from udta.errors import ConfigError, did_you_mean
 
 COMPILED = "+compile"
 COMPUTES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# What `auto` means on a CPU, whatever its instructions are: tests run under both arithmetics on one machine.
+_AUTO_ON_CPU = "UDTA_AUTO_ON_CPU"
 # torch's own tests for the instructions; they are private, so one that a release lacks counts as a no.
 _FAST_BF16 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 
@@ -33,7 +37,7 @@ def resolve_compute(compute: str, device: torch.device) -> str:
 def _fastest(device: torch.device) -> str:
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
-    return "bfloat16" if any(map(_cpu_has, _FAST_BF16)) else "float32"
+    return os.environ.get(_AUTO_ON_CPU) or ("bfloat16" if any(map(_cpu_has, _FAST_BF16)) else "float32")
 
 
 def _cpu_has(instructions: str) -> bool:
