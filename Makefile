@@ -4,7 +4,7 @@ BIN := .venv/bin
 REAL ?= ../shared
 SETS ?= birds,butterflies,flowers,food,monkeys
 
-.PHONY: repro test slow lint real clean
+.PHONY: repro test test-bf16 slow lint real clean
 
 repro: .venv/ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
@@ -12,6 +12,11 @@ repro: .venv/ready
 
 test: .venv/ready
 	$(BIN)/pytest -q -n auto --dist worksteal
+
+# The tests that meet `--compute auto` once more, as on a processor that is fast at bf16.
+test-bf16: export UDTA_AUTO_ON_CPU = bfloat16
+test-bf16: .venv/ready
+	$(BIN)/pytest -q -n auto --dist worksteal tests/backbones tests/cli tests/evaluation tests/extraction
 
 slow: .venv/ready
 	$(BIN)/pytest -q -n auto --dist worksteal -m "slow and not gpu"
