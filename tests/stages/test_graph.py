@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from toy import photographs
 
 import udta
 
@@ -46,13 +48,14 @@ def change(clone, edit):
     (clone / "params.yaml").write_text(yaml.safe_dump(params))
 
 
-def environment():
-    return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "PYTHONWARNINGS": "ignore"}
+def environment(**more):
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return {**os.environ, "PATH": path, "PYTHONWARNINGS": "ignore", **more}
 
 
-def dvc(clone, *arguments):
+def dvc(clone, *arguments, **more):
     done = subprocess.run(
-        ["dvc", *arguments], cwd=clone, env=environment(), capture_output=True, text=True, check=False
+        ["dvc", *arguments], cwd=clone, env=environment(**more), capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -91,6 +94,53 @@ def test_only_what_depends_on_a_change_runs_again(clone):
     table = (clone / "out" / "report" / "results.txt").read_text()
     assert "digits-100" in table
     assert "greek" in table
+
+
+# What no result depends on: words for people, files written whole, options read, and the memory and cores of the machine.
+DECIDES_NOTHING = {"cli", "config", "device", "errors", "files", "memory", "run_folder", "threads"}
+
+
+def test_a_stage_depends_on_every_source_that_decides_its_result(clone, tmp_path):
+    """Compares `deps` with the modules that are loaded when a stage ends: one that is missing would leave stale results.
+
+    `extract` is the exception: its code is in the fingerprint and the probe of a store, and as the parameter FEATURE_VERSION.
+    """
+    (tmp_path / "sitecustomize.py").write_text(RECORD_MODULES)
+    inherited = os.environ.get("PYTHONPATH", "")
+    dvc(clone, "repro", PYTHONPATH=f"{tmp_path}:{inherited}", RECORD_IN=str(tmp_path))
+    stages = yaml.safe_load((clone / "dvc.yaml").read_text())["stages"]
+    for stage in ("prepare", "train", "evaluate", "report"):
+        deps = [
+            Path(dep).relative_to("pipeline/udta")
+            for dep in stages[stage].get("do", stages[stage])["deps"]
+            if dep.startswith("pipeline/")
+        ]
+        loaded = {Path(line) for line in (tmp_path / f"{stage}.modules").read_text().splitlines()}
+        assert len(loaded) > 3
+        missing = {
+            source
+            for source in loaded
+            if source.with_suffix("").parts[0] not in DECIDES_NOTHING | {"__init__"}
+            and not any(source.is_relative_to(dep) for dep in deps)
+        }
+        assert not missing, f"stage {stage} does not depend on {sorted(map(str, missing))}"
+
+
+RECORD_MODULES = """
+import atexit, os, sys
+from pathlib import Path
+
+def record():
+    script = Path(sys.argv[0])
+    if script.parent.name != "stages":
+        return
+    files = [getattr(module, "__file__", None) or "" for name, module in sys.modules.items() if name.startswith("udta")]
+    lines = [file.rpartition("pipeline/udta/")[2] + "\\n" for file in files if "pipeline/udta/" in file]
+    with (Path(os.environ["RECORD_IN"]) / f"{script.stem}.modules").open("a") as out:
+        out.writelines(lines)
+
+atexit.register(record)
+"""
 
 
 def test_an_experiment_runs_offline(clone):
@@ -151,3 +201,20 @@ def stage_processes(clone):
         if here and len(arguments) > 1 and arguments[1] == b"stages/extract.py":
             found.append(int(entry.name))
     return found
+
+
+def test_a_set_of_ones_own_as_the_readme_adds_it(clone, tmp_path):
+    """The lines that it shows, and no stage of any other set."""
+    [shown] = re.findall(r"^```yaml\n(# params.yaml\n.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    lines = yaml.safe_load(shown.replace("/photographs", str(tmp_path / "photographs")))
+    photographs(tmp_path / "photographs" / "mine", per_class=2)
+
+    def as_shown(params):
+        for table, entries in lines.items():
+            params[table].update(entries)
+
+    change(clone, as_shown)
+    stages = {name.partition("@") for name in dvc(clone, "stage", "list", "--name-only").split()}
+    assert {name for name, _, _ in stages} == {"prepare", "extract", "train", "evaluate", "report"}
+    assert all("mine" in item for name, _, item in stages if name != "report")
+    assert ran(dvc(clone, "repro", "prepare")) == ["prepare@mine"]
