@@ -1,5 +1,7 @@
 """Every adapter on the contract, and what is particular to each."""
 
+import math
+
 import pytest
 import torch
 from adapter_contract import (
@@ -241,3 +243,17 @@ def test_every_registered_adapter_is_on_the_contract():
 def test_an_unknown_adapter_comes_with_the_nearest_name():
     with pytest.raises(ConfigError, match="did you mean 'linear'"):
         build_adapter("liner", MAPS, N_CLASSES)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"epochs": 2.5}, {"batch_size": 8.1}, {"epochs": True}, {"lr": "fast"}, {"epochs": math.nan}]
+)
+def test_a_recipe_takes_numbers_of_the_right_kind(changes):
+    [name] = changes
+    with pytest.raises(ConfigError, match=f"recipe: {name} is"):
+        ADAPTERS["linear"].recipe.override(changes)
+
+
+def test_whole_numbers_that_are_written_otherwise_are_taken():
+    recipe = ADAPTERS["linear"].recipe.override({"epochs": 3.0, "weight_decay": 1})
+    assert repr((recipe.epochs, recipe.weight_decay)) == "(3, 1.0)"

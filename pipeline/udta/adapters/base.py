@@ -44,13 +44,16 @@ class Recipe:
         limits = {"epochs": (1, 10_000), "batch_size": (2, 65_536), "label_smoothing": (0, 0.99)}
         names = [field.name for field in fields(self)]
         problems = [f"a recipe has no {name!r}: {did_you_mean(name, names)}" for name in changes if name not in names]
+        kinds = {name: type(getattr(self, name)) for name in names}
         for name, value in changes.items():
             low, high = limits.get(name, (0, math.inf))
-            if name in names and not (isinstance(value, int | float) and low <= value <= high):
-                problems.append(f"recipe: {name} is {value!r}, but it is a number from {low} to {high}")
+            number = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+            if name in kinds and not (number and kinds[name](value) == value):
+                what = "a whole number" if kinds[name] is int else "a number"
+                problems.append(f"recipe: {name} is {value!r}, but it is {what} from {low} to {high}")
         if problems:
             raise ConfigError(problems)
-        return replace(self, **changes)
+        return replace(self, **{name: kinds[name](value) for name, value in changes.items()})
 
 
 @runtime_checkable
