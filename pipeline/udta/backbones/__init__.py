@@ -9,7 +9,7 @@ from udta.backbones.probing import probe_backbone, probe_like
 from udta.backbones.purity import check_pure
 from udta.backbones.remembered import rebuild_backbone
 from udta.backbones.replay import Replay
-from udta.backbones.taps import TapInfo, TapRequest, list_taps, parse_taps, resolve_taps
+from udta.backbones.taps import TapInfo, TapRequest, list_taps, parse_taps, recommended_taps, resolve_taps
 from udta.device import resolve_device
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "probe_backbone",
     "probe_like",
     "rebuild_backbone",
+    "recommended_taps",
     "resolve_compute",
     "resolve_device",
     "resolve_taps",

@@ -1,4 +1,4 @@
-"""Which taps to begin with: the ends of a network's last stages, or blocks spread over its depth where it has no stages."""
+"""Which taps to begin with: maps of a network's last two stages and what its head averages, or blocks spread over its depth."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ _COUNT = 4
 _MIN_STAGES = 3
 # What these give is what went in, only smaller, or nothing else at all: no stage ends with one.
 _PASSING = ("Pool2d", "Identity", "Dropout", "PatchEmbed")
+# The map of the last stage but one, at 224 px, as it is. A coarser one loses parts of objects (docs/adapters.md).
+_MIDDLE = "grid(14)"
 
 
-def recommended(positions: Mapping[str, int], kinds: Mapping[str, str]) -> set[str]:
-    """Up to four taps, out of modules in the order in which their outputs are there.
+def recommended(
+    shapes: Mapping[str, tuple[int, ...]], positions: Mapping[str, int], kinds: Mapping[str, str]
+) -> dict[str, str]:
+    """The recommended taps, in execution order, with their reducers; an empty one stands for the default of the shape.
 
-    Modules compete in groups, siblings or namesakes (`stages.*.blocks.*`). The group that shows most sizes gives the last module
-    of each of its last four; of equals, the one that ends last, which is the outermost. Where no group has three sizes, the
-    largest group of one kind gives four modules evenly spread.
+    With stages: the end of the last but one, a map of the last, and the average that the head reads, where the network pools in a
+    module of its own, or else of the last map beside the one before it. Without: blocks spread over the depth.
 
     Args:
-        positions: how many places of the image the output of each module has: height times width, or patches.
+        shapes: the output of each module for one image, in the order in which they are there.
+        positions: how many places of the image it speaks of: height times width, or patches.
         kinds: the class of each module.
     """
     order = {
@@ -30,22 +34,52 @@ def recommended(positions: Mapping[str, int], kinds: Mapping[str, str]) -> set[s
         for index, name in enumerate(positions)
         if positions[name] > 1 and not kinds[name].endswith(_PASSING)
     }
-    groups: dict[tuple[str, ...], list[str]] = {}
+    ends = _stage_ends(order, positions)
+    if not ends:
+        return dict.fromkeys(_spread(order, kinds), "")
+    last = ends[-1]
+    behind = list(positions)[order[last] + 1 :]
+    pooled = [name for name in behind if positions[name] == 1 and kinds[name].endswith("Pool2d")]
+    if pooled:
+        return {ends[-2]: _MIDDLE, last: "", pooled[0]: "avg" if len(shapes[pooled[0]]) == 3 else ""}
+    beside = [name for name in order if _parent(name) == _parent(last) and positions[name] == positions[last]]
+    if len(beside) < 2:
+        return {ends[-2]: _MIDDLE, last: ""}
+    return {ends[-2]: _MIDDLE, beside[-2]: "", last: "avg"}
+
+
+def _stage_ends(order: Mapping[str, int], positions: Mapping[str, int]) -> list[str]:
+    """The last module of each stage, up to four; none where the size of maps hardly changes.
+
+    Modules compete in groups, siblings or namesakes (`stages.*.blocks.*`). The group that shows most sizes gives the last module
+    of each of its last four; of equals, the one that ends last, which is the outermost.
+    """
+    groups: dict[str, list[str]] = {}
     for name in order:
         for group in _groups(name):
-            groups.setdefault((group,), []).append(name)
-            groups.setdefault((group, kinds[name]), []).append(name)
+            groups.setdefault(group, []).append(name)
     # A group that ends in the first third is a stem: that of a ViT may have as many sizes as a network with stages.
-    late = [members for key, members in groups.items() if len(key) == 1 and _last(order, members) >= len(positions) / 3]
+    late = [members for members in groups.values() if _last(order, members) >= len(positions) / 3]
     stages = [{positions[name]: name for name in members} for members in late]
     best = max(stages, key=lambda ends: (min(len(ends), _COUNT), _last(order, ends.values())), default={})
-    if len(best) >= _MIN_STAGES:
-        return set(list(best.values())[-_COUNT:])
-    alike = [members for key, members in groups.items() if len(key) > 1]
-    longest = max(alike, key=lambda members: (min(len(members), _COUNT), _last(order, members)), default=[])
+    return list(best.values())[-_COUNT:] if len(best) >= _MIN_STAGES else []
+
+
+def _spread(order: Mapping[str, int], kinds: Mapping[str, str]) -> list[str]:
+    """Four modules evenly spread over the largest group of one kind."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for name in order:
+        for group in _groups(name):
+            alike.setdefault((group, kinds[name]), []).append(name)
+    longest = max(alike.values(), key=lambda members: (min(len(members), _COUNT), _last(order, members)), default=[])
     if not longest:
-        return set()
-    return {longest[index] for index in np.linspace(len(longest) - 1, 0, _COUNT, endpoint=False).astype(int)}
+        return []
+    chosen = {longest[index] for index in np.linspace(len(longest) - 1, 0, _COUNT, endpoint=False).astype(int)}
+    return [name for name in longest if name in chosen]
+
+
+def _parent(name: str) -> str:
+    return name.rpartition(".")[0]
 
 
 def _groups(name: str) -> tuple[str, str]:

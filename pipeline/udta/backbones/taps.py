@@ -35,7 +35,10 @@ class TapRequest:
 
 @dataclass(frozen=True)
 class TapInfo:
-    """A tappable module: `kind` is its class, `shape` its output for one image, `stored_shape` that after the reducer."""
+    """A tappable module: `kind` is its class, `shape` its output for one image, `stored_shape` that after the default reducer.
+
+    `recommended` is the reducer that it is recommended with (empty: the default one), None where it is not recommended.
+    """
 
     name: str
     kind: str
@@ -43,7 +46,7 @@ class TapInfo:
     default_reducer: str
     stored_shape: tuple[int, ...]
     bytes_per_image: int
-    recommended: bool
+    recommended: str | None
 
 
 @dataclass(frozen=True)
@@ -103,13 +106,19 @@ def list_taps(backbone: Backbone, dtype: str = "float16") -> list[TapInfo]:
     outputs = _trace(backbone)
     shapes = _tappable(outputs)
     kinds = {name: outputs[name].kind for name in shapes}
-    best = recommended({name: positions(shape, _prefix(backbone)) for name, shape in shapes.items()}, kinds)
+    best = recommended(shapes, {name: positions(shape, _prefix(backbone)) for name, shape in shapes.items()}, kinds)
     infos = []
     for name, shape in shapes.items():
         spec = _spec(backbone, name, None, shape, dtype)
         size = math.prod(spec.shape) * np.dtype(dtype).itemsize
-        infos.append(TapInfo(name, kinds[name], shape, spec.reducer, spec.shape, size, name in best))
+        infos.append(TapInfo(name, kinds[name], shape, spec.reducer, spec.shape, size, best.get(name)))
     return infos
+
+
+def recommended_taps(infos: Sequence[TapInfo]) -> str:
+    """The taps to begin with, as `--taps` takes them."""
+    chosen = {tap.name: tap.recommended for tap in infos if tap.recommended is not None}
+    return ",".join(f"{name}={reducer}" if reducer else name for name, reducer in chosen.items())
 
 
 def _tappable(outputs: Mapping[str, _Output]) -> dict[str, tuple[int, ...]]:

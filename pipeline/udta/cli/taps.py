@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 
 import click
@@ -30,21 +31,21 @@ Example:
 def taps(backbone: str, weights: str, dtype: str, transform: str | None, as_json: bool) -> None:
     """List every tappable module of BACKBONE: shape, default reducer, bytes per image as stored.
 
-    BACKBONE is a torchvision or timm model name, or package.module:factory. A star marks the recommended taps (stage ends).
+    BACKBONE is a torchvision or timm model name, or package.module:factory. A star marks the recommended taps.
     """
-    from udta.backbones import build_backbone, list_taps
+    from udta.backbones import build_backbone, list_taps, recommended_taps
 
     found = list_taps(build_backbone(backbone, weights, evaluate=transform), dtype)
     width = max(len(tap.name) for tap in found)
     lines = [f"  {'tap':{width}}  {'module':24} {'output':>16}  {'stored':>22}  bytes/image"]
     for tap in found:
-        star = "*" if tap.recommended else " "
+        star = " " if tap.recommended is None else "*"
         stored = f"{tap.default_reducer} {_shape(tap.stored_shape)}"
         lines.append(
             f"{star} {tap.name:{width}}  {tap.kind:24} {_shape(tap.shape):>16}  {stored:>22}  {tap.bytes_per_image:>11,}"
         )
-    recommended = ",".join(tap.name for tap in found if tap.recommended)
-    lines += ["", f"recommended: --taps {recommended}"]
+    recommended = recommended_taps(found)
+    lines += ["", f"recommended: --taps {shlex.quote(recommended)}"]
     emit(as_json, {"taps": [asdict(tap) for tap in found], "recommended": recommended}, "\n".join(lines))
 
 
