@@ -22,6 +22,7 @@ def evaluate(params: Params, backbone: str, dataset: str, adapter: str) -> None:
         weights=params.weights(backbone),
     )
     del metrics["confusion"], metrics["parity"]["differing"]
+    metrics.pop("untrained", None)
     write_json(metrics_path(params, backbone, dataset, adapter), metrics)
 
 

@@ -4,6 +4,7 @@
 
     UdtaError                    exit status 1: the work failed
     ├── ConfigError              exit status 2: what was asked is wrong; lists every problem at once
+    │   └── RowError             a row that the store does not have; an IndexError too
     ├── DataError                images, manifests, splits
     │   └── ImageError           one image cannot be used
     ├── BackboneError            cannot be built, is not frozen, lacks a tap
@@ -45,6 +46,10 @@ class ConfigError(UdtaError):
     def __init__(self, problems: str | Sequence[str]) -> None:
         self.problems = [problems] if isinstance(problems, str) else list(problems)
         super().__init__("\n".join(self.problems))
+
+
+class RowError(ConfigError, IndexError):
+    """A row number outside the store."""
 
 
 class DataError(UdtaError):

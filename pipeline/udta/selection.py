@@ -49,6 +49,11 @@ class Score:
     top1_by_fold: tuple[float, ...]
     seconds: float
 
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Score:
+        """The inverse of `asdict`."""
+        return cls(**{**document, "top1_by_fold": tuple(document["top1_by_fold"])})
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -87,7 +92,7 @@ def select(
     Raises:
         ConfigError: wrong options or recipe, or fewer images than folds; every problem is listed.
     """
-    settings = _settings(options, recipe)
+    settings = auto_options(options, recipe)
     folds = assign_folds(store, rows, settings.folds, seed)
     table = []
     for candidate in settings.candidates:
@@ -124,7 +129,8 @@ def recipe_changes(adapter: str, changes: Mapping[str, Any]) -> Mapping[str, Any
     return {} if find_adapter(adapter).closed_form else changes
 
 
-def _settings(options: Mapping[str, Any], recipe: Mapping[str, Any]) -> AutoOptions:
+def auto_options(options: Mapping[str, Any], recipe: Mapping[str, Any]) -> AutoOptions:
+    """The options of `auto`; raises `ConfigError`, also for a recipe that a candidate cannot have."""
     problems = Problems()
     try:
         settings = AutoOptions(**options)

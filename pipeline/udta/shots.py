@@ -90,6 +90,7 @@ def few_shot(
     recipe: Mapping[str, Any] | None = None,
     split: str = "train",
     test_split: str = "test",
+    overwrite: bool = False,
     device: str = "auto",
     on_run: Callable[[ShotRun, int, int], None] | None = None,
 ) -> FewShotReport:
@@ -105,6 +106,7 @@ def few_shot(
         recipe: as of `train`.
         split: the rows that subsets are taken from.
         test_split: the rows to evaluate on.
+        overwrite: train anew where other runs are finished; those that are asked for are never trained twice.
         device: where to train: `auto`, `cpu`, `cuda` or `cuda:N`.
         on_run: called after every training with its figures, how many are done, and of how many.
 
@@ -139,6 +141,7 @@ def few_shot(
                 seed=seed,
                 rows=few_rows(rows, opened.labels[rows], count, seed),
                 test_split=test_split,
+                overwrite=overwrite,
                 device=device,
             )
             figures = {figure: report.metrics[figure] for figure in _FIGURES}

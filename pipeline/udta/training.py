@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -12,51 +11,21 @@ from typing import Any
 import torch
 from numpy.typing import ArrayLike
 
-from udta.adapters import Adapter, AdapterHeader, Recipe, find_adapter, save_adapter
+from udta.adapters import Adapter, Recipe, find_adapter
 from udta.checkpoint import Checkpoints
-from udta.cost import TrainingCost, TrainingMeter, cost_ledger, fixed_cost
+from udta.cost import TrainingMeter
 from udta.device import resolve_device
-from udta.evaluation import evaluate_rows, labelled_rows
-from udta.files import local_path, write_json
+from udta.errors import Problems
+from udta.evaluation import labelled_rows, test_rows
+from udta.files import local_path
 from udta.fitting import build, training_sources
 from udta.loader import FeatureLoader
 from udta.locks import one_writer_of
 from udta.run_folder import CHECKPOINT, claim, empty, history_writer
-from udta.selection import AUTO, Score, Selection, recipe_changes, select
+from udta.runs import RunReport, finished_run, leave_run, request, rows_digest
+from udta.selection import AUTO, Score, auto_options, recipe_changes, select
 from udta.store import Store, open_store
 from udta.trainer import EpochResult, fit
-
-
-@dataclass(frozen=True)
-class RunReport:
-    """One trained adapter: `seconds` is the training time with reading, without start-up, evaluation and `selection`.
-
-    `cost` is the ledger of `udta.cost`. When a training was killed and went on, times and bytes are those of all its processes.
-    `selection` says why it was this adapter, when that was left to `auto`.
-    """
-
-    run: str
-    adapter: str
-    parameters: int
-    epochs: int
-    seconds: float
-    train_samples: int
-    metrics: Mapping[str, Any]
-    cost: Mapping[str, Any]
-    selection: Selection | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """What `metrics.json` holds: the metrics of the test split first, then what the training was."""
-        return {
-            **self.metrics,
-            "adapter": self.adapter,
-            "parameters": self.parameters,
-            "epochs": self.epochs,
-            "train_samples": self.train_samples,
-            "train_seconds": round(self.seconds, 3),
-            "cost": dict(self.cost),
-            **({"selection": self.selection.to_json()} if self.selection else {}),
-        }
 
 
 @one_writer_of("out")
@@ -70,7 +39,8 @@ def train(
     seed: int = 0,
     split: str = "train",
     rows: ArrayLike | None = None,
-    test_split: str = "test",
+    test_split: str | None = None,
+    overwrite: bool = False,
     device: str = "auto",
     on_epoch: Callable[[EpochResult, int], None] | None = None,
     on_score: Callable[[Score], None] | None = None,
@@ -78,7 +48,7 @@ def train(
     """Train an adapter on one split, evaluate it on another, and leave a run folder.
 
     Killed at any moment, the same call goes on from the last checkpoint and leaves the same bytes (but for times). With other
-    settings or features it starts anew, and so it does where a run is finished.
+    settings or features it starts anew. Where the very same run is finished there is nothing to do, and its report is returned.
 
     Args:
         store: where the features are.
@@ -89,21 +59,35 @@ def train(
         seed: of initial weights, order, views and mixup.
         split: rows to train on; those without a label are left out.
         rows: exactly these rows instead of a split.
-        test_split: rows to evaluate on; when the store has none of this split, the metrics are left out.
+        test_split: rows to evaluate on; `test` by default, and where the store has no labelled row of that, no metrics.
+        overwrite: train anew where another run is finished. The run that is asked for is never trained twice.
         device: where to train: `auto`, `cpu`, `cuda` or `cuda:N`. On a GPU the features stay in its memory where they fit.
         on_epoch: called after every epoch with its figures and the number of epochs.
         on_score: called after every candidate of `auto`.
 
     Raises:
         ConfigError: unknown adapter, options, recipe fields or split; every problem is listed.
-        AdapterError: `out` holds something else, or training diverged.
+        AdapterError: `out` holds something else or another finished run, or training diverged.
+        FeatureError: features of an image are not finite.
         StoreError: the store cannot be read.
         OutputBusyError: another process is writing `out`.
     """
     folder = local_path("out", out)
     opened = store if isinstance(store, Store) else open_store(store)
     place = resolve_device(device)
-    chosen, selection = labelled_rows(opened, split, rows), None
+    problems, selection = Problems(), None
+    chosen = problems.collect(labelled_rows, opened, split, rows)
+    problems.collect(test_rows, opened, test_split)
+    own_options, own_recipe = problems.collect(_settings, adapter, opened, options or {}, recipe or {}, seed) or (
+        {},
+        {},
+    )
+    problems.raise_any()
+    assert chosen is not None
+    run = claim(folder)
+    asked = request(adapter, own_options, own_recipe, seed=seed, store=opened, rows=chosen, test_split=test_split)
+    if not overwrite and (found := finished_run(run, asked, opened)):
+        return found
     if adapter == AUTO:
         selection = select(
             opened, chosen, options=options or {}, recipe=recipe or {}, seed=seed, device=str(place), on_score=on_score
@@ -112,7 +96,6 @@ def train(
     settings = find_adapter(adapter).recipe_with(recipe or {})
     model = build(adapter, opened, options or {}, seed)
     loader, every_view = training_sources(model, opened, chosen, settings.batch_size, seed, place)
-    run = claim(folder)
     checkpoints = Checkpoints(run / CHECKPOINT, _task(model, loader, settings), loader)
     empty(run)
     meter = TrainingMeter(place, checkpoints.spent.seconds, checkpoints.spent.cpu_seconds)
@@ -135,53 +118,34 @@ def train(
         opened,
         settings,
         seed=seed,
-        samples=len(chosen),
+        rows=chosen,
         spent=spent,
         test_split=test_split,
         selection=selection,
+        asked=asked,
     )
     checkpoints.remove()
     return report
 
 
-def leave_run(
-    run: Path,
-    model: Adapter,
-    store: Store,
-    recipe: Recipe,
-    *,
-    seed: int,
-    samples: int,
-    spent: TrainingCost,
-    test_split: str = "test",
-    selection: Selection | None = None,
-) -> RunReport:
-    """Evaluate a trained adapter where it is, and write `adapter.safetensors` and `metrics.json` into its run folder."""
-    metrics: dict[str, Any] = {}
-    if test_split in set(store.splits.tolist()):
-        device = str(next(iter(model.state_dict().values())).device)  # a closed form may have buffers alone
-        metrics = evaluate_rows(model, store, store.classes, labelled_rows(store, test_split), device)
-    report = RunReport(
-        run=str(run),
-        adapter=model.name,
-        parameters=model.n_parameters,
-        epochs=recipe.epochs,
-        seconds=spent.seconds,
-        train_samples=samples,
-        metrics=metrics,
-        cost=cost_ledger(model, store, spent, epochs=recipe.epochs, samples=samples),
-        selection=selection,
-    )
-    save_adapter(run / "adapter.safetensors", model, _header(model, store, recipe, seed, samples, metrics))
-    write_json(run / "metrics.json", report.to_json())
-    return report
+def _settings(
+    adapter: str, store: Store, options: Mapping[str, Any], recipe: Mapping[str, Any], seed: int
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Options and recipe with what was not given; raises `ConfigError`."""
+    if adapter == AUTO:
+        return auto_options(options, recipe).model_dump(mode="json"), recipe
+    problems = Problems()
+    settings = problems.collect(find_adapter(adapter).recipe_with, recipe)
+    model = problems.collect(build, adapter, store, options, seed)
+    problems.raise_any()
+    assert settings is not None
+    assert model is not None
+    return model.options, asdict(settings)
 
 
 def _task(adapter: Adapter, loader: FeatureLoader, recipe: Recipe) -> dict[str, Any]:
     """Everything that decides what a training ends in, but for the machine; see `Checkpoints`."""
-    store, rows = loader.store, hashlib.sha256()
-    for row in loader.rows.tolist():
-        rows.update(f"{store.hashes[store.layout.ids[row]]} {row} {store.labels[row]}\n".encode())
+    store = loader.store
     return {
         "adapter": adapter.name,
         "options": adapter.options,
@@ -189,32 +153,9 @@ def _task(adapter: Adapter, loader: FeatureLoader, recipe: Recipe) -> dict[str, 
         "seed": loader.seed,
         "fingerprint": store.fingerprint.digest,
         "classes": store.classes,
-        "rows": rows.hexdigest(),
+        "rows": rows_digest(store, loader.rows),
         # The order of an epoch that is shuffled in windows depends on their size and on the blocks.
         "windows": [loader.memory_budget, store.layout.block_rows] if loader.windowed else None,
         "device": loader.device.type,
         "versions": {"udta": version("udta"), "torch": torch.__version__},
     }
-
-
-def _header(
-    adapter: Adapter, store: Store, recipe: Recipe, seed: int, samples: int, metrics: Mapping[str, Any]
-) -> AdapterHeader:
-    return AdapterHeader(
-        adapter=adapter.name,
-        options=adapter.options,
-        taps=tuple(store.taps[tap] for tap in adapter.taps_used),
-        classes=store.classes,
-        fingerprint=store.fingerprint,
-        source=store.source,
-        metrics=metrics,
-        # Of the cost only what is the same each time: equal trainings give equal files.
-        training={
-            **asdict(recipe),
-            "seed": seed,
-            "samples": samples,
-            "cost": fixed_cost(adapter),
-            "udta": version("udta"),
-        },
-        probe=store.layout.probe.of(adapter.taps_used),
-    )

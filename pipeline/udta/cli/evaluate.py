@@ -51,6 +51,11 @@ def _lines(metrics: Mapping[str, Any]) -> list[str]:
         for name, value in metrics.items()
         if isinstance(value, float | int)
     ]
+    if untrained := metrics.get("untrained"):
+        names = ", ".join(map(repr, untrained["classes"][:3])) + (", ..." if len(untrained["classes"]) > 3 else "")
+        lines.append(
+            f"{untrained['images']} image(s) cannot be right, there was none of their class in training: {names}"
+        )
     against = metrics.get("against")
     if against:
         lines.append(f"against {against['run']}:")

@@ -7,7 +7,16 @@ from typing import Any
 
 import click
 
-from udta.cli.common import OUT, STORE, ProgressDisplay, device_option, emit, json_option, options_from
+from udta.cli.common import (
+    OUT,
+    STORE,
+    ProgressDisplay,
+    device_option,
+    emit,
+    json_option,
+    options_from,
+    overwrite_option,
+)
 
 
 @click.command(
@@ -28,6 +37,7 @@ Example:
 )
 @click.option("--split", default="train", show_default=True, help="Rows that subsets are taken from.")
 @click.option("--test-split", default="test", show_default=True, help="Rows to evaluate on.")
+@overwrite_option
 @device_option
 @json_option
 def fewshot(

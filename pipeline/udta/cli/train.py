@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from udta.cli.common import OUT, STORE, ProgressDisplay, device_option, emit, json_option, options_from
+from udta.cli.common import (
+    OUT,
+    STORE,
+    ProgressDisplay,
+    device_option,
+    emit,
+    json_option,
+    options_from,
+    overwrite_option,
+)
+
+if TYPE_CHECKING:
+    from udta.runs import RunReport
 
 _RECIPE = ("epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "mixup")
 
@@ -47,7 +59,8 @@ Example:
 @click.option("--label-smoothing", type=float, help="Share of the target spread over all classes.")
 @click.option("--mixup", type=float, help="Beta parameter of feature mixup, 0 for none.")
 @click.option("--split", default="train", show_default=True, help="Rows to train on.")
-@click.option("--test-split", default="test", show_default=True, help="Rows to evaluate on.")
+@click.option("--test-split", metavar="SPLIT", help="Rows to evaluate on; test by default, if the store has it.")
+@overwrite_option
 @device_option
 @json_option
 def train(store: Path, out: Path, pairs: tuple[str, ...], as_json: bool, **options: Any) -> None:
@@ -56,7 +69,6 @@ def train(store: Path, out: Path, pairs: tuple[str, ...], as_json: bool, **optio
     What is not given comes from the adapter's own recipe. Closed forms (ridge, knn) have none. Interrupted, the same command goes
     on from the last checkpoint.
     """
-    from udta.cost import describe_cost
     from udta.training import train as run
 
     recipe = {name: options.pop(name) for name in _RECIPE}
@@ -74,15 +86,34 @@ def train(store: Path, out: Path, pairs: tuple[str, ...], as_json: bool, **optio
             ),
             **options,
         )
-    metrics = report.metrics
-    figures = (
-        f"{metrics['top1']:.4f} top-1, {metrics['top1_views']:.4f} over all views of {metrics['n']} test samples"
-        if metrics
-        else ""
-    )
-    emit(
-        as_json,
-        {"run": str(out), **report.to_json()},
+    emit(as_json, {"run": str(out), **report.to_json()}, "\n".join([*_trained(out, report), *_measured(out, report)]))
+
+
+def _trained(out: Path, report: RunReport) -> list[str]:
+    from udta.cost import describe_cost
+
+    if report.found:
+        return [f"{out}: this very run is finished, nothing to do"]
+    return [
         f"{out}: {report.adapter}, {report.parameters:,} parameters, {report.epochs} epochs on {report.train_samples} samples"
-        f" in {report.seconds:.1f} s\n{describe_cost(report.cost)}" + (f"\n{figures}" if figures else ""),
-    )
+        f" in {report.seconds:.1f} s",
+        describe_cost(report.cost),
+    ]
+
+
+def _measured(out: Path, report: RunReport) -> list[str]:
+    metrics, lines = report.metrics, []
+    if report.untrained:
+        names = ", ".join(repr(name) for name in report.untrained[:3]) + (", ..." if len(report.untrained) > 3 else "")
+        lines.append(
+            f"{len(report.untrained)} class(es) had no image to train on, images of them cannot be right: {names}"
+        )
+    if not metrics:
+        return [
+            *lines,
+            f"no metrics: the store has no labelled test split; udta evaluate {out} STORE --split NAME measures another",
+        ]
+    return [
+        *lines,
+        f"{metrics['top1']:.4f} top-1, {metrics['top1_views']:.4f} over all views of {metrics['n']} test samples",
+    ]

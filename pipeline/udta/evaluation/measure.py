@@ -23,11 +23,15 @@ from udta.store import Store, open_store
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one run says about some rows; `labels` are indices into `classes`, as the last axis is."""
+    """What one run says about some rows; `labels` are indices into `classes`, as the last axis is.
+
+    `untrained` are those of the classes of the rows that no image was there of when it was trained.
+    """
 
     classes: tuple[str, ...]
     log_probabilities: Float[np.ndarray, "rows views classes"]
     labels: Int64[np.ndarray, " rows"]
+    untrained: tuple[str, ...]
 
 
 @one_writer_of("out", "predictions", "confusion")
@@ -50,7 +54,8 @@ def evaluate(
     """The metrics of an adapter on one split of a store; see `classification_metrics` for their meaning.
 
     `confusion` is among them: class names, and the matrix of counts with a row for each true class and a column for each
-    predicted one (view 0). `against` and `parity` are there when they were asked for.
+    predicted one (view 0). `against` and `parity` are there when they were asked for. `untrained` is there when the rows have
+    classes that no image was there of in training: their names, and how many `images` cannot be right for it.
 
     Args:
         run: a run folder or an adapter file.
@@ -86,6 +91,9 @@ def evaluate(
     found = _outcome(run, opened, rows, place)
     metrics = classification_metrics(found.log_probabilities, found.labels, seed)
     matrix = confusion_matrix(found.log_probabilities[:, 0].argmax(axis=1), found.labels, len(found.classes))
+    if found.untrained:
+        concerned = np.isin(found.labels, [found.classes.index(name) for name in found.untrained])
+        metrics["untrained"] = {"classes": list(found.untrained), "images": int(concerned.sum())}
     metrics["confusion"] = {"classes": list(found.classes), "matrix": matrix.tolist()}
     if against is not None:
         other = _outcome(against, opened, rows, place)
@@ -121,4 +129,6 @@ def _outcome(run: str | Path, store: Store, rows: np.ndarray, device: str) -> Ou
     header.check(store.fingerprint, f"store {str(store.path)!r}")
     header.check_code(store.layout.probe, f"store {str(store.path)!r}")
     labels = class_indices(store, header.classes)[store.labels[rows]]
-    return Outcome(header.classes, log_probabilities(adapter, store, rows, device), labels)
+    occurring = {header.classes[label] for label in np.unique(labels)}
+    untrained = tuple(name for name in header.training.get("untrained_classes", ()) if name in occurring)
+    return Outcome(header.classes, log_probabilities(adapter, store, rows, device), labels, untrained)

@@ -72,6 +72,17 @@ def view_logits(
         return torch.cat([adapter(batch.flat().taps).unflatten(0, (len(batch), -1)).cpu() for batch in loader])
 
 
+def test_rows(store: Store, split: str | None) -> Int64[np.ndarray, " rows"] | None:
+    """The labelled rows of a split to measure on: by default of `test`, or None where the store has none of that.
+
+    Raises:
+        ConfigError: a split was given, and no labelled row is in it.
+    """
+    if split is None and not ((store.splits == "test") & (store.labels >= 0)).any():
+        return None
+    return labelled_rows(store, split or "test")
+
+
 def labelled_rows(store: Store, split: str, rows: ArrayLike | None = None) -> Int64[np.ndarray, " rows"]:
     """The rows of a split whose class is known, or exactly the `rows` given.
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from udta.errors import ConfigError, CorruptStoreError, NotAStoreError, UncommittedRowError, did_you_mean
+from udta.errors import ConfigError, CorruptStoreError, NotAStoreError, RowError, UncommittedRowError, did_you_mean
 from udta.fingerprint import Fingerprint, TapSpec
 from udta.store.dtypes import as_tensor, value_dtype
 from udta.store.engine import Engine
@@ -137,7 +137,7 @@ class Store:
 
         Raises:
             ConfigError: unknown taps or views.
-            IndexError: a row outside the store.
+            RowError: a row outside the store.
             UncommittedRowError: a row whose block was never committed, or whose image was skipped.
         """
         index = self.check_rows(rows)
@@ -188,7 +188,7 @@ class Store:
             raise ConfigError(f"rows are a list of integers, not {index.dtype} of shape {list(index.shape)}")
         index = index.astype(np.int64)
         if index.size and (index.min() < 0 or index.max() >= len(self)):
-            raise IndexError(
+            raise RowError(
                 f"row {index.min() if index.min() < 0 else index.max()} is outside {self.path}, which has {len(self)} rows"
             )
         self._check_committed(index)

@@ -21,13 +21,14 @@ from udta.cost import shared_cost
 from udta.device import own_randomness
 from udta.files import write_text
 from udta.run_folder import HISTORY_COLUMNS, history_line
+from udta.runs import leave_run
 from udta.store import Store
 from udta.sweeping.group import Group, form_groups
 from udta.sweeping.halving import losers, validation_top1
 from udta.sweeping.sharing import Feeds, solve
 from udta.sweeping.spec import Halving
 from udta.sweeping.trial import Trial
-from udta.training import leave_run, train
+from udta.training import train
 
 
 class Loop:
@@ -131,7 +132,7 @@ class Loop:
             trial.store,
             member.settings,
             seed=member.seed,
-            samples=len(trial.rows),
+            rows=trial.rows,
             spent=shared_cost(trial.seconds, torch.device(self._device)),
         )
         trial.metrics, trial.validation = report.metrics, validation_top1(model, trial, self._device)
