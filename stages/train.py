@@ -18,7 +18,7 @@ def train(params: Params, backbone: str, dataset: str) -> None:
             adapters={"adapters": entries},
             out=sweep_path(params, backbone, dataset),
             validation=0,
-            on_epoch=lambda epoch, epochs, active: progress(epoch, epochs, f"{active} adapters"),
+            on_phase=progress.phase,
         )
     print(report)
 

@@ -15,12 +15,14 @@ from udta.adapters import Adapter, PooledAdapter, find_adapter
 from udta.device import own_randomness
 from udta.loader import Batch, FeatureLoader
 from udta.loader.memory import fits_on
+from udta.progress import announce
 from udta.store import Store
 
 VECTORS = "vectors"  # what a loader calls pooled vectors that it holds
 # Samples of a batch of every view: the matrices of so many stay in the caches (pooling 3,600 views of `udta` on two cores takes
 # 2.0 s of processor time at 128, 3.2 s at 512, 2.9 s at 16).
 _SAMPLES = 128
+_READ = "views read"
 
 
 def build(adapter: str, store: Store, options: Mapping[str, Any], seed: int) -> Adapter:
@@ -41,7 +43,15 @@ class EveryView:
         return len(self.loader.rows) * self.loader.store.n_views
 
     def __iter__(self) -> Iterator[Batch]:
-        return (batch.flat() for batch in self.loader)
+        done = 0
+        try:
+            for batch in self.loader:
+                yield batch.flat()
+                done += len(batch) * self.loader.store.n_views
+                announce(_READ, done, len(self))
+        finally:
+            if done < len(self):  # they are too many, as it turned out
+                announce(_READ, len(self), len(self))
 
 
 def training_sources(

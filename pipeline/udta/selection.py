@@ -21,10 +21,12 @@ from udta.errors import ConfigError, Problems, did_you_mean
 from udta.evaluation import log_probabilities
 from udta.fitting import build, training_sources
 from udta.metrics import classification_metrics
+from udta.progress import announce
 from udta.store import Store
 from udta.trainer import fit
 
 AUTO = "auto"
+_CHOOSING = "candidates cross-validated"
 CANDIDATES = ("ridge", "linear", "concat_linear", "udta")
 
 
@@ -95,10 +97,12 @@ def select(
     settings = auto_options(options, recipe)
     folds = assign_folds(store, rows, settings.folds, seed)
     table = []
-    for candidate in settings.candidates:
+    for number, candidate in enumerate(settings.candidates):
+        announce(_CHOOSING, number, len(settings.candidates), candidate)
         table.append(_cross_validate(candidate, store, rows, folds, recipe, seed, device))
         if on_score:
             on_score(table[-1])
+    announce(_CHOOSING, len(table), len(table))
     return Selection(best(table).adapter, settings.folds, tuple(table))
 
 

@@ -18,6 +18,7 @@ from udta.errors import ConfigError, Problems
 from udta.evaluation import labelled_rows
 from udta.files import local_path, write_json, write_table
 from udta.locks import one_writer_of
+from udta.progress import Listener, announce, heard
 from udta.store import Store, open_store
 from udta.training import train
 
@@ -79,6 +80,7 @@ class FewShotReport:
 
 
 @one_writer_of("out")
+@heard
 def few_shot(
     store: str | Path | Store,
     *,
@@ -93,6 +95,7 @@ def few_shot(
     overwrite: bool = False,
     device: str = "auto",
     on_run: Callable[[ShotRun, int, int], None] | None = None,
+    on_phase: Listener | None = None,  # noqa: ARG001  # `heard` uses it
 ) -> FewShotReport:
     """Train an adapter on nested, seeded subsets of the training rows, the same number of each class, and evaluate each.
 
@@ -109,6 +112,8 @@ def few_shot(
         overwrite: train anew where other runs are finished; those that are asked for are never trained twice.
         device: where to train: `auto`, `cpu`, `cuda` or `cuda:N`.
         on_run: called after every training with its figures, how many are done, and of how many.
+        on_phase: called with what is counted ("views read", "runs"), how many are done, of how many, and a word more, for all
+            that is gone through; see `udta.progress`.
 
     Raises:
         ConfigError: nothing to train, no such split, or as `train`.
@@ -130,6 +135,7 @@ def few_shot(
     problems.raise_any()
     assert rows is not None
     runs = list[ShotRun]()
+    announce("runs", 0, len(shots) * len(chosen))
     for count in shots:
         for seed in chosen:
             report = train(
@@ -146,6 +152,7 @@ def few_shot(
             )
             figures = {figure: report.metrics[figure] for figure in _FIGURES}
             runs.append(ShotRun(count, seed, report.train_samples, train_seconds=report.seconds, **figures))
+            announce("runs", len(runs), len(shots) * len(chosen))
             if on_run:
                 on_run(runs[-1], len(runs), len(shots) * len(chosen))
     result = FewShotReport(str(opened.path), adapter, tuple(runs))

@@ -19,6 +19,7 @@ from udta.errors import AdapterError
 from udta.fitting import VECTORS, EveryView, pool_views
 from udta.loader import FeatureLoader
 from udta.memory import freed_memory_kept
+from udta.progress import announce
 from udta.schedule import one_cycle
 
 Forward = Callable[[Mapping[str, Tensor]], Tensor]
@@ -144,6 +145,7 @@ def _run(
     """The epochs that are left."""
     progress = learner.progress
     started, cpu_started = time.perf_counter() - progress.seconds, time.process_time() - progress.cpu_seconds
+    announce("epochs", progress.epoch - 1, recipe.epochs)
     while progress.epoch <= recipe.epochs:
         for batch in batches:
             if len(batch.labels) > 1:  # BatchNorm has no statistics of a single sample
@@ -155,6 +157,7 @@ def _run(
         loss, accuracy = progress.means()
         rate = float(learner.schedule.get_last_lr()[0])
         result = EpochResult(progress.epoch, loss, accuracy, rate, time.perf_counter() - started)
+        announce("epochs", result.epoch, recipe.epochs, f"loss {loss:.3f}")
         if on_epoch:
             on_epoch(result)
         if not loss < float("inf"):

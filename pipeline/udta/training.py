@@ -21,6 +21,7 @@ from udta.files import local_path
 from udta.fitting import build, training_sources
 from udta.loader import FeatureLoader
 from udta.locks import one_writer_of
+from udta.progress import Listener, heard
 from udta.run_folder import CHECKPOINT, claim, empty, history_writer
 from udta.runs import RunReport, finished_run, leave_run, request, rows_digest
 from udta.selection import AUTO, Score, auto_options, recipe_changes, select
@@ -29,6 +30,7 @@ from udta.trainer import EpochResult, fit
 
 
 @one_writer_of("out")
+@heard
 def train(
     store: str | Path | Store,
     *,
@@ -44,6 +46,7 @@ def train(
     device: str = "auto",
     on_epoch: Callable[[EpochResult, int], None] | None = None,
     on_score: Callable[[Score], None] | None = None,
+    on_phase: Listener | None = None,  # noqa: ARG001  # `heard` uses it
 ) -> RunReport:
     """Train an adapter on one split, evaluate it on another, and leave a run folder.
 
@@ -64,6 +67,8 @@ def train(
         device: where to train: `auto`, `cpu`, `cuda` or `cuda:N`. On a GPU the features stay in its memory where they fit.
         on_epoch: called after every epoch with its figures and the number of epochs.
         on_score: called after every candidate of `auto`.
+        on_phase: called with what is counted ("views read", "epochs"), how many are done, of how many, and a word more, for all
+            that is gone through; see `udta.progress`.
 
     Raises:
         ConfigError: unknown adapter, options, recipe fields or split; every problem is listed.

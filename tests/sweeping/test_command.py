@@ -20,16 +20,16 @@ def command(capsys):
 
 def test_prints_a_table_or_json_and_continues(command, toy_store, tmp_path):
     file, out = tmp_path / "sweep.yaml", tmp_path / "out"
-    file.write_text("adapters:\n  lin: {adapter: linear, seeds: [0, 1], recipe: {epochs: 4}}\n")
+    file.write_text("adapters:\n  lin: {adapter: linear, recipe: {epochs: 4}, grid: {recipe: {lr: [0.1, 0.01]}}}\n")
     status, text, err = command(toy_store, "--adapters", file, "--out", out, "--halving")
     assert status == 0, err
-    assert "lin-seed=1" in text
+    assert "lin-lr=0.01" in text
     assert "stopped" in text
     assert "4/4 epochs" in err
     status, text, _ = command(toy_store, "--adapters", file, "--out", out, "--halving", "--json")
     document = json.loads(text)
-    assert [row["name"] for row in document["adapters"]] == ["lin-seed=0", "lin-seed=1"]
-    assert document["best"]["store"] in ("lin-seed=0", "lin-seed=1")
+    assert [row["name"] for row in document["adapters"]] == ["lin-lr=0.1", "lin-lr=0.01"]
+    assert document["best"]["store"] in ("lin-lr=0.1", "lin-lr=0.01")
 
 
 def test_mistakes_are_messages(command, toy_store, tmp_path):

@@ -21,6 +21,7 @@ from udta.adapters.covariance import matrix_sqrt, upper_triangle
 from udta.adapters.linear import LinearProbe
 from udta.adapters.samples import Gathered, views_of_images
 from udta.device import own_randomness
+from udta.progress import announce
 from udta.schedule import one_cycle
 
 EPOCHS = 5
@@ -68,6 +69,7 @@ def learn_turns(
             nn.utils.clip_grad_norm_([*probe.parameters(), *turns], recipe.clip)
             for group in groups:
                 group.step(one_cycle(step / len(batches)))
+            announce("steps of turning directions", step + 1, len(batches))
     return [_unit(turn.detach()) for turn in turns]
 
 

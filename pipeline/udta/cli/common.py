@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from typing import Any, TypeVar
 import click
 from tqdm import tqdm
 
+from udta.cli.pace import Pace
 from udta.files import local_path
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -60,6 +62,9 @@ STORE = StorePath()
 
 # Plain lines when piped: often enough to see that it lives, seldom enough for a log.
 _LINE_EVERY_S = 10.0
+_WORTH_A_LINE_S = 2.0  # of a phase beside the main one that has ended
+_DRAW_EVERY_S = 0.1
+_BAR = "{percentage:3.0f}%|{bar:20}|{postfix}"
 
 
 class _Echo(logging.Handler):
@@ -92,15 +97,19 @@ def emit(as_json: bool, document: Any, text: str) -> None:
 
 
 class ProgressDisplay:
-    """A bar on a terminal, plain lines elsewhere, both on standard error; use as a context, call with (done, total).
+    """A bar on a terminal, plain lines elsewhere, both on standard error.
 
-    `resumes` is what a user who interrupts the work is told.
+    Use it as a context, and call it with (done, total) of `unit`, or `phase` for all that a verb goes through. `resumes` is what
+    a user who interrupts the work is told.
     """
 
-    def __init__(self, unit: str, resumes: str = "") -> None:
-        self._unit, self._resumes = unit, resumes
+    def __init__(self, unit: str, resumes: str = "", clock: Callable[[], float] = time.monotonic) -> None:
+        self._unit, self._resumes, self._clock = unit, resumes, clock
         self._bar: tqdm[Any] | None = None
-        self._started = self._printed = time.monotonic()
+        self._phases: dict[str, Pace] = {}  # the outermost first
+        self._texts: dict[str, str] = {}
+        self._printed = clock()
+        self._drawn = -math.inf
 
     def __enter__(self) -> ProgressDisplay:
         return self
@@ -113,17 +122,45 @@ class ProgressDisplay:
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         """Show that `done` of `total` are done."""
+        self.phase(self._unit, done, total, note)
+
+    def phase(self, name: str, done: int, total: int, note: str = "") -> None:
+        """The same of what `name` counts, inside of the phases that have begun and not ended; see `udta.progress`."""
+        now = self._clock()
+        if name in self._phases:
+            for inner in list(self._phases)[list(self._phases).index(name) + 1 :]:
+                del self._phases[inner]
+            self._phases[name].add(now, done)
+        else:
+            self._phases[name] = Pace(now, done)
+        pace, ended = self._phases[name], done >= total
+        rate = "" if pace.rate is None else f", {pace.rate:.3g}/s"
+        left = "" if ended or pace.rate is None else f", {pace.left(total):.0f} s left"
+        self._texts[name] = f"{done}/{total} {name}{rate}{left}{' ' + note if note else ''}"
         if sys.stderr.isatty():
-            self._bar = self._bar or tqdm(total=total, unit=f" {self._unit}", file=sys.stderr)
-            self._bar.set_postfix_str(note)
-            self._bar.update(done - self._bar.n)
-            return
-        now = time.monotonic()
-        if now - self._printed >= _LINE_EVERY_S or done == total:
+            self._draw(now, name, done, total, ended)
+        elif now - self._printed >= _LINE_EVERY_S or (
+            ended and (name == self._unit or now - pace.began >= _WORTH_A_LINE_S)
+        ):
             self._printed = now
-            rate = done / max(now - self._started, 1e-9)
-            left = f", {(total - done) / rate:.0f} s left" if done < total else ""
-            click.echo(f"{done}/{total} {self._unit}, {rate:.3g}/s{left}{' ' + note if note else ''}", err=True)
+            click.echo("; ".join(self._texts[each] for each in self._phases), err=True)
+        if ended:
+            del self._phases[name]
+
+    def _draw(self, now: float, name: str, done: int, total: int, ended: bool) -> None:
+        """The bar is of the outermost phase; that of the unit stays on the screen."""
+        outer, *inner = self._phases
+        if self._bar is not None and self._bar.desc != outer:
+            self._bar.close()
+            self._bar = None
+        if self._bar is None:
+            # It is made of what the outermost phase says, and that begins before those that it holds.
+            self._bar = tqdm(total=total, desc=outer, bar_format=_BAR, leave=outer == self._unit, file=sys.stderr)
+        if name == outer:
+            self._bar.total, self._bar.n = total, done
+        if ended or now - self._drawn >= _DRAW_EVERY_S:
+            self._drawn = now
+            self._bar.set_postfix_str("; ".join(self._texts[each] for each in (outer, *inner)))
 
 
 def options_from(pairs: tuple[str, ...]) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def fewshot(
             shots=parse_shots(shots),
             options=options_from(pairs),
             recipe=options_from(changes),
-            on_run=lambda _, done, total: progress(done, total),
+            on_phase=progress.phase,
             **options,
         )
     emit(as_json, report.to_json(), str(report))

@@ -59,6 +59,6 @@ def sweep(
             halving=halving or None,
             seed=seed,
             device=device,
-            on_epoch=lambda epoch, epochs, active: progress(epoch, epochs, f"{active} adapters"),
+            on_phase=progress.phase,
         )
     emit(as_json, report.to_json(), str(report))

@@ -78,7 +78,7 @@ def train(store: Path, out: Path, pairs: tuple[str, ...], as_json: bool, **optio
             out=out,
             options=options_from(pairs),
             recipe={name: value for name, value in recipe.items() if value is not None},
-            on_epoch=lambda result, epochs: progress(result.epoch, epochs, f"loss {result.loss:.3f}"),
+            on_phase=progress.phase,
             on_score=lambda score: click.echo(
                 f"{score.adapter}: {score.top1:.4f} top-1, {score.top1_views:.4f} over all views, of images left out"
                 f" ({score.seconds:.1f} s)",

@@ -14,6 +14,7 @@ from udta.adapters import Adapter
 from udta.errors import AdapterError, ConfigError, did_you_mean
 from udta.loader import FeatureLoader
 from udta.metrics import classification_metrics
+from udta.progress import announce
 from udta.store import Store
 
 _BATCH = 64
@@ -68,8 +69,13 @@ def view_logits(
         device=device,
         dtype=store.value_dtype,
     )
+    parts, done = [], 0
     with torch.inference_mode():
-        return torch.cat([adapter(batch.flat().taps).unflatten(0, (len(batch), -1)).cpu() for batch in loader])
+        for batch in loader:
+            parts.append(adapter(batch.flat().taps).unflatten(0, (len(batch), -1)).cpu())
+            done += len(batch)
+            announce("rows evaluated", done, len(rows))
+    return torch.cat(parts)
 
 
 def test_rows(store: Store, split: str | None) -> Int64[np.ndarray, " rows"] | None:

@@ -14,6 +14,7 @@ from udta.errors import AdapterError, ConfigError
 from udta.files import local_path
 from udta.locks import one_writer_of
 from udta.memory import freed_memory_kept
+from udta.progress import Listener, announce, heard
 from udta.store import Store, open_store
 from udta.sweeping.halving import best_trials
 from udta.sweeping.loop import Loop, identity
@@ -29,6 +30,7 @@ _CHECKPOINT_SECONDS = 15.0
 
 
 @one_writer_of("out")
+@heard
 def sweep(
     store: str | Path | Store,
     *,
@@ -40,6 +42,7 @@ def sweep(
     device: str = "auto",
     checkpoint_seconds: float = _CHECKPOINT_SECONDS,
     on_epoch: Callable[[int, int, int], None] | None = None,
+    on_phase: Listener | None = None,  # noqa: ARG001  # `heard` uses it
 ) -> SweepReport:
     """Train many adapters, reading the data once an epoch for all of them; the same call continues an interrupted sweep.
 
@@ -55,6 +58,8 @@ def sweep(
         device: where to train: `auto`, `cpu`, `cuda` or `cuda:N`.
         checkpoint_seconds: what a kill may cost, beside the epoch it falls into.
         on_epoch: called after every epoch with its number, the number of epochs, and how many adapters are still in training.
+        on_phase: called with what is counted ("views read", "epochs"), how many are done, of how many, and a word more, for all
+            that is gone through; see `udta.progress`.
 
     Raises:
         ConfigError: anything wrong in the file, alone or beside this store; every problem is listed.
@@ -76,12 +81,14 @@ def sweep(
             save_state(target / _STATE, asked, loop.epoch, trials, loop.groups)
         loop.begin(states)
         saved = time.monotonic()
+        announce("epochs", loop.epoch, loop.epochs)
         while loop.active:
             loop.train_epoch()
             loop.settle()
             if time.monotonic() - saved >= checkpoint_seconds or not loop.active:
                 save_state(target / _STATE, asked, loop.epoch, trials, loop.groups)
                 saved = time.monotonic()
+            announce("epochs", loop.epoch, loop.epochs, f"{loop.active} adapters")
             if on_epoch:
                 on_epoch(loop.epoch, loop.epochs, loop.active)
     report = make_report(target, trials, best_trials(trials))
