@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
+import stat
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PosixPath
 from typing import Any
 
 from udta.atomic import new_file
 from udta.errors import ConfigError
 from udta.urls import is_url
+
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def local_path(what: str, path: str | Path) -> Path:
@@ -34,6 +39,24 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def read_regular(path: Path) -> bytes:
+    """What a regular file holds; a path-like object behind a URL is asked for its bytes.
+
+    Raises:
+        OSError: there is none, or it is no regular file: reading a pipe would wait for ever, a device for its end.
+    """
+    if not isinstance(path, PosixPath):
+        return path.read_bytes()
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    # What it is may have changed since: opening a pipe does not wait either.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:  # noqa: PTH123  # a descriptor
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "not a regular file", str(path))
+        return file.read()
+
+
 def write_text(path: Path, content: str) -> None:
     """The same for text, UTF-8."""
     write_bytes(path, content.encode())
@@ -50,8 +73,24 @@ def check_table_name(what: str, path: Path) -> None:
         raise ConfigError(f"{what} is {str(path)!r}: its name must end in .csv or .parquet")
 
 
+def csv_cell(value: Any) -> Any:
+    """A cell of a CSV file for people: with a quote before a text that a spreadsheet would run as a formula.
+
+    Names of files and classes come from anywhere; `=HYPERLINK(...)` is one. A text that is a number, such as `-1.5`, stays.
+    """
+    if not isinstance(value, str) or not value.startswith(_FORMULAS):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
+
+
 def write_table(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
-    """The same for a table, given as columns of equal length; in CSV numbers have six decimals and None is empty.
+    """The same for a table, given as columns of equal length.
+
+    In CSV numbers have six decimals, None is empty, and `csv_cell` keeps names from being formulas.
 
     Raises:
         ConfigError: the name ends in neither .csv nor .parquet, or pyarrow is wanted and not installed.
@@ -60,9 +99,9 @@ def write_table(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
     if path.suffix == ".csv":
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(columns)
+        writer.writerow(map(csv_cell, columns))
         writer.writerows(
-            [f"{value:.6f}" if isinstance(value, float) else value for value in row]
+            [f"{value:.6f}" if isinstance(value, float) else csv_cell(value) for value in row]
             for row in zip(*columns.values(), strict=True)
         )
         write_text(path, text.getvalue())

@@ -15,6 +15,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from udta.errors import StoreError
+
 # Raised by one whenever our own code changes what a feature's value is (decoding, resampling, reducers, normalisation).
 FEATURE_VERSION = 3  # 2: large JPEGs at 1/2, 1/4 or 1/8 of their size; 3: other colour profiles than sRGB are applied
 
@@ -61,6 +63,19 @@ class Fingerprint:
     def digest(self) -> str:
         """SHA-256 of the canonical spelling, hexadecimal."""
         return hashlib.sha256(self.canonical.encode()).hexdigest()
+
+    def text(self, *names: str) -> str:
+        """One field that is text, by the names that lead to it.
+
+        Raises:
+            StoreError: it is not there, as in a fingerprint that was made by hand.
+        """
+        field: Any = self.fields
+        for name in names:
+            field = field.get(name) if isinstance(field, Mapping) else None
+        if not isinstance(field, str):
+            raise StoreError(f"the fingerprint does not say {'/'.join(names)}, so its features cannot be made again")
+        return field
 
     def part(self, *names: str) -> Fingerprint:
         """The top-level fields named, such as `part("backbone", "input")`: what an adapter needs to agree with."""

@@ -92,10 +92,10 @@ def predict(
         f"adapter {next(iter(loaded))}",
         backbone=backbone,
         weights=weights,
-        evaluate=str(first.fingerprint.fields["input"]["evaluate"]),
+        evaluate=first.fingerprint.text("input", "evaluate"),
     )
     network.check_frozen()
-    views, compute = ViewSpec.from_fields(first.fingerprint.fields), str(first.fingerprint.fields["compute"])
+    views, compute = ViewSpec.from_fields(first.fingerprint.fields), first.fingerprint.text("compute")
     place = resolve_device(device)
     resolve_compute(compute, place)
     fingerprint = feature_fingerprint(network, taps, views, compute, taps[0].dtype)

@@ -42,7 +42,7 @@ def test_damage_behind_a_url_is_found(url):
     with pytest.raises(ConfigError, match="local"):
         verify(url, repair=True)
     memory.rm("/store/taps/head/c.1.0.0")
-    with pytest.raises(CorruptStoreError, match="cannot be read"):
+    with pytest.raises(CorruptStoreError, match="is missing"):
         open_store(url).read([4])
 
 

@@ -12,12 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 
 from udta.adapters.base import Adapter
 from udta.adapters.registry import build_adapter
 from udta.device import own_randomness
+from udta.documents import (
+    Document,
+    FingerprintDocument,
+    TapDocument,
+    check_probe_document,
+    check_taps,
+    raise_problem,
+    validated,
+)
 from udta.errors import AdapterError, UdtaError
 from udta.fingerprint import Fingerprint, TapSpec
+from udta.names import labels_problem
 from udta.probe import Probe
 from udta.tensor_file import read_tensors, write_tensors
 
@@ -27,6 +38,18 @@ _KEY = "udta"
 # What changes the feature values an adapter sees. Not `views`: an adapter trained on five views runs on one, and a larger
 # store with another seed still holds the same view 0.
 _BINDING = ("feature_version", "backbone", "input", "compute", "dtype")
+
+
+class _HeaderDocument(Document):
+    adapter: str
+    options: dict[str, Any]
+    taps: list[TapDocument] = Field(min_length=1)
+    classes: list[str] = Field(min_length=1)
+    fingerprint: FingerprintDocument
+    source: dict[str, Any]
+    metrics: dict[str, Any]
+    training: dict[str, Any]
+    probe: dict[str, Any] = Field(default={})
 
 
 @dataclass(frozen=True)
@@ -87,7 +110,11 @@ class AdapterHeader:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> AdapterHeader:
-        """The inverse of `to_json`; a missing field is a KeyError."""
+        """The inverse of `to_json`. Raises `ValueError` that names the fields which are missing or cannot be so."""
+        found = validated(_HeaderDocument, document)
+        check_taps(found.taps)
+        check_probe_document(found.probe)
+        raise_problem(labels_problem(found.classes, "class"))
         return cls(
             document["adapter"],
             document["options"],
@@ -124,7 +151,7 @@ def load_adapter(path: Path) -> tuple[Adapter, AdapterHeader]:
         with own_randomness(0):  # of initial weights, which are replaced
             adapter = build_adapter(header.adapter, shapes, len(header.classes), **header.options)
         adapter.load_state_dict(tensors)
-    except (UdtaError, RuntimeError) as error:
+    except (UdtaError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
         raise AdapterError(f"{file}: this version of udta cannot build the adapter it holds: {error}") from error
     return adapter.eval(), header
 
@@ -138,8 +165,8 @@ def _read(file: Path) -> tuple[AdapterHeader, dict[str, torch.Tensor]]:
         raise AdapterError(f"{file}: {error}; train it again, or take it from where it is whole") from error
     try:
         return AdapterHeader.from_json(document), tensors
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AdapterError(f"{file}: its udta header is damaged ({type(error).__name__}: {error})") from error
+    except ValueError as error:
+        raise AdapterError(f"{file}: its udta header is damaged ({error})") from error
 
 
 def _check_format(file: Path, version: int) -> None:

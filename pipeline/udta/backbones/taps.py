@@ -19,6 +19,7 @@ from udta.backbones.reducers import Reducer, positions
 from udta.data import Transform
 from udta.errors import BackboneError, ConfigError, Problems, did_you_mean
 from udta.fingerprint import TapSpec
+from udta.names import tap_problem
 from udta.process_state import left_as_found
 
 # Two, because what has one row for them, such as a table of positions, does not depend on the images.
@@ -167,6 +168,8 @@ def _check_request(
         raise ConfigError(f"the backbone has no module {name!r}: {did_you_mean(name, modules)}")
     if output is None:
         raise ConfigError(f"module {name!r} does not run in a forward pass, so it cannot be a tap")
+    if problem := tap_problem(name):
+        raise ConfigError(problem)
     if output.calls > 1:
         raise ConfigError(
             f"module {name!r} runs {output.calls} times in a forward pass, so it is not one tap; take the module around it"

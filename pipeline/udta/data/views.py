@@ -44,10 +44,13 @@ class ViewSpec:
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> ViewSpec:
-        """The views that a fingerprint's fields describe."""
-        given, views = fields["input"], fields["views"]
-        evaluate, augment = Transform.parse(given["evaluate"]), Transform.parse(views["augment"])
-        return cls(views["count"], views["seed"], evaluate, augment, given.get("decoder", "pillow"))
+        """The views that a fingerprint's fields describe. Raises `ConfigError` where they do not."""
+        try:
+            given, views = fields["input"], fields["views"]
+            evaluate, augment = Transform.parse(given["evaluate"]), Transform.parse(views["augment"])
+            return cls(views["count"], views["seed"], evaluate, augment, given.get("decoder", "pillow"))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"the fingerprint does not say how its views were made ({error})") from error
 
     def __post_init__(self) -> None:
         problems = Problems()

@@ -12,6 +12,7 @@ from udta.store.engine import Engine
 from udta.store.layout import Layout, row_bytes
 from udta.store.ledger import Record, checksum
 from udta.store.mapping import Extent
+from udta.store.structure import check_record
 
 
 def check_block(engine: Engine, layout: Layout, record: Record) -> int:
@@ -26,17 +27,16 @@ def check_block(engine: Engine, layout: Layout, record: Record) -> int:
             checked += values.nbytes
             if checksum(values) != record.checksums[tap][view]:
                 raise CorruptStoreError(f"tap {tap!r}, view {view}: the checksum does not fit")
-    except (OSError, IndexError, KeyError) as error:
+    except ValueError as error:
+        raise CorruptStoreError(f"its ledger record does not fit the store: {error}") from error
+    except (OSError, IndexError, KeyError, TypeError) as error:
         raise CorruptStoreError(f"it cannot be read ({error})") from error
     return checked
 
 
 def _values(engine: Engine, layout: Layout, record: Record) -> Iterator[tuple[str, int, np.ndarray]]:
     """What readers get of a block: the bytes at the known places where there are any, else what the library decodes."""
-    expected = layout.block_range(record.block)
-    named = tuple(name for name, _ in record.samples)
-    if (record.start, record.stop) != expected or named != layout.ids[record.start : record.stop]:
-        raise CorruptStoreError("its ledger record is about other rows than the store has there")
+    check_record(layout, record)
     extents = engine.extents(layout, record)
     for tap in layout.taps:
         for view in range(layout.n_views):
@@ -49,9 +49,9 @@ def _values(engine: Engine, layout: Layout, record: Record) -> Iterator[tuple[st
 def _read(extent: Extent, tap: TapSpec) -> np.ndarray:
     length = extent.rows * row_bytes(tap)
     try:
+        if extent.path.stat().st_size < extent.offset + length:
+            raise CorruptStoreError(f"{extent.path.name} is too short")
         values = np.fromfile(extent.path, dtype=np.uint8, count=length, offset=extent.offset)
     except FileNotFoundError:
         raise CorruptStoreError(f"{extent.path.name} is missing") from None
-    if len(values) < length:
-        raise CorruptStoreError(f"{extent.path.name} is too short")
     return values

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from udta.store.reader import Store, open_store
+from udta.terminal import one_line
 
 _CHUNK = 64
 
@@ -43,7 +44,9 @@ class DiffReport:
         lines = [f"fingerprint  {line}" for line in self.fingerprint] + [f"layout       {line}" for line in self.layout]
         for what, names in (("only in A", self.only_a), ("only in B", self.only_b), ("other content", self.changed)):
             if names:
-                lines.append(f"{what:13}{len(names)}: {', '.join(names[:5])}{', ...' * (len(names) > 5)}")
+                lines.append(
+                    f"{what:13}{len(names)}: {', '.join(map(one_line, names[:5]))}{', ...' * (len(names) > 5)}"
+                )
         lines += [
             f"values       tap {tap!r}: {'equal' if worst == 0 else f'differ by up to {worst:.3g}'}"
             for tap, worst in self.values.items()

@@ -8,6 +8,7 @@ from udta.errors import ConfigError, CorruptStoreError, NotAStoreError, did_you_
 from udta.store.engine import Engine
 from udta.store.hdf5_engine import Hdf5Engine
 from udta.store.layout import FORMAT_VERSION
+from udta.store.structure import check_files
 from udta.store.zarr_engine import ZarrEngine
 
 ENGINES: dict[str, type[Engine]] = {engine.format: engine for engine in (ZarrEngine, Hdf5Engine)}
@@ -21,15 +22,22 @@ def find_engine(name: str) -> type[Engine]:
 
 
 def engine_at(path: Path) -> Engine | None:
-    """The engine of the store at `path`, or None when there is none."""
-    return next((engine(path) for engine in ENGINES.values() if engine.owns(path)), None)
+    """The engine of the store at `path`, or None when there is none.
+
+    Raises:
+        CorruptStoreError: it holds links or what is no regular file.
+    """
+    found = next((engine(path) for engine in ENGINES.values() if engine.owns(path)), None)
+    if found is not None:
+        check_files(path)
+    return found
 
 
 def check_version(engine: Engine) -> None:
     """Raises `NotAStoreError` when the store was written by a newer udta."""
     try:
-        version = engine.ledger.sealed_attributes()["format_version"]
-    except (CorruptStoreError, KeyError):
+        version = int(engine.ledger.sealed_attributes()["format_version"])
+    except (CorruptStoreError, KeyError, TypeError, ValueError):
         return  # damaged rather than new; the seal says so
     if version > FORMAT_VERSION:
         raise NotAStoreError(

@@ -25,6 +25,7 @@ from udta.fingerprint import TapSpec
 from udta.store.dtypes import STORAGE_TYPES, stored_dtype
 from udta.store.engine import Engine
 from udta.store.files import flush_all, link_or_copy
+from udta.store.hdf5_structure import plain_dataset, read_labels, read_texts
 from udta.store.layout import Layout
 from udta.store.ledger import PARTIAL, Ledger, Record, file_checksum
 from udta.store.mapping import Extent
@@ -81,9 +82,9 @@ class Hdf5Engine(Engine):
         try:
             with h5py.File(self.path / INDEX) as file:
                 attributes = {name: _plain(name, value) for name, value in file.attrs.items()}
-                columns = [file["id"].asstr()[:].tolist(), file["label"][:], file["split"].asstr()[:].tolist()]
-            return Layout.from_attributes(attributes, columns[0], columns[1], columns[2])
-        except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
+                ids, labels, splits = read_texts(file, "id"), read_labels(file, "label"), read_texts(file, "split")
+            return Layout.from_attributes(attributes, ids, labels, splits)
+        except Exception as error:  # a damaged or made file has the library raise anything
             raise CorruptStoreError(
                 f"{self.path}: the store's index cannot be read ({error}); remove it and extract again"
             ) from error
@@ -126,8 +127,12 @@ class Hdf5Engine(Engine):
         path = self._sound(record.block, _Note.of(record))
         try:
             with h5py.File(path) as file:
-                return np.asarray(file[f"taps/{tap}"][:, view])
-        except (OSError, KeyError, ValueError, RuntimeError) as error:
+                shape = (record.stop - record.start, layout.n_views, *layout.taps[tap].shape)
+                dataset = plain_dataset(file, f"taps/{tap}", shape)
+                if dataset.dtype != stored_dtype(layout.taps[tap].dtype):
+                    raise ValueError(f"it holds {dataset.dtype}")
+                return np.asarray(dataset[:, view])
+        except (OSError, KeyError, ValueError, RuntimeError, MemoryError) as error:
             raise CorruptStoreError(_damage(path, f"cannot be read ({error})")) from error
 
     def _check_block(self, block: int, note: _Note) -> Path:

@@ -10,6 +10,7 @@ import numpy as np
 
 from udta.fingerprint import Fingerprint, TapSpec
 from udta.probe import Probe
+from udta.store.attributes import check_attributes, check_columns
 from udta.store.dtypes import stored_dtype
 from udta.store.ledger import FORMAT
 from udta.store.quantise import Quantiser
@@ -97,7 +98,25 @@ class Layout:
     def from_attributes(
         cls, attributes: Mapping[str, Any], ids: Sequence[str], labels: np.ndarray, splits: Sequence[str]
     ) -> Layout:
-        """The inverse of `attributes`, with the three columns that are stored as arrays."""
+        """The inverse of `attributes`, with the three columns that are stored as arrays.
+
+        Raises:
+            ValueError: they are not what a store can have.
+        """
+        check_attributes(attributes)
+        check_columns(attributes, ids, np.asarray(labels), splits)
+        return cls._of(attributes, ids, labels, splits)
+
+    @classmethod
+    def from_seal(cls, attributes: Mapping[str, Any], ids: Sequence[str]) -> Layout:
+        """The same where the columns are lost; an id that nothing tells is empty. Raises `ValueError`."""
+        check_attributes(attributes)
+        return cls._of(attributes, ids, np.full(len(ids), -1), [""] * len(ids))
+
+    @classmethod
+    def _of(
+        cls, attributes: Mapping[str, Any], ids: Sequence[str], labels: np.ndarray, splits: Sequence[str]
+    ) -> Layout:
         taps = [TapSpec.from_json(tap) for tap in attributes["taps"]]
         return cls(
             ids=tuple(ids),

@@ -21,7 +21,8 @@ import google_crc32c
 import numpy as np
 
 from udta.errors import CorruptStoreError
-from udta.files import write_bytes
+from udta.files import read_regular, write_bytes
+from udta.names import document_problem, path_problem
 
 FORMAT = "udta-store"
 PARTIAL = ".partial"
@@ -162,6 +163,8 @@ class Ledger:
             sealed = _attributes(self.directory / self.name)["seal"]
             if sealed is None:
                 return ["a change of its metadata was interrupted"]
+            if problem := path_problem(sealed) or any(".." in name.split("/") for name in sealed):
+                return [f"its seal is about other files ({problem})"]
             return [
                 f"{name} is missing or changed"
                 for name, expected in sealed.items()
@@ -186,9 +189,9 @@ def checksum(values: np.ndarray) -> str:
 
 
 def file_checksum(path: Path) -> str:
-    """CRC-32C of a file; empty when there is none."""
+    """CRC-32C of a regular file; empty when there is none."""
     try:
-        return f"{google_crc32c.value(path.read_bytes()):08x}"
+        return f"{google_crc32c.value(read_regular(path)):08x}"
     except FileNotFoundError:
         return ""
 
@@ -199,7 +202,12 @@ def _document(attributes: Mapping[str, Any]) -> bytes:
 
 
 def _attributes(path: Path) -> dict[str, Any]:
-    document = dict(json.loads(path.read_bytes())["attributes"])
+    try:
+        document = dict(json.loads(read_regular(path))["attributes"])
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if problem := document_problem(document):
+        raise ValueError(problem)
     if document.pop("crc") != _own_checksum(document):
         raise ValueError("its checksum does not fit")
     return document

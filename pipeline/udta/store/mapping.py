@@ -116,6 +116,13 @@ class MappedRows:
         return self._base + slot * self._slot_bytes
 
     @staticmethod
+    def check_room(extent: Extent, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        """Raises `CorruptStoreError` where the file of an extent is smaller than its rows; one that is missing is found later."""
+        needed = extent.offset + extent.rows * math.prod(shape) * dtype.itemsize
+        if extent.path.exists() and extent.path.stat().st_size < needed:
+            raise CorruptStoreError(_damage(extent, "is too short"))
+
+    @staticmethod
     def can_map(extent: Extent) -> bool:
         """Whether the kernel can map a file from this offset."""
         return extent.offset % mmap.ALLOCATIONGRANULARITY == 0

@@ -22,6 +22,7 @@ from udta.store.lazy import lazy_array
 from udta.store.ledger import Record
 from udta.store.place import place_of
 from udta.store.rows import TapRows
+from udta.store.structure import check_records
 
 
 class Store:
@@ -51,8 +52,7 @@ class Store:
         self._committed = np.zeros(len(self.layout), dtype=bool)
         self._contents = np.zeros((len(self.layout), 32), dtype=np.uint8)
         self.records: dict[int, Record] = {}
-        for record in self._engine.ledger.records():
-            _check_rows(self.layout, record, path)
+        for record in check_records(self.layout, self._engine.ledger.records(), path):
             self._committed[record.start : record.stop] = True
             contents = bytes.fromhex("".join(content for _, content in record.samples))
             self._contents[record.start : record.stop] = np.frombuffer(contents, dtype=np.uint8).reshape(-1, 32)
@@ -148,6 +148,7 @@ class Store:
         result = {}
         for tap in self.check_taps(taps):
             spec = self.taps[tap]
+            self._rows[tap].open()  # its files bound what a row may take
             stored = np.empty((len(every), *spec.shape), dtype=self._rows[tap].dtype)
             self._rows[tap].take(*places, stored)
             result[tap] = self.decode(tap, stored, dtype).reshape(len(index), len(chosen), *spec.shape)
@@ -255,14 +256,3 @@ def _engine(path: Path) -> Engine:
             f"{path}: {'; '.join(damage)}; the same `udta extract` again mends it, and computes nothing that is there"
         )
     return engine
-
-
-def _check_rows(layout: Layout, record: Record, path: Path) -> None:
-    named = tuple(name for name, _ in record.samples)
-    if (record.start, record.stop) != layout.block_range(record.block) or named != layout.ids[
-        record.start : record.stop
-    ]:
-        raise CorruptStoreError(
-            f"{path}: the ledger record of block {record.block} is about other rows than the store has there; "
-            "`udta verify --repair` drops it"
-        )

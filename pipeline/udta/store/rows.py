@@ -47,7 +47,7 @@ class TapRows:
         Raises:
             CorruptStoreError: a chunk is missing, too short or cannot be decoded.
         """
-        mapped = self._open()
+        mapped = self.open()
         if mapped is not None:
             mapped.take(slots, local, out)
             return
@@ -79,13 +79,16 @@ class TapRows:
         extents = self.extents()
         if extents is None or not all(MappedRows.can_map(extent) for extent in extents.values()):
             return None
+        largest = max(extents.values(), key=lambda extent: extent.rows)
+        MappedRows.check_room(largest, self._tap.shape, self.dtype)  # before addresses are reserved for as much
         return MappedRows(extents, self._n_slots, self._tap.shape, self.dtype)
 
     @property
     def _n_slots(self) -> int:
         return self._layout.n_blocks * self._layout.n_views
 
-    def _open(self) -> MappedRows | None:
+    def open(self) -> MappedRows | None:
+        """Have all files opened, once; None where they are read chunk by chunk. Raises `CorruptStoreError`."""
         if self._opened:
             return self._mapped
         with self._lock:

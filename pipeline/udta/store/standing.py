@@ -8,13 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
+from udta.errors import CorruptStoreError
+from udta.store.attributes import check_attributes
 from udta.store.changes import Changes, changes
 from udta.store.engine import Engine
 from udta.store.engines import check_version, engine_at, find_engine
 from udta.store.growth import Predecessor, only_more
 from udta.store.layout import Layout
 from udta.store.ledger import Record
+from udta.store.structure import check_records
 
+# Rows of a store whose columns are lost and whose records do not vouch for so many.
+_MOST_LOST = 10_000_000
 Samples = tuple[tuple[str, str], ...]
 
 
@@ -60,6 +65,7 @@ def standing(
     sound = not engine.ledger.check_seal(engine.path)
     records = {record.block: record for record in engine.ledger.records()}
     stored = engine.load() if sound else _recovered(engine, records)
+    records = {record.block: record for record in check_records(stored, records.values(), engine.path)}
     asked = replace(layout, block_rows=stored.block_rows)
     code = _code_differences(stored, asked)
     differences, none = _format_differences(engine, asked, stored, format) + code, Changes(len(stored))
@@ -118,11 +124,19 @@ def _same_samples(samples: Samples, stored: Layout, records: Mapping[int, Record
 def _recovered(engine: Engine, records: Mapping[int, Record]) -> Layout:
     """The layout of a store whose columns are damaged: attributes from the seal, identities from the records."""
     attributes = engine.ledger.sealed_attributes()
-    n = attributes["rows"]
-    ids = [""] * n
-    for record in records.values():
-        ids[record.start : record.stop] = [name for name, _ in record.samples]
-    return Layout.from_attributes(attributes, ids, np.full(n, -1), [""] * n)
+    try:
+        check_attributes(attributes)
+        n = attributes["rows"]
+        if n > max(_MOST_LOST, 1000 * sum(len(record.samples) for record in records.values())):
+            raise ValueError(f"it claims {n} rows")
+        ids = [""] * n
+        for record in records.values():
+            ids[record.start : record.stop] = [name for name, _ in record.samples]
+        return Layout.from_seal(attributes, ids[:n])
+    except ValueError as error:
+        raise CorruptStoreError(
+            f"{engine.path}: the store's seal is not that of a store ({error}); remove it and extract again"
+        ) from error
 
 
 def known_layout(path: Path, asked: Layout) -> tuple[Layout | None, bool]:

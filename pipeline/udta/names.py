@@ -1,0 +1,87 @@
+"""Names out of data files are data: what a tap, an image, a class or a split may be called, and how deep a document may be.
+
+A tap's name becomes part of a path in a store and in an export, so it may not lead anywhere. An image's name is looked up below a
+folder. Control characters are legal in the names of files, classes and splits: they are kept as they are, and it is the
+terminal's matter not to be driven by them (`cli.terminal`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+LONGEST_TAP = 200  # a file system takes 255 bytes, of which an ending and a temporary suffix need some
+DEEPEST = 32
+
+
+def tap_problem(name: str) -> str | None:
+    """Why no tap can be called so, or None: a module's path such as `features.13`, which has no empty part and no slash."""
+    if not all(name.split(".")) or len(name.encode(errors="replace")) > LONGEST_TAP:
+        return f"a tap cannot be called {name[:80]!r}: it is a module's path such as 'features.13', {LONGEST_TAP} bytes at most"
+    if not name.isprintable() or set(name) & set("/\\"):
+        return f"a tap cannot be called {name!r}: slashes and control characters cannot stand in the name of a file"
+    if name == "zarr.json" or name.endswith(".partial"):
+        return f"a tap cannot be called {name!r}: in a store, that is the name of a file of another kind"
+    return None
+
+
+def path_problem(names: Collection[str]) -> str | None:
+    """Why these cannot be paths of images relative to a folder, or None.
+
+    `..` is allowed as the first parts, as a table of images in other folders has it; who looks a file up has to mind it.
+    """
+    if not names:
+        return None
+    joined = "\0" + "\0".join(names) + "\0"  # one search in all of them: a million names take 0.1 s
+    if joined.count("\0") != len(names) + 1:
+        return "the name of an image holds a NUL character"
+    if text_problem(joined):
+        return "the name of an image is not Unicode"
+    for part, what in (("\0\0", "empty"), ("\0/", "an absolute path"), ("/\0", "that of a folder")):
+        if part in joined:
+            return f"the name of an image is {what}"
+    if any(part in joined for part in ("/./", "\0./", "/.\0", "\0.\0", "//", "/..\0", "\0..\0")):
+        return "the name of an image is no plain relative path"
+    if "/../" in joined and any(_turns_back(name) for name in names):
+        return "the name of an image goes down and up again"
+    return None
+
+
+def text_problem(text: str) -> str | None:
+    """Why a text cannot be written in UTF-8, or None."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return f"{text[:80]!a} is not Unicode"
+    return None
+
+
+def labels_problem(names: Sequence[str], what: str) -> str | None:
+    """Why these cannot be the names of classes or splits (`what`), or None; a class stands once."""
+    for name in names:
+        if "\0" in name:
+            return f"the {what} {name[:80]!r} holds a NUL character"
+        if problem := text_problem(name):
+            return f"the {what} {problem}"
+    if what == "class" and len(set(names)) < len(names):
+        return "two classes have the same name"
+    return None
+
+
+def document_problem(document: object) -> str | None:
+    """Why this cannot be what a JSON file of ours holds, or None: nested too deeply, or a number that JSON does not have."""
+    level: list[Any] = [document]
+    for _ in range(DEEPEST):
+        if any(isinstance(value, float) and not math.isfinite(value) for value in level):
+            return "it holds a number that is not finite"
+        inner = [value for value in level if isinstance(value, Mapping | list | tuple)]
+        if not inner:
+            return None
+        level = [child for value in inner for child in (value.values() if isinstance(value, Mapping) else value)]
+    return f"it is nested more than {DEEPEST} deep"
+
+
+def _turns_back(name: str) -> bool:
+    parts = name.split("/")
+    return ".." in parts[next((place for place, part in enumerate(parts) if part != ".."), len(parts)) :]
