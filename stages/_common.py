@@ -7,22 +7,42 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import product
 from pathlib import Path
 
 from udta.cli.common import messages_shown
 from udta.config import Params, load_params
-from udta.errors import UdtaError
+from udta.errors import ConfigError, UdtaError
+from udta.terminal import shown
 
 
-def run(stage: Callable[..., None]) -> None:
-    """Call `stage(params, *arguments)`; a user's mistake ends in a message and an exit status."""
+def run(stage: Callable[..., None], *tables: str) -> None:
+    """Call `stage(params, *names)`, a name out of each of these lists of `run`; a user's mistake ends in a message and a status.
+
+    The names are those of the stage that DVC runs, as DVC_STAGE tells, or the arguments where a script is called by hand. They
+    are no arguments in dvc.yaml, because a shell would read them there.
+    """
     die_with_dvc()
     try:
         with messages_shown():
-            stage(load_params(Path("params.yaml")), *sys.argv[1:])
+            params = load_params(Path("params.yaml"))
+            stage(params, *(sys.argv[1:] or _names(params, tables)))
     except UdtaError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(shown(f"error: {error}"))
+
+
+def _names(params: Params, tables: Sequence[str]) -> tuple[str, ...]:
+    """What `train@letters-digits-100` stands for: names may hold a `-`, so every combination is joined and compared."""
+    if not tables:
+        return ()
+    called = os.environ.get("DVC_STAGE", "").rpartition("@")[2]
+    for names in product(*(getattr(params.run, table) for table in tables)):
+        if "-".join(names) == called:
+            return names
+    raise ConfigError(
+        f"give {len(tables)} argument(s), names of {', '.join(tables)} in params.yaml, or run this by `dvc repro`"
+    )
 
 
 def die_with_dvc() -> None:

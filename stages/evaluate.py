@@ -27,4 +27,4 @@ def evaluate(params: Params, backbone: str, dataset: str, adapter: str) -> None:
 
 
 if __name__ == "__main__":
-    run(evaluate)
+    run(evaluate, "backbones", "datasets", "adapters")

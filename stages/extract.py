@@ -5,7 +5,7 @@ from __future__ import annotations
 from _common import Params, features_path, run, store_path
 
 from udta import extract as extract_features
-from udta.cli.common import ProgressDisplay
+from udta.cli.common import ProgressDisplay, say
 from udta.data import Manifest
 from udta.files import write_json
 
@@ -21,9 +21,9 @@ def extract(params: Params, backbone: str, dataset: str) -> None:
         report = extract_features(
             manifest, out=store_path(params, backbone, dataset), if_stale="replace", progress=progress, **options
         )
-    print(report)
+    say(str(report))
     write_json(features_path(params, backbone, dataset), report.to_json())
 
 
 if __name__ == "__main__":
-    run(extract)
+    run(extract, "backbones", "datasets")

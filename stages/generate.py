@@ -16,4 +16,4 @@ def generate(params: Params, name: str) -> None:
 
 
 if __name__ == "__main__":
-    run(generate)
+    run(generate, "generate")

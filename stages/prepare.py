@@ -15,4 +15,4 @@ def prepare(params: Params, name: str) -> None:
 
 
 if __name__ == "__main__":
-    run(prepare)
+    run(prepare, "datasets")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from _common import Params, run, store_path, sweep_path
 
 from udta import sweep
-from udta.cli.common import ProgressDisplay
+from udta.cli.common import ProgressDisplay, say
 
 
 def train(params: Params, backbone: str, dataset: str) -> None:
@@ -20,8 +20,8 @@ def train(params: Params, backbone: str, dataset: str) -> None:
             validation=0,
             on_phase=progress.phase,
         )
-    print(report)
+    say(str(report))
 
 
 if __name__ == "__main__":
-    run(train)
+    run(train, "backbones", "datasets")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from udta.errors import ConfigError, did_you_mean
 from udta.files import local_path
+from udta.yaml_file import load_yaml
+
+_NAME = re.compile(r"\w[\w-]{0,99}")
 
 
 class _Table(BaseModel):
@@ -105,21 +110,39 @@ def load_params(path: Path) -> Params:
     Raises:
         ConfigError: it is not there, not YAML, or wrong in any number of places; all of them are listed.
     """
-    try:
-        document = yaml.safe_load(path.read_text())
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: there is no such file; run this from the top of the repository") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML ({error})") from error
+    if not path.exists():
+        raise ConfigError(f"{path}: there is no such file; run this from the top of the repository")
+    document = load_yaml(path)
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: is empty or no mapping")
     try:
         params = Params.model_validate(document)
     except ValidationError as error:
         raise ConfigError([_problem(path, detail) for detail in error.errors()]) from error
-    if problems := _unknown_names(path, params):
+    if problems := [*_wrong_names(path, params), *_unknown_names(path, params)]:
         raise ConfigError(problems)
     return params
+
+
+def _wrong_names(path: Path, params: Params) -> list[str]:
+    """Names become folders, and DVC looks them up in this file, where a dot leads one level down."""
+    run = params.run
+    tables = {"backbones": run.backbones, "generate": run.generate, "datasets": run.datasets, "adapters": run.adapters}
+    problems = [
+        f"{path}: run.{table} names {name!r}: a name has letters, digits, _ and - only, 100 at the most, since it names a folder "
+        "and DVC takes a dot for a level of this file; rename the entry"
+        for table, names in tables.items()
+        for name in names
+        if not _NAME.fullmatch(name)
+    ]
+    for names in ((run.backbones, run.datasets), (run.backbones, run.datasets, run.adapters)):
+        counted = Counter("-".join(chosen) for chosen in product(*names))
+        problems += [
+            f"{path}: run has several combinations that would be called {name!r}: names have to differ"
+            for name, times in counted.items()
+            if times > 1
+        ]
+    return problems
 
 
 def _unknown_names(path: Path, params: Params) -> list[str]:

@@ -67,7 +67,7 @@ def ran(output):
 
 def test_only_what_depends_on_a_change_runs_again(clone):
     assert [name.partition("@")[0] for name in ran(dvc(clone, "repro"))] == [
-        "generate", "prepare", "extract", "train", "evaluate", "report",
+        "check", "generate", "prepare", "extract", "train", "evaluate", "report",
     ]  # fmt: skip
     assert ran(dvc(clone, "repro")) == []
     assert "top1" in dvc(clone, "metrics", "show")
@@ -90,14 +90,15 @@ def test_only_what_depends_on_a_change_runs_again(clone):
     change(clone, lambda p: p["run"].update(generate=["digits-100", "greek"], datasets=["digits-100", "greek"]))
     again = ran(dvc(clone, "repro"))
     assert again
-    assert all("greek" in name or name == "report" for name in again)
+    assert all("greek" in name or name in ("check", "report") for name in again)
     table = (clone / "out" / "report" / "results.txt").read_text()
     assert "digits-100" in table
     assert "greek" in table
 
 
 # What no result depends on: words for people, files written whole, options read, and the memory and cores of the machine.
-DECIDES_NOTHING = {"cli", "config", "device", "errors", "files", "memory", "run_folder", "threads"}
+DECIDES_NOTHING = {"cli", "config", "device", "documents", "errors", "files", "memory", "names", "run_folder", "terminal", "threads"}
+DECIDES_NOTHING |= {"yaml_file"}
 
 
 def test_a_stage_depends_on_every_source_that_decides_its_result(clone, tmp_path):
@@ -141,6 +142,23 @@ def record():
 
 atexit.register(record)
 """
+
+
+def test_a_name_is_refused_before_a_shell_or_a_folder_meets_it(clone):
+    hostile = "digits-100; touch PWNED #"
+    change(clone, lambda p: p["datasets"].update({hostile: p["datasets"]["digits-100"], "pets.v2": {}}))
+    change(clone, lambda p: p["run"].update(generate=[hostile], datasets=[hostile, "pets.v2"]))
+    before = sorted(path.name for path in clone.iterdir())
+    for arguments in (["repro"], ["repro", "-s", f"generate@{hostile}"]):
+        done = subprocess.run(
+            ["dvc", *arguments], cwd=clone, env=environment(), capture_output=True, text=True, check=False
+        )
+        assert done.returncode != 0
+        assert f"run.datasets names {hostile!r}" in done.stdout + done.stderr
+        assert "run.datasets names 'pets.v2'" in done.stdout + done.stderr
+        (clone / "out").mkdir(exist_ok=True)
+        (clone / "out" / "checked.txt").touch()  # of a time when all was well
+    assert sorted(path.name for path in clone.iterdir() if path.name != "out") == before
 
 
 def test_an_experiment_runs_offline(clone):

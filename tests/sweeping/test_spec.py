@@ -104,3 +104,20 @@ def test_rungs_are_spaced_by_the_share_that_is_kept():
     assert Halving(rungs=3, keep=0.5).epochs(40) == [5, 10, 20]
     assert Halving(rungs=2, keep=0.25).epochs(16) == [1, 4]
     assert Halving(rungs=3, keep=0.5).epochs(1) == []
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"seeds": list(range(300_000))},
+        {"grid": {"recipe": {name: list(range(1, 101)) for name in ("epochs", "lr", "mixup", "clip", "batch_size")}}},
+        {"seeds": list(range(200)), "grid": {"label_fraction": [0.1] * 51}},
+    ],
+)
+def test_more_adapters_than_anybody_trains_are_refused_before_they_are_counted_out(entry):
+    with pytest.raises(ConfigError, match="at the most"):
+        members({"x": entry})
+
+
+def test_ten_thousand_adapters_are_not_too_many():
+    assert len(members({"x": {"adapter": "linear", "seeds": list(range(10_000))}})) == 10_000

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from udta.cli.pace import Pace
 from udta.files import local_path
+from udta.terminal import shown
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -72,7 +73,7 @@ class _Echo(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """One line; bytes that are not UTF-8 are escaped."""
-        click.echo(record.getMessage().encode(errors="backslashreplace").decode(), err=True)
+        say(record.getMessage(), err=True)
 
 
 @contextmanager
@@ -93,7 +94,12 @@ def messages_shown() -> Iterator[None]:
 
 def emit(as_json: bool, document: Any, text: str) -> None:
     """Print the result: the document for machines, the text for people."""
-    click.echo(json.dumps(document, indent=2) if as_json else text)
+    say(json.dumps(document, indent=2).replace("\x7f", r"\u007f") if as_json else text)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print to standard output or standard error, with control characters shown; everything is printed by way of this."""
+    click.echo(shown(text), err=err)
 
 
 class ProgressDisplay:
@@ -143,7 +149,7 @@ class ProgressDisplay:
             ended and (name == self._unit or now - pace.began >= _WORTH_A_LINE_S)
         ):
             self._printed = now
-            click.echo("; ".join(self._texts[each] for each in self._phases), err=True)
+            say("; ".join(self._texts[each] for each in self._phases), err=True)
         if ended:
             del self._phases[name]
 
@@ -160,7 +166,7 @@ class ProgressDisplay:
             self._bar.total, self._bar.n = total, done
         if ended or now - self._drawn >= _DRAW_EVERY_S:
             self._drawn = now
-            self._bar.set_postfix_str("; ".join(self._texts[each] for each in (outer, *inner)))
+            self._bar.set_postfix_str(shown("; ".join(self._texts[each] for each in (outer, *inner))))
 
 
 def options_from(pairs: tuple[str, ...]) -> dict[str, Any]:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from udta.adapters import Recipe, find_adapter
 from udta.errors import ConfigError, Problems, did_you_mean
 from udta.sweeping.tasks import task_names
+from udta.yaml_file import load_yaml
 
+# Each leaves a run folder, and all of them are trained side by side.
+MOST_MEMBERS = 10_000
 _Fraction = Annotated[float, Field(gt=0, le=1)]
 # YAML has no way to write an empty mapping but `{}`; an empty entry means the same.
 _Mapping = BeforeValidator(lambda value: value or {})
@@ -98,13 +102,7 @@ def load_file(path: Path) -> SweepFile:
     Raises:
         ConfigError: it is not there, not YAML, or wrong in any number of places; all of them are listed.
     """
-    try:
-        document = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror})") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML ({error})") from error
-    return parse(document, str(path))
+    return parse(load_yaml(path), str(path))
 
 
 def parse(document: Any, where: str) -> SweepFile:
@@ -124,6 +122,11 @@ def expand(file: SweepFile, where: str, folder: Path) -> list[Member]:
         ConfigError: unknown adapters or recipe fields, impossible values, two adapters of one name; every problem is listed.
     """
     problems, members = Problems(), []
+    most = sum(len(entry.seeds) * math.prod(map(len, _axes(entry).values())) for entry in file.adapters.values())
+    if most > MOST_MEMBERS:
+        raise ConfigError(
+            f"{where}: its seeds and grids stand for {most:,} adapters; a sweep trains {MOST_MEMBERS:,} at the most: take fewer"
+        )
     for name, entry in file.adapters.items():
         for varied, chosen in _product(entry):
             for seed in entry.seeds:
@@ -131,21 +134,26 @@ def expand(file: SweepFile, where: str, folder: Path) -> list[Member]:
                 found = problems.collect(_member, "-".join([name, *suffix]), entry, chosen, seed, folder)
                 members += [] if found is None else [found]
     problems.found = list(dict.fromkeys(f"{where}: {problem}" for problem in problems.found))
-    names = [member.name for member in members]
-    for name in sorted({name for name in names if names.count(name) > 1}):
+    names = Counter(member.name for member in members)
+    for name in sorted(name for name, times in names.items() if times > 1):
         problems.add(f"{where}: two adapters would be named {name!r}: seeds and values of a grid must differ")
     problems.raise_any()
     return members
 
 
-def _product(entry: Entry) -> Iterator[tuple[list[str], dict[tuple[str, ...], Any]]]:
-    """Every combination of an entry's grid: what to call it, and the values by field."""
+def _axes(entry: Entry) -> dict[tuple[str, ...], Sequence[Any]]:
+    """The values by field that an entry's grid combines."""
     axes: dict[tuple[str, ...], Sequence[Any]] = {}
     for field in ("adapter", "taps", "label_fraction", "labels"):
         axes[field,] = getattr(entry.grid, field)
     for field in ("options", "recipe"):
         axes |= {(field, key): values for key, values in getattr(entry.grid, field).items()}
-    axes = {where: values for where, values in axes.items() if values}
+    return {where: values for where, values in axes.items() if values}
+
+
+def _product(entry: Entry) -> Iterator[tuple[list[str], dict[tuple[str, ...], Any]]]:
+    """Every combination of an entry's grid: what to call it, and the values by field."""
+    axes = _axes(entry)
     tasks = task_names(entry.grid.labels)
     for values in itertools.product(*axes.values()):
         chosen = dict(zip(axes, values, strict=True))
