@@ -28,6 +28,8 @@ import difflib
 from collections.abc import Callable, Iterable, Sequence
 from typing import ParamSpec, TypeVar
 
+from udta.terminal import one_line
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -61,7 +63,7 @@ class ImageError(DataError):
 
     def __init__(self, path: str, reason: str) -> None:
         self.path, self.reason = path, reason
-        super().__init__(f"{path}: {reason}")
+        super().__init__(f"{one_line(path)}: {reason}")
 
 
 class BackboneError(UdtaError):

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from udta.cli.common import STORE, emit, json_option
+from udta.terminal import one_line
 
 
 @click.command(
@@ -54,29 +55,39 @@ def info(store: Path, as_json: bool) -> None:
 
 def _text(document: dict[str, Any]) -> str:
     state = "complete" if document["complete"] else f"UNFINISHED: {document['committed']} rows committed"
-    splits = ", ".join(f"{name} {count}" for name, count in document["splits"].items())
+    splits = ", ".join(f"{one_line(name)} {count}" for name, count in document["splits"].items())
     fingerprint = document["fingerprint"]
     lines = [
         f"{document['store']}: {document['rows']} rows x {document['views']} view(s), {document['bytes'] / 1e6:.1f} MB, {state}",
         f"format    {document['format']}, codec {document['codec']}, blocks of {document['block_rows']} rows",
-        f"classes   {len(document['classes'])}: {', '.join(document['classes'][:8])}{', ...' * (len(document['classes']) > 8)}",
+        f"classes   {len(document['classes'])}: {', '.join(map(one_line, document['classes'][:8]))}"
+        f"{', ...' * (len(document['classes']) > 8)}",
         f"splits    {splits} ({document['split_rule']})",
         *(
             f"tap       {tap['name']} = {tap['reducer']} {'x'.join(map(str, tap['shape']))} {tap['dtype']}"
             for tap in document["taps"]
         ),
-        f"backbone  {fingerprint['backbone']['factory']}, weights sha256 {fingerprint['backbone']['weights'][:12]}...",
-        f"input     {fingerprint['input']['evaluate']}",
-        f"augment   {fingerprint['views']['augment']} (seed {fingerprint['views']['seed']})",
-        f"compute   {fingerprint['compute']}, {document['memory_format']}",
+        f"backbone  {_said(fingerprint, 'backbone', 'factory')}, "
+        f"weights sha256 {_said(fingerprint, 'backbone', 'weights')[:12]}...",
+        f"input     {_said(fingerprint, 'input', 'evaluate')}",
+        f"augment   {_said(fingerprint, 'views', 'augment')} (seed {_said(fingerprint, 'views', 'seed')})",
+        f"compute   {_said(fingerprint, 'compute')}, {document['memory_format']}",
         *(f"IMPURE    {module} is no function of one image" for module in document["impure"]),
         f"sha256    {fingerprint['sha256']}",
     ]
     lines += _extraction(document["extraction"])
     lines += _compute_error(document)
     lines += _storage_error(document)
-    lines += [f"skipped   {name}: {reason}" for name, reason in document["skipped"].items()]
+    lines += [f"skipped   {one_line(name)}: {reason}" for name, reason in document["skipped"].items()]
     return "\n".join(lines)
+
+
+def _said(fingerprint: dict[str, Any], *names: str) -> str:
+    """A field; a store that was made by hand need not have it."""
+    field: Any = fingerprint
+    for name in names:
+        field = field.get(name) if isinstance(field, dict) else None
+    return "unknown" if field is None else str(field)
 
 
 def _extraction(totals: dict[str, Any]) -> list[str]:
@@ -90,17 +101,17 @@ def _compute_error(document: dict[str, Any]) -> list[str]:
     error = document["compute_error"]
     if not error:
         return []
-    taps = ", ".join(f"{tap} {value:.2g}" for tap, value in error["relative_rmse"].items())
-    compute = document["fingerprint"]["compute"]
-    return [f"deviation {compute} from float32, relative: {taps} (measured on {error['images']} images)"]
+    taps = ", ".join(f"{tap} {value:.2g}" for tap, value in error.get("relative_rmse", {}).items())
+    compute = _said(document["fingerprint"], "compute")
+    return [f"deviation {compute} from float32, relative: {taps} (measured on {error.get('images')} images)"]
 
 
 def _storage_error(document: dict[str, Any]) -> list[str]:
     error = document["storage_error"]
     if not error:
         return []
-    taps = ", ".join(f"{tap} {value:.2g}" for tap, value in error["relative_rmse"].items())
-    difference = error["probe_top1_difference"]
+    taps = ", ".join(f"{tap} {value:.2g}" for tap, value in error.get("relative_rmse", {}).items())
+    difference = error.get("probe_top1_difference")
     probe = "" if difference is None else f"; top-1 of a linear probe {100 * difference:+.1f} points"
     clipped = f"; clipped {sum(document['clipped'].values())} values" if document["clipped"] else ""
-    return [f"storage   relative error {taps}{probe} (measured on {error['images']} images){clipped}"]
+    return [f"storage   relative error {taps}{probe} (measured on {error.get('images')} images){clipped}"]

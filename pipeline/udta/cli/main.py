@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 import click
 
-from udta.cli.common import messages_shown
+from udta.cli.common import messages_shown, say
 from udta.cli.diff import diff
 from udta.cli.evaluate import evaluate
 from udta.cli.export import export
@@ -42,16 +43,18 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             status = command.main(arguments, prog_name="udta", standalone_mode=False) or 0
     except click.exceptions.Abort as stop:
         notes = getattr(stop.__cause__, "__notes__", [])  # what each verb can say of what it leaves
-        click.echo("\n".join(["interrupted", *notes]), err=True)
+        say("\n".join(["interrupted", *notes]), err=True)
         status = 130
     except click.ClickException as error:
-        error.show()
+        text = io.StringIO()
+        error.show(text)
+        say(text.getvalue().rstrip("\n"), err=True)
         status = error.exit_code
     except UdtaError as error:
-        click.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         status = error.exit_status
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        click.echo(f"error: {where}{error.strerror or error}", err=True)
+        say(f"error: {where}{error.strerror or error}", err=True)
         status = 1
     sys.exit(status)

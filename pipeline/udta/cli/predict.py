@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from udta.cli.common import OUT, PATH, ProgressDisplay, device_option, emit, json_option, on_error_option
+from udta.terminal import one_line
 
 
 @click.command(
@@ -56,5 +57,5 @@ def predict(
             progress=progress,
         )
     lines = [f"{report.out}: {report.images} image(s) x {len(report.adapters)} adapter(s)"]
-    lines += [f"skipped {name}: {reason}" for name, reason in report.skipped.items()]
+    lines += [f"skipped {one_line(name)}: {reason}" for name, reason in report.skipped.items()]
     emit(as_json, report.to_json(), "\n".join(lines))

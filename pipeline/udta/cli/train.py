@@ -16,6 +16,7 @@ from udta.cli.common import (
     json_option,
     options_from,
     overwrite_option,
+    say,
 )
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def train(store: Path, out: Path, pairs: tuple[str, ...], as_json: bool, **optio
             options=options_from(pairs),
             recipe={name: value for name, value in recipe.items() if value is not None},
             on_phase=progress.phase,
-            on_score=lambda score: click.echo(
+            on_score=lambda score: say(
                 f"{score.adapter}: {score.top1:.4f} top-1, {score.top1_views:.4f} over all views, of images left out"
                 f" ({score.seconds:.1f} s)",
                 err=True,

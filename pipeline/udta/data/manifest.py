@@ -17,6 +17,7 @@ from udta.data.contents import read_image_file
 from udta.errors import ConfigError, DataError, ImageError, did_you_mean
 from udta.files import write_json
 from udta.fingerprint import UNREADABLE
+from udta.terminal import one_line
 
 UNLABELLED = "unlabelled"  # the split of samples that have no class
 _FORMAT, _VERSION = "udta-manifest", 1
@@ -172,7 +173,7 @@ class Manifest:
 
 def first_few(names: Iterable[str], limit: int = 5) -> str:
     """`a, b, c, d, e and 12 more`, for errors about many files; bytes that are not UTF-8 are escaped."""
-    every = list(names)
+    every = [one_line(name) for name in names]
     more = f" and {len(every) - limit} more" if len(every) > limit else ""
     return _escaped(", ".join(every[:limit])) + more
 

@@ -17,6 +17,7 @@ from udta.evaluation.rows import view_logits
 from udta.extraction import decoded_batches, feature_fingerprint
 from udta.extraction.recompute import backbone_of, manifest_of
 from udta.store import BATCH_ROWS, Store, open_store
+from udta.terminal import one_line
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class ParityReport:
             [
                 f"cached and live features give the same top-1 on {self.same_top1:.1%} of {self.images} images; logits differ"
                 f" by {self.rms:.2g} RMS, {self.largest:.2g} at most, of a spread of {self.spread:.2g}",
-                *(f"DIFFERENT: {name}" for name in self.differing),
+                *(f"DIFFERENT: {one_line(name)}" for name in self.differing),
             ]
         )
 
@@ -85,11 +86,9 @@ def parity(
     header.check(opened.fingerprint, f"store {str(opened.path)!r}")
     header.check_code(opened.layout.probe, f"store {str(opened.path)!r}")
     network = backbone if isinstance(backbone, Backbone) else backbone_of(opened, backbone, weights)
-    fields = opened.fingerprint.fields
-    spec = ViewSpec.from_fields(fields)
-    place, compute = resolve_device(device), str(fields["compute"])
-    fingerprint = feature_fingerprint(network, header.taps, spec, compute, fields["dtype"])
-    header.check(fingerprint, "this backbone")
+    compute, dtype = opened.fingerprint.text("compute"), opened.fingerprint.text("dtype")
+    spec, place = ViewSpec.from_fields(opened.fingerprint.fields), resolve_device(device)
+    header.check(feature_fingerprint(network, header.taps, spec, compute, dtype), "this backbone")
     header.check_code(probe_like(header.probe, network, header.taps, compute, place), "this backbone")
     readable = opened.rows(split)
     rows = np.sort(np.random.default_rng(seed).choice(readable, min(samples, len(readable)), replace=False))

@@ -20,7 +20,7 @@ from udta.exporting.parquet import write_parquet
 from udta.exporting.safetensors import write_safetensors
 from udta.exporting.selection import Selection, exported_bytes, select
 from udta.exporting.stores import convert
-from udta.files import local_path, write_json
+from udta.files import csv_cell, local_path, write_json
 from udta.locks import one_writer_of
 from udta.store import ENGINES, Store, open_store
 
@@ -143,7 +143,8 @@ def _write_index(path: Path, selection: Selection) -> None:
         writer.writerow(["row", "id", "label", "class", "split"])
         for row in selection.rows.tolist():
             label = int(store.labels[row])
-            writer.writerow([row, store.ids[row], label, store.classes[label] if label >= 0 else "", store.splits[row]])
+            name = store.classes[label] if label >= 0 else ""
+            writer.writerow(map(csv_cell, (row, str(store.ids[row]), label, name, str(store.splits[row]))))
 
 
 def _file_entry(path: Path) -> dict[str, Any]:

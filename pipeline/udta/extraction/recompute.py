@@ -17,6 +17,7 @@ from udta.extraction.pipeline import decoded_batches
 from udta.extraction.setup import feature_fingerprint
 from udta.probe import check_probe
 from udta.store import BATCH_ROWS, Store, as_tensor, open_store, value_dtype
+from udta.terminal import one_line
 
 # Relative root mean square difference that other hardware or another batch may make in bf16; a wrong feature is above 0.5.
 TOLERANCE = 0.05
@@ -42,7 +43,7 @@ class RecomputeReport:
     def __str__(self) -> str:
         worst = ", ".join(f"{tap} {value:.2g}" for tap, value in self.deviation.items())
         lines = [f"recomputed {self.samples} samples: {self.exact:.1%} of values bit-equal; largest deviation {worst}"]
-        lines += [f"DIFFERENT: {name}" for name in self.differing]
+        lines += [f"DIFFERENT: {one_line(name)}" for name in self.differing]
         return "\n".join(lines)
 
 
@@ -73,22 +74,22 @@ def recompute(
         ImageError, DataError: an image is gone or has changed.
     """
     opened = store if isinstance(store, Store) else open_store(store)
-    fields = opened.fingerprint.fields
+    compute, dtype = opened.fingerprint.text("compute"), opened.fingerprint.text("dtype")
     network = backbone if isinstance(backbone, Backbone) else backbone_of(opened, backbone, weights)
-    spec = ViewSpec.from_fields(fields)
+    spec = ViewSpec.from_fields(opened.fingerprint.fields)
     taps = tuple(opened.taps.values())
-    differences = opened.fingerprint.diff(feature_fingerprint(network, taps, spec, fields["compute"], fields["dtype"]))
+    differences = opened.fingerprint.diff(feature_fingerprint(network, taps, spec, compute, dtype))
     if differences:
         raise StaleStoreError(f"{opened.path} was made with another backbone than this one:", differences)
     place, probe = resolve_device(device), opened.layout.probe
-    check_probe(probe, probe_like(probe, network, taps, fields["compute"], place), str(opened.path))
+    check_probe(probe, probe_like(probe, network, taps, compute, place), str(opened.path))
     manifest = manifest_of(opened, images)
     readable = np.array(
         [row for row in range(len(opened)) if opened.ids[row] in opened.hashes and row not in opened.skipped]
     )
     rows = np.sort(np.random.default_rng(seed).choice(readable, min(samples, len(readable)), replace=False))
     exact = tuple(replace(tap, dtype="float32") if tap.dtype == "uint8" else tap for tap in taps)
-    forward = TapForward(network, exact, fields["compute"], place, memory_format=opened.layout.memory_format)
+    forward = TapForward(network, exact, compute, place, memory_format=opened.layout.memory_format)
     computer = Computer(forward, exact, {}, manifest.ids)
     errors = {tap: np.zeros((len(rows), spec.count)) for tap in opened.taps}
     equal = total = done = 0
@@ -121,7 +122,7 @@ def _relative(stored: np.ndarray, fresh: np.ndarray) -> np.ndarray:
 
 def backbone_of(store: Store, backbone: str | None, weights: str | None) -> Backbone:
     """The backbone that a store was made with, see `rebuild_backbone`."""
-    evaluate = str(store.fingerprint.fields["input"]["evaluate"])
+    evaluate = store.fingerprint.text("input", "evaluate")
     return rebuild_backbone(store.source, f"store {store.path}", backbone=backbone, weights=weights, evaluate=evaluate)
 
 

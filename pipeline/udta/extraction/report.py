@@ -12,6 +12,7 @@ from typing import Any
 
 from udta.memory import peak_memory
 from udta.store import Changes
+from udta.terminal import one_line
 
 _PACKAGES = ("udta", "torch", "torchvision", "numpy", "pillow", "zarr", "h5py")
 
@@ -106,7 +107,9 @@ class ExtractReport:
         return "\n".join(lines)
 
     def _skipped(self, head: str, names: Sequence[str]) -> list[str]:
-        return [head.format(len(names)), *(f"  {name}: {self.skipped[name]}" for name in names)] if names else []
+        return (
+            [head.format(len(names)), *(f"  {one_line(name)}: {self.skipped[name]}" for name in names)] if names else []
+        )
 
 
 def machine() -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from udta.errors import DataError
+from udta.files import csv_cell
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def to_csv(rows: Sequence[ResultRow]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(ResultRow.__dataclass_fields__), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(map(asdict, rows))
+    writer.writerows({name: csv_cell(value) for name, value in asdict(row).items()} for row in rows)
     return text.getvalue()
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from udta.atomic import new_folder
-from udta.files import write_table, write_text
+from udta.files import csv_cell, write_table, write_text
 from udta.sweeping.tasks import task_names
 from udta.sweeping.trial import Trial
 
@@ -61,7 +61,7 @@ def write_results(out: Path, report: SweepReport) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(report.rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(report.rows)
+    writer.writerows({name: csv_cell(value) for name, value in row.items()} for row in report.rows)
     write_text(out / "results.csv", text.getvalue())
     if find_spec("pyarrow"):  # the extra `parquet`; results.csv holds the same
         write_table(out / "results.parquet", {name: [row[name] for row in report.rows] for name in report.rows[0]})
