@@ -73,6 +73,8 @@ def test_contradictions_are_refused(changes, message):
         (lambda text: text.replace("udta-manifest", "other"), "is not a manifest"),
         (lambda text: text.replace('"version": 1', '"version": 9'), "of version 9, this udta reads 1"),
         (lambda text: text.replace('"root": "images"', '"root": 3'), "field 'root' is no text"),
+        (lambda text: text.replace('"x.jpg"', '"/etc/passwd"'), "name of an image is an absolute path"),
+        (lambda text: text.replace('"x.jpg"', "[" * 100_000), "it is not JSON"),
         (lambda text: text.replace('"hashes"', '"hash"'), "field 'hashes' is no list of texts"),
         (lambda text: text.replace("-1", "0.5"), "field 'labels' is no list of whole numbers"),
         (lambda text: text.replace("-1", "1" * 30), "field 'labels' is no list of whole numbers"),

@@ -11,6 +11,7 @@ from made_stores import TAPS, block_features, make_hashes, make_layout, tree, ty
 
 import udta
 from udta.errors import ConfigError, StoreError, UncommittedRowError
+from udta.fingerprint import TapSpec
 from udta.store import Quantiser, StoreWriter
 
 
@@ -172,3 +173,12 @@ def test_an_unfinished_store_is_not_exported(tmp_path):
     write_store(tmp_path / "store", make_layout(), blocks=[0])
     with pytest.raises(UncommittedRowError):
         udta.export(tmp_path / "store", to="npy", out=tmp_path / "out")
+
+
+@pytest.mark.parametrize("to", ["parquet", "safetensors"])
+def test_a_tap_that_is_called_as_a_column_is_refused(tmp_path, to):
+    taps = {"label": TapSpec("label", "avg", (5,), "float32")}
+    write_store(tmp_path / "s", replace(make_layout(), taps=taps))
+    with pytest.raises(ConfigError, match="'label' is called as a column"):
+        udta.export(tmp_path / "s", to=to, out=tmp_path / "out")
+    assert udta.export(tmp_path / "s", to="npy", out=tmp_path / "out").taps == ("label",)

@@ -17,6 +17,7 @@ from udta.data.contents import read_image_file
 from udta.errors import ConfigError, DataError, ImageError, did_you_mean
 from udta.files import write_json
 from udta.fingerprint import UNREADABLE
+from udta.names import labels_problem, path_problem
 from udta.terminal import one_line
 
 UNLABELLED = "unlabelled"  # the split of samples that have no class
@@ -140,16 +141,19 @@ class Manifest:
             document = json.loads(path.read_bytes())
         except OSError as error:
             raise DataError(f"{path} cannot be read ({error.strerror})") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{path} is damaged, it is not JSON ({error}); make it again from the images") from error
         if not isinstance(document, dict) or document.get("format") != _FORMAT:
             raise DataError(f"{path} is not a manifest: it has no field format = {_FORMAT!r}")
         if document.get("version") != _VERSION:
             raise DataError(f"{path} is a manifest of version {document.get('version')!r}, this udta reads {_VERSION}")
+        ids, classes = _texts(document, "ids", path), _texts(document, "classes", path)
+        if problem := path_problem(ids) or labels_problem(classes, "class"):
+            raise DataError(f"{path} is damaged ({problem}); make it again from the images")
         return cls(
             root=Path(_text(document, "root", path)),
-            classes=_texts(document, "classes", path),
-            ids=_texts(document, "ids", path),
+            classes=classes,
+            ids=ids,
             labels=_labels(document, path),
             splits=_texts(document, "splits", path),
             hashes=_texts(document, "hashes", path),

@@ -30,6 +30,8 @@ _WRITERS: dict[str, Callable[[Path, Selection, Progress], None]] = {
     "npy": write_npy,
     "safetensors": write_safetensors,
 }
+# What stands beside the taps in the same file.
+_COLUMNS = {"parquet": ("row", "id", "label", "class", "split"), "safetensors": ("label", "row")}
 FORMATS = (*_WRITERS, *ENGINES)
 
 
@@ -100,6 +102,11 @@ def export(
     selection = select(
         opened, taps=taps, views=chosen, split=split, rows=rows, pool=pool, dtype=wanted, keep_stored_type=is_store
     )
+    taken = [tap.name for tap in selection.taps if tap.name in _COLUMNS.get(to, ())]
+    if taken:
+        raise ConfigError(
+            f"tap {taken[0]!r} is called as a column of {to} is: export it to another format, or leave it out"
+        )
     sweep(target)
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise StoreError(f"{target} exists and is not empty; it was left as it is, choose another --out")
