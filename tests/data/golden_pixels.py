@@ -89,9 +89,8 @@ def decoded(name, content):
 def transformed(text):
     """What a transform makes of the picture; random ones several times."""
     transform = Transform.parse(text)
-    return np.stack(
-        [transform.apply(picture(), view_rng(0, "golden", view)) for view in range(1, 4 if transform.is_random else 2)]
-    )
+    views = range((40 if "flip" in text else 3) if transform.is_random else 1)
+    return np.stack([transform.apply(picture(), view_rng(0, "golden", view)) for view in views])
 
 
 def load():
