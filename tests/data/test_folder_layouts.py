@@ -48,6 +48,13 @@ def test_two_folders_of_one_split_and_a_test_set_without_classes(tmp_path):
     assert manifest.ids == ("train/cat/1.jpg", "training/dog/1.jpg", "test/1.jpg")
     assert manifest.splits == ("train", "train", "unlabelled")
     assert manifest.labels.tolist() == [0, 1, -1]
+    assert "no image is in the split 'test', on which adapters are evaluated: --splits" in manifest.notes[1]
+
+
+def test_a_split_without_a_test_set_says_where_to_evaluate(tmp_path):
+    manifest = read_images(put(tmp_path, "train/cat/1.jpg", "val/cat/1.jpg"))
+    assert manifest.splits == ("train", "val")
+    assert manifest.notes[1].endswith("on which adapters are evaluated: there is val (--test-split)")
 
 
 def test_a_splits_file_has_the_last_word(tmp_path):
@@ -58,17 +65,17 @@ def test_a_splits_file_has_the_last_word(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("files", "classes", "notes"),
+    ("files", "classes"),
     [
-        (("train/1.jpg", "tram/1.jpg"), ("train", "tram"), 1),  # a vehicle, and a word for the case that it is not
-        (("train/express/1.jpg", "tram/1.jpg"), ("train", "tram"), 1),
-        (("train/1.jpg", "test/1.jpg"), ("test", "train"), 1),
+        (("train/1.jpg", "train/2.jpg", "tram/1.jpg"), ("train", "tram")),  # a vehicle
+        (("train/express/1.jpg", "train/2.jpg", "tram/1.jpg"), ("train", "tram")),
+        (("train/1.jpg", "train/2.jpg", "test/1.jpg"), ("test", "train")),
     ],
 )
-def test_a_class_may_be_called_train(tmp_path, files, classes, notes):
+def test_a_class_may_be_called_train(tmp_path, files, classes):
     manifest = read_images(put(tmp_path, *files))
     assert manifest.classes == classes
-    assert len(manifest.notes) == notes
+    assert [note.endswith("taken as a class, not as a split") for note in manifest.notes] == [True]
 
 
 def test_stray_images_in_a_split_are_refused(tmp_path):

@@ -76,5 +76,5 @@ def test_what_a_split_holds_twice_is_said(tmp_path):
 
 @pytest.mark.parametrize("splits", [("train", "test"), ("test", "test")])
 def test_files_that_cannot_be_read_are_no_copies_of_each_other(splits):
-    assert split_notes(("a", "b"), ("x", "x"), ("0" * 64,) * 2, splits) == ()
+    assert not any("copies" in note for note in split_notes(("a", "b"), ("x", "x"), ("0" * 64,) * 2, splits))
     assert set(stratified_splits(("a", "b"), ("x", "x"), ("0" * 64,) * 2, 0)) == {"train", "test"}

@@ -3,9 +3,11 @@
 import subprocess
 from contextlib import ExitStack, closing
 
+import numpy as np
 import pytest
 import torch
 from made_stores import tree
+from PIL import Image
 from toy import photographs
 
 import udta
@@ -13,7 +15,8 @@ from udta.data import Transform, ViewSpec, read_images
 from udta.data.processes import can_share_memory
 from udta.errors import DataError, ImageError
 from udta.extraction import decoded_batches
-from udta.extraction.fillers import ProcessFiller, processes_pay
+from udta.extraction.fillers import ProcessFiller, ThreadFiller, processes_pay
+from udta.extraction.meter import Meter
 
 needs_memory = pytest.mark.skipif(not can_share_memory(), reason="needs anonymous files")
 SPEC = ViewSpec(2, 1, Transform.parse("resize(16,16)"), Transform.parse("random_resized_crop(16)|flip"))
@@ -81,3 +84,17 @@ def test_processes_are_for_gpus_with_much_to_do():
     assert not processes_pay(torch.device("cuda"), 16, 100)
     assert not processes_pay(torch.device("cuda"), 2, 100_000)
     assert not processes_pay(torch.device("cpu"), 16, 100_000)
+
+
+@needs_memory
+@pytest.mark.parametrize("kind", [ThreadFiller, ProcessFiller])
+def test_colour_profiles_that_are_not_used_are_counted(tmp_path, kind):
+    (tmp_path / "cat").mkdir()
+    for number in range(3):
+        profile = {"icc_profile": b"broken"} if number else {}
+        Image.new("RGB", (20, 20)).save(tmp_path / "cat" / f"{number}.png", **profile)
+    target, meter = np.empty((1, 3, *SPEC.size, 3), np.uint8), Meter()
+    with closing(kind(read_images(tmp_path), SPEC, "fail", meter=meter, threads=1)) as filler:
+        for row in range(3):
+            filler.fill([row], [0], target[:, row : row + 1])
+    assert meter.notes == {"a broken colour profile was ignored": 2}

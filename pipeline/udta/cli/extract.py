@@ -28,8 +28,9 @@ Two backbones, every image read and decoded once for both:
 def extract(images: str, as_json: bool, **options: Any) -> None:
     """Compute the features of IMAGES once and keep them in a store.
 
-    IMAGES is a folder with a sub-folder per class, a CSV/Parquet file with columns path,label[,split], or name:folder of a
-    built-in dataset with its official split: aircraft, cars, cub200, dogs, flowers102, food101, pets.
+    IMAGES is a folder with a sub-folder per class (or train, val and test with those in them), a CSV/Parquet file with columns
+    path,label[,split], or name:folder of a built-in dataset with its official split: aircraft, cars, cub200, dogs, flowers102,
+    food101, pets.
 
     Running the same command again continues an interrupted extraction. A store grows when more is asked than it has: other
     images, another tap, more views; one that was made from something else is refused with the difference.

@@ -112,7 +112,9 @@ def _list(images: str | Path, on_error: OnError) -> Listing:
     if path.exists():
         if path.suffix.lower() in TABLE_SUFFIXES:
             return list_table(path, missing=on_error == "skip")
-        raise DataError(f"{path} is neither a folder nor a .csv or .parquet file")
+        raise DataError(
+            f"{path} is neither a folder nor a .csv or .parquet file (single images are for `udta predict`)"
+        )
     if ":" in str(images):
         return list_builtin(str(images))
     raise DataError(

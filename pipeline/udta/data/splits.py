@@ -90,7 +90,7 @@ def stratified_splits(ids: Sequence[str], labels: Sequence[str], hashes: Sequenc
 def split_notes(
     ids: Sequence[str], labels: Sequence[str], hashes: Sequence[str], splits: Sequence[str]
 ) -> tuple[str, ...]:
-    """What a user should know of a split: equal files of two classes or on both sides, and classes without training images."""
+    """What a user should know of a split: equal files of two classes or on both sides, no training images of a class, no test."""
     copies = _copies(hashes)
     groups: dict[str, list[int]] = defaultdict(list)
     for row, content in enumerate(hashes):
@@ -110,6 +110,10 @@ def split_notes(
     if trained and untrained:
         named = first_few(sorted(untrained))
         notes.append(f"{len(untrained)} class(es) have no training image, so that no adapter can learn them: {named}")
+    others = sorted(set(splits) - {TRAIN, UNLABELLED})
+    if trained and TEST not in others:
+        where = f"there is {', '.join(others)} (--test-split)" if others else "--splits FILE.csv gives another split"
+        notes.append(f"no image is in the split {TEST!r}, on which adapters are evaluated: {where}")
     return tuple(notes)
 
 
