@@ -17,6 +17,7 @@ from udta.loader import Batch, FeatureLoader
 from udta.loader.memory import fits_on
 from udta.progress import announce
 from udta.store import Store
+from udta.threads import side_by_side
 
 VECTORS = "vectors"  # what a loader calls pooled vectors that it holds
 # Samples of a batch of every view: the matrices of so many stay in the caches (pooling 3,600 views of `udta` on two cores takes
@@ -90,8 +91,11 @@ def pool_views(
         float32 on the device, or None where the vectors do not fit: then they are computed anew for every batch.
     """
     loader, done, vectors = every_view.loader, 0, None
-    for batch in every_view:
-        pooled = adapter.pool({tap: batch.taps[tap].float() for tap in adapter.taps_used})
+
+    def pool(batch: Batch) -> Tensor:
+        return adapter.pool({tap: batch.taps[tap].float() for tap in adapter.taps_used})
+
+    for pooled in side_by_side(pool, every_view, loader.device):
         if vectors is None:
             n_bytes = len(every_view) * pooled[0].nbytes
             if not (fits_on(loader.device, n_bytes) if loader.device.type == "cuda" else n_bytes <= budget):

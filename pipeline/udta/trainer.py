@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,6 +22,7 @@ from udta.loader import FeatureLoader
 from udta.memory import freed_memory_kept
 from udta.progress import announce
 from udta.schedule import one_cycle
+from udta.threads import one_thread
 
 Forward = Callable[[Mapping[str, Tensor]], Tensor]
 
@@ -114,7 +116,10 @@ def _fit(
     learner = Learner(adapter, optimiser, schedule, torch.Generator().manual_seed(seed), device)
     if checkpoints:
         checkpoints.resume(learner)
-    _run(learner, _forward(adapter, batches, every_view, recipe), batches, recipe, on_epoch, checkpoints)
+    forward = _forward(adapter, batches, every_view, recipe)
+    # Steps on vectors are small: two products forward and backward. On maps every thread has enough to do.
+    with one_thread(4 * recipe.batch_size * adapter.n_parameters) if forward is not adapter else nullcontext():
+        _run(learner, forward, batches, recipe, on_epoch, checkpoints)
 
 
 def _forward(adapter: Adapter, batches: BatchSource, every_view: Iterable[Samples], recipe: Recipe) -> Forward:

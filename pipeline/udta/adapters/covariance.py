@@ -57,6 +57,14 @@ def upper_triangle(k: int) -> Int64[Tensor, " numbers"]:
     return flat
 
 
+def products(positions: Float[Tensor, "batch position channels"]) -> Float[Tensor, "channels channels"]:
+    """Of every two channels over the positions of a sample, each without its mean there, summed over all samples."""
+    x = positions.transpose(1, 2)
+    x = (x - x.mean(dim=2, keepdim=True)).transpose(0, 1).flatten(1)  # channels first: one product for all samples
+    summed: Tensor = x @ x.T
+    return summed
+
+
 class WithinSample:
     """The covariance of channels over the positions of a sample, averaged over all samples; float64."""
 
@@ -66,11 +74,12 @@ class WithinSample:
 
     def add(self, positions: Float[Tensor, "batch position channels"]) -> None:
         """Some more samples."""
-        x = positions.transpose(1, 2)
-        x = (x - x.mean(dim=2, keepdim=True)).transpose(0, 1).flatten(1)  # channels first: one product for all samples
-        products = (x @ x.T).double()
-        self._sum = products if self._sum is None else self._sum + products
-        self._n_positions += x.shape[1]
+        self.add_products(products(positions), positions.shape[0] * positions.shape[1])
+
+    def add_products(self, found: Float[Tensor, "channels channels"], n_positions: int) -> None:
+        """The same, given their `products` and how many positions they have."""
+        self._sum = found.double() if self._sum is None else self._sum + found.double()
+        self._n_positions += n_positions
 
     def covariance(self) -> Float[Tensor, "channels channels"]:
         """Of all that was added, on the CPU.

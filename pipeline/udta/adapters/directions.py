@@ -23,6 +23,7 @@ from udta.adapters.samples import Gathered, views_of_images
 from udta.device import own_randomness
 from udta.progress import announce
 from udta.schedule import one_cycle
+from udta.threads import one_thread
 
 EPOCHS = 5
 # Times the learning rate of the linear layer. On photographs 3, 5 and 10 are alike; on rendered words whose font is to be told,
@@ -47,7 +48,7 @@ def learn_turns(
     squares = [_square(triangle, k) for triangle, k in zip(triangles, widths, strict=True)]
     sizes = [n_averages, *(len(triangle) for triangle in triangles)]
     turns = [torch.eye(k, device=device, requires_grad=True) for k in widths]
-    with own_randomness(0, device), torch.enable_grad():
+    with own_randomness(0, device), torch.enable_grad(), one_thread():
         probe = LinearProbe(sum(sizes), n_classes).to(device)
         batches = list(_batches(found.images, recipe.batch_size))
         groups = (

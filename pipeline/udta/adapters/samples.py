@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int64
@@ -11,6 +13,9 @@ from torch import Tensor
 
 from udta.adapters.base import Samples
 from udta.errors import AdapterError
+from udta.threads import side_by_side
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,14 @@ def at_most(n: int, samples: Iterable[Samples], n_samples: int) -> Iterator[Samp
             yield SomeSamples(taps, batch.labels[part], batch.rows[part])
 
 
+def of_every_batch(function: Callable[[Samples], Result], samples: Iterable[Samples]) -> Iterator[Result]:
+    """`function` of every batch, in their order, on a CPU several at a time."""
+    batches = iter(samples)
+    first = next(batches, None)
+    if first is not None:
+        yield from side_by_side(function, itertools.chain([first], batches), first.labels.device)
+
+
 def gather(
     samples: Iterable[Samples], pool: Callable[[Mapping[str, Tensor]], Float[Tensor, "batch features"]]
 ) -> Gathered:
@@ -59,10 +72,11 @@ def gather(
     Raises:
         AdapterError: there is no sample.
     """
-    parts = [
-        (pool({tap: values.float() for tap, values in batch.taps.items()}), batch.labels, batch.rows)
-        for batch in samples
-    ]
+
+    def pooled(batch: Samples) -> tuple[Tensor, Tensor, Tensor]:
+        return pool({tap: values.float() for tap, values in batch.taps.items()}), batch.labels, batch.rows
+
+    parts = list(of_every_batch(pooled, samples))
     if not parts:
         raise AdapterError("an adapter that is solved in closed form needs training samples, and there is none")
     features, labels, rows = (torch.cat(columns) for columns in zip(*parts, strict=True))

@@ -25,10 +25,10 @@ from udta.adapters.base import (
     n_positions,
     positions,
 )
-from udta.adapters.covariance import CovariancePool, WithinSample
+from udta.adapters.covariance import CovariancePool, WithinSample, products
 from udta.adapters.directions import learn_turns
 from udta.adapters.linear import LinearProbe
-from udta.adapters.samples import at_most, gather
+from udta.adapters.samples import at_most, gather, of_every_batch
 from udta.errors import ConfigError, did_you_mean
 
 # By 3-fold cross-validation on training splits: `features.13` alone has 111 wrong of 450 dishes, beside `features.17` 102.5; on
@@ -94,10 +94,10 @@ class Udta(PooledAdapter):
         if not self.second_order:
             return
         found, n_samples = [WithinSample() for _ in self.second_order], 0
-        for batch in samples:
-            n_samples += len(batch.labels)
-            for tap, each in zip(self.second_order, found, strict=True):
-                each.add(positions(batch.taps[tap].float()))
+        for n, parts in of_every_batch(self._products, samples):
+            n_samples += n
+            for each, part in zip(found, parts, strict=True):
+                each.add_products(*part)
         pools = self._pools()
         for pool, each in zip(pools, found, strict=True):
             pool.reduction.copy_(each.principal(len(pool.reduction)))
@@ -119,6 +119,11 @@ class Udta(PooledAdapter):
         """The linear layer."""
         logits: Tensor = self.probe(vectors)
         return logits
+
+    def _products(self, batch: Samples) -> tuple[int, list[tuple[Tensor, int]]]:
+        """How many samples, and of each second-order tap what `WithinSample.add_products` wants."""
+        maps = [positions(batch.taps[tap].float()) for tap in self.second_order]
+        return len(batch.labels), [(products(each), each.shape[0] * each.shape[1]) for each in maps]
 
     def _averages_and_covariances(self, features: Mapping[str, Tensor]) -> Tensor:
         taps = zip(self.second_order, self._pools(), strict=True)

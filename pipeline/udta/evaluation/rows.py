@@ -9,13 +9,15 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from numpy.typing import ArrayLike
+from torch import Tensor
 
 from udta.adapters import Adapter
 from udta.errors import AdapterError, ConfigError, did_you_mean
-from udta.loader import FeatureLoader
+from udta.loader import Batch, FeatureLoader
 from udta.metrics import classification_metrics
 from udta.progress import announce
 from udta.store import Store
+from udta.threads import side_by_side
 
 _BATCH = 64
 
@@ -69,13 +71,17 @@ def view_logits(
         device=device,
         dtype=store.value_dtype,
     )
+
+    def logits(batch: Batch) -> Tensor:
+        return adapter(batch.flat().taps).unflatten(0, (len(batch), -1)).cpu()  # type: ignore[no-any-return]
+
     parts, done = [], 0
     with torch.inference_mode():
-        for batch in loader:
-            parts.append(adapter(batch.flat().taps).unflatten(0, (len(batch), -1)).cpu())
-            done += len(batch)
+        for part in side_by_side(logits, loader, loader.device):
+            parts.append(part)
+            done += len(part)
             announce("rows evaluated", done, len(rows))
-    return torch.cat(parts)
+        return torch.cat(parts)
 
 
 def test_rows(store: Store, split: str | None) -> Int64[np.ndarray, " rows"] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -90,6 +91,13 @@ class Group:
         self._steps_per_epoch = full + (rest > 0)
         self._passed, self.optimiser.steps = epoch * self._steps_per_epoch, epoch * (full + (rest > 1))
         self._prepare()
+
+    @property
+    def flops(self) -> float:
+        """Floating point operations of a step on vectors; infinite where the adapters read maps."""
+        if self.mixup or not isinstance(self.first, PooledAdapter):
+            return math.inf
+        return 4 * self.trials[0].member.settings.batch_size * sum(trial.model.n_parameters for trial in self.trials)
 
     def begin_epoch(self) -> None:
         """Sums at zero."""

@@ -28,6 +28,7 @@ from udta.sweeping.halving import losers, validation_top1
 from udta.sweeping.sharing import Feeds, solve
 from udta.sweeping.spec import Halving
 from udta.sweeping.trial import Trial
+from udta.threads import one_thread
 from udta.training import train
 
 
@@ -96,11 +97,12 @@ class Loop:
             for group in groups:
                 group.begin_epoch()
             for alike, batches in self._feeds.epoch(self.epoch, groups):
-                for values, rows in batches:
-                    for group in alike:
-                        before = time.perf_counter()
-                        group.step(values, rows)
-                        spent[group] += time.perf_counter() - before
+                with one_thread(max(group.flops for group in alike)):
+                    for values, rows in batches:
+                        for group in alike:
+                            before = time.perf_counter()
+                            group.step(values, rows)
+                            spent[group] += time.perf_counter() - before
         common = (time.perf_counter() - started - sum(spent.values())) / max(self.active, 1)
         for group in groups:
             for trial, result in zip(group.trials, group.end_epoch(self.epoch), strict=True):
