@@ -12,8 +12,8 @@ from toy import photographs
 
 import udta
 from udta.data import contents, read_images
-from udta.data.contents import UNREADABLE
 from udta.errors import DataError, ImageError
+from udta.fingerprint import UNREADABLE
 
 
 def refuse(monkeypatch, name, number):
