@@ -2,8 +2,8 @@
 
     python -m benchmarks.busy STORE [--adapter udta] [--rounds 3]
 
-Each measurement is a process of its own that trains once, as a program that calls `udta.train` (threads that wait keep their cores),
-as the `udta` command does (they sleep), and with one thread. A busy neighbour is an endless loop pinned to each core. Processor
+Each measurement is a process of its own that trains once, as a program that calls `udta.train` (threads that wait keep their
+cores), as the `udta` command does (they sleep), and with one thread. A busy neighbour is an endless loop pinned to each core. Processor
 seconds are of all threads, user and system, training with reading; medians of the rounds count. Prints the ratios busy / idle
 and writes `benchmarks/results/busy.json`, with the load of the machine as it was found: what others run is no part of "idle".
 """
@@ -33,12 +33,11 @@ TRAIN = "import json, sys, udta; print(json.dumps(udta.train(sys.argv[1], adapte
 @contextmanager
 def neighbours() -> Iterator[None]:
     """An endless loop on each core."""
-    loops = []
+    loops: list[subprocess.Popen[bytes]] = []
     try:
         for core in sorted(os.sched_getaffinity(0)):
-            loops.append(
-                subprocess.Popen([sys.executable, "-c", f"import os; os.sched_setaffinity(0, [{core}])\nwhile True: 0"])
-            )
+            code = f"import os; os.sched_setaffinity(0, [{core}])\nwhile True: 0"
+            loops += [subprocess.Popen([sys.executable, "-c", code])]
         yield
     finally:
         for loop in loops:
@@ -79,9 +78,8 @@ def main() -> None:
     }
     for way, figures in medians.items():
         busy, idle = figures["busy"], figures["idle"]
-        print(
-            f"{way}: processor {busy['cpu']:.1f} s beside {idle['cpu']:.1f} s idle, ratio {busy['cpu'] / idle['cpu']:.2f}; wall {busy['wall']:.1f} / {idle['wall']:.1f} s"
-        )
+        cpu, wall = (f"{busy[kind]:.1f} s beside {idle[kind]:.1f} s idle" for kind in ("cpu", "wall"))
+        print(f"{way}: processor {cpu}, ratio {busy['cpu'] / idle['cpu']:.2f}; wall clock {wall}")
     write_json(
         RESULT,
         {"torch": torch.__version__, "cores": len(os.sched_getaffinity(0)), "load_before": load, "adapter": arguments.adapter,
