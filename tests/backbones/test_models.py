@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 import torchvision.models
-from torch import nn
 from torch.nn.modules.module import register_module_forward_hook
+from zoo import normalised, shake
 
 from udta.backbones import TapForward, build_backbone, list_taps, parse_taps, recommended_taps, resolve_taps
 from udta.backbones.reducers import Reducer
@@ -52,11 +52,6 @@ TIMM = {
 }
 
 
-def normalised(backbone, images):
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (backbone.input.mean, backbone.input.std))
-    return (images / 255 - mean) / std
-
-
 def plain_outputs(module, names, pixels):
     """What hooks on the untouched module see, and how many modules have run when the last of them has."""
     outputs, ran = {}, []
@@ -72,15 +67,6 @@ def plain_outputs(module, names, pixels):
     for hook in hooks:
         hook.remove()
     return outputs, 1 + max(ran.index(module.get_submodule(name)) for name in names)
-
-
-def shake(module):
-    """Statistics that folding has to take into account."""
-    torch.manual_seed(1)
-    for norm in module.modules():
-        if isinstance(norm, nn.BatchNorm2d):
-            norm.running_mean.normal_(0, 0.1)
-            norm.running_var.uniform_(0.8, 1.25)
 
 
 def check(name, size, recommended):

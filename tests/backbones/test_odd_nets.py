@@ -128,6 +128,17 @@ def test_looking_at_a_backbone_leaves_it_as_it_was(kind):
     assert all(not tensor.is_inference() for tensor in made.module.state_dict().values())
 
 
+def test_features_that_are_not_finite_are_no_impurity():
+    class Overflow(odd_nets.Net):
+        def forward(self, x):
+            return self.stage2(self.stage1(x) / 0)
+
+    made = backbone(Overflow)
+    specs = resolve_taps(made, parse_taps("stage2"), "float32")
+    assert check_pure(made, specs, "float32", CPU, allowed=False) == ()
+    assert probe_backbone(made, specs, "float32", CPU).taps == {"stage2": ()}
+
+
 def test_the_modules_that_are_impure_are_allowed_by_name():
     made = backbone(odd_nets.Dropout)
     specs = resolve_taps(made, parse_taps("stage1,stage2"), "float32")

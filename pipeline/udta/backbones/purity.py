@@ -166,5 +166,6 @@ def _tensors(nested: object) -> Iterator[Tensor]:
 
 
 def _relative(one: Tensor, other: Tensor) -> float:
-    norm = float(one.double().norm())
-    return float((one.double() - other.double()).norm()) / norm if norm else float((other != 0).any())
+    one, other = (values.double().nan_to_num(0, 0, 0) for values in (one, other))  # what is not finite is refused later
+    norm = float(one.norm())
+    return float((one - other).norm()) / norm if norm else float((other != 0).any())
