@@ -15,6 +15,7 @@
     │   ├── StoreBusyError       another process writes it
     │   ├── StaleStoreError      it was made from something else; carries the field diff
     │   ├── UncommittedRowError  a row that no ledger record covers
+    │   ├── StoreReplacedError   another store took its name while it was open
     │   └── CorruptStoreError    bytes that do not match their record
     ├── OutputBusyError          another process writes the same file or folder
     └── AdapterError             an adapter file, or an adapter beside the wrong backbone or store
@@ -100,6 +101,10 @@ class StaleStoreError(StoreError):
 
 class UncommittedRowError(StoreError):
     """A row was asked for that no ledger record covers."""
+
+
+class StoreReplacedError(StoreError):
+    """Another store took the name of one that is open (it grew, or was made anew); open it again."""
 
 
 class CorruptStoreError(StoreError):

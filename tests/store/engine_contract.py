@@ -26,5 +26,9 @@ class EngineContract:
         """A file that holds features of a block."""
         raise NotImplementedError
 
+    def as_a_stranger_sees(self, path, tap):
+        """All values of a tap by the library of the format, as stored."""
+        raise NotImplementedError
+
     def record(self, path, block):
         return next((path / "ledger" / f"{block:06d}").iterdir())

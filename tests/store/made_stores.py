@@ -29,7 +29,7 @@ def make_layout(n=10, views=2, block_rows=4, **changes):
 
 
 def make_hashes(layout):
-    return [f"{row:064x}" for row in range(len(layout))]
+    return [f"{row + 1:064x}" for row in range(len(layout))]  # zeros are those of a file that cannot be read
 
 
 def block_features(layout, block, seed=0):

@@ -16,6 +16,10 @@ class TestHdf5(StoreContract):
     def some_file_of_block(self, path, block):
         return path / "blocks" / f"{block:06d}.h5"
 
+    def as_a_stranger_sees(self, path, tap):
+        with h5py.File(path / "index.h5") as file:
+            return file[f"taps/{tap}"][:]
+
     def test_h5py_reads_it_without_us(self, path, layout, monkeypatch):
         write_store(path, layout)
         monkeypatch.chdir("/")  # block files are found beside the index, wherever one stands

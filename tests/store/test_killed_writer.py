@@ -61,6 +61,6 @@ def test_kills_cost_no_committed_row_and_end_in_the_uninterrupted_store(tmp_path
             path = tmp_path / f"store-{finished}"
     write_store(path, layout, format=engine)
     assert tree(path) == reference
-    # The only other thing that may lie there is the skeleton that the last killed writer had not renamed yet.
-    names = {entry.name for entry in tmp_path.iterdir() if not entry.name.endswith(".new")}
+    # The only other thing that may lie there is the place that the last killed writer of a store worked in.
+    names = {entry.name for entry in tmp_path.iterdir() if not entry.name.endswith(".udta")}
     assert names == {"whole", *(f"store-{index}" for index in range(finished + 1))}

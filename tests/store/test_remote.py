@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from made_stores import all_features, make_layout, write_store
+from made_stores import all_features, block_features, make_hashes, make_layout, write_store
 
 from udta import FeatureLoader, open_store, verify
-from udta.errors import ConfigError, CorruptStoreError, NotAStoreError
+from udta.errors import ConfigError, CorruptStoreError, NotAStoreError, StoreReplacedError
+from udta.store import StoreWriter
 
 fsspec = pytest.importorskip("fsspec")
 pytest.importorskip("upath", reason="needs the extra `s3`")
@@ -44,6 +45,20 @@ def test_damage_behind_a_url_is_found(url):
     memory.rm("/store/taps/head/c.1.0.0")
     with pytest.raises(CorruptStoreError, match="is missing"):
         open_store(url).read([4])
+
+
+def test_another_store_at_the_url_of_an_open_one_is_not_read_as_the_old_one(url, tmp_path):
+    store, memory = open_store(url), fsspec.filesystem("memory")
+    write_store(tmp_path / "other", make_layout(classes=("a", "b")), blocks=[])
+    with StoreWriter(tmp_path / "other", make_layout(classes=("a", "b")), make_hashes(make_layout())) as writer:
+        for block in writer.missing:
+            writer.write(block, block_features(make_layout(), block, seed=1))
+    for file in (tmp_path / "other").rglob("*"):
+        if file.is_file():
+            memory.pipe(f"/store/{file.relative_to(tmp_path / 'other').as_posix()}", file.read_bytes())
+    with pytest.raises(StoreReplacedError):
+        store.read([7])
+    assert open_store(url).classes == ("a", "b")
 
 
 def test_there_is_no_store(url):

@@ -14,6 +14,9 @@ class TestZarr(StoreContract):
     def some_file_of_block(self, path, block):
         return path / "taps" / "head" / f"c.{block}.0.0"
 
+    def as_a_stranger_sees(self, path, tap):
+        return zarr.open_group(path, mode="r")[f"taps/{tap}"][:]
+
     def test_zarr_python_reads_it_without_us(self, path, layout):
         write_store(path, layout)
         group = zarr.open_group(path, mode="r")

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from engine_contract import EngineContract
-from made_stores import all_features, block_features, make_hashes, make_layout, tree, write_store
+from made_stores import all_features, block_features, make_hashes, make_layout, tree, typed_layout, write_store
 
 from udta.errors import FeatureError, NotAStoreError, StaleStoreError, StoreBusyError, StoreError, UncommittedRowError
 from udta.fingerprint import Fingerprint
-from udta.store import StoreWriter, open_store
+from udta.store import StoreWriter, open_store, value_dtype
 
 
 class WriteContract(EngineContract):
@@ -66,6 +66,15 @@ class WriteContract(EngineContract):
         np.testing.assert_array_equal(store.read([6])["head"], all_features(layout)["head"][[6]])
         with pytest.raises(UncommittedRowError, match=r"cat/5\.png.*truncated"):
             store.read([5])
+
+    @pytest.mark.parametrize("dtype", ["float16", "float32", "bfloat16", "uint8"])
+    def test_rows_of_skipped_images_are_nan_for_a_reader_without_our_ledger(self, path, dtype):
+        layout = typed_layout(dtype)
+        with StoreWriter(path, layout, make_hashes(layout)) as writer:
+            writer.write(1, block_features(layout, 1), {5: "truncated"})
+        values = self.as_a_stranger_sees(path, "head")[4:8]
+        fill = (values == 0) if dtype == "uint8" else np.isnan(values.view(value_dtype(dtype)).astype("float32"))
+        assert fill.all(axis=(1, 2)).tolist() == [False, True, False, False]
 
     def test_another_fingerprint_is_refused_with_a_field_diff(self, path, layout):
         write_store(path, layout)

@@ -76,12 +76,13 @@ def in_processes(
     """
     effort = Effort.on(setup.device, prefetch, max(1, n_cores() // n))
     events: Events = SimpleQueue()
+    claims = writer.claims_folder()
     children: list[_Child] = []
     try:
         for number in range(n):
             own = replace(setup, device=_device(setup.device, number), layout=writer.layout)
-            task = Task(writer.path, writer.claims_folder(), own, on_error, effort)
-            children.append(_Child(number, task, events))
+            task = Task(writer.path, claims, own, on_error, effort)
+            children.append(_Child(number, task, events, writer.lock_descriptor))
         rows = _listen(Silence([child.pid for child in children]), events, meter, counter)
     finally:
         for child in children:
@@ -96,9 +97,12 @@ def in_processes(
 
 
 class _Child:
-    """A worker process; what it reports goes into `events`, and None when it has ended, however it did."""
+    """A worker process; what it reports goes into `events`, and None when it has ended, however it did.
 
-    def __init__(self, number: int, task: Task, events: Events) -> None:
+    It has the descriptor of the store's lock, so that no writer comes in while one of a killed parent's is still there.
+    """
+
+    def __init__(self, number: int, task: Task, events: Events, lock: int) -> None:
         try:
             self._content = pickle.dumps(task)
         except Exception as error:  # whatever a stranger's module raises
@@ -107,7 +111,7 @@ class _Child:
             ) from error
         self._number, self._events = number, events
         command = [sys.executable, "-c", f"from {__name__} import main; main()"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[lock])
         self._follower = threading.Thread(target=self._follow, daemon=True)
         self._follower.start()
 

@@ -99,8 +99,8 @@ class WindowedSource:
             for done in [loaded for loaded in self._loaded if loaded < window - 1]:
                 self._windows.release(*self._epoch.pairs(self._window(done)))
                 self._loaded.remove(done)
-            self._loaded.add(window)
             self._windows.load(*self._epoch.pairs(self._window(window)), self._files)
+            self._loaded.add(window)
 
         self._loads[window] = self._loader.submit(load)
 

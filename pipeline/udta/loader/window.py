@@ -32,7 +32,7 @@ class Windows:
         """Map the chunks of these pairs and read their rows in the order of the disk.
 
         Raises:
-            CorruptStoreError: a file is missing or too short.
+            StoreReplacedError, CorruptStoreError: a file is missing or too short; none of the window counts as loaded then.
         """
         slots, local = self._store.layout.places(rows, views)
         order = np.lexsort((local, slots))
@@ -40,12 +40,11 @@ class Windows:
         breaks = np.flatnonzero((np.diff(slots) != 0) | (np.diff(local) != 1)) + 1
         starts, stops = np.concatenate([[0], breaks]), np.append(breaks, len(slots))
         fresh = [slot for slot in np.unique(slots).tolist() if not self._used[slot]]
+        self._map(fresh)
         self._used.update(np.unique(slots).tolist())
         tasks = []
         for mapped in self._mapped.values():
             if mapped is not None:
-                for slot in fresh:
-                    mapped.map(slot)
                 runs = [
                     (int(slots[start]), int(local[start]), int(local[stop - 1]) + 1)
                     for start, stop in zip(starts, stops, strict=True)
@@ -55,15 +54,30 @@ class Windows:
         for task in tasks:
             task.result()
 
+    def _map(self, slots: Sequence[int]) -> None:
+        """All of them or none: what counts as used is read without a check, and would kill the process where it is not mapped."""
+        try:
+            for slot in slots:
+                for mapped in self._mapped.values():
+                    if mapped is not None:
+                        mapped.map(slot)
+        except BaseException:
+            self._unmap(slots)
+            raise
+
+    def _unmap(self, slots: Sequence[int]) -> None:
+        for slot in slots:
+            for mapped in self._mapped.values():
+                if mapped is not None:
+                    mapped.unmap(slot)
+
     def release(self, rows: np.ndarray, views: np.ndarray) -> None:
         """Forget the pairs of an earlier `load`."""
         slots, _ = self._store.layout.places(rows, views)
         for slot in np.unique(slots).tolist():
             self._used[slot] -= 1
             if not self._used[slot]:
-                for mapped in self._mapped.values():
-                    if mapped is not None:
-                        mapped.unmap(slot)
+                self._unmap([slot])
 
     def take(self, tap: str, slots: np.ndarray, local: np.ndarray, out: np.ndarray) -> None:
         """Copy loaded pairs to `out`."""

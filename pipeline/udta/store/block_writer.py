@@ -73,7 +73,8 @@ class BlockWriter:
         Args:
             block: one of `missing`.
             features: for every tap `[rows, views, *tap.shape]` as stored (bfloat16 as its bits, uint16).
-            skipped: reason by row (of the store) for samples whose image could not be used; their features become NaN.
+            skipped: reason by row (of the store) for samples whose image could not be used; their features become NaN (0 in
+                uint8).
             clipped: how many values of a uint8 tap lay outside its range.
             skip_unusable: a sample with a feature that is NaN or infinite is skipped too.
 
@@ -87,19 +88,19 @@ class BlockWriter:
         positions = [row - start for row in bad]
         for tap, values in features.items() if bad else ():
             values[positions] = STORAGE_TYPES[self.layout.taps[tap].dtype].fill
-        try:
-            note = self._engine.write_block(self.layout, block, features)
-        except OSError as error:
-            raise StoreError(
-                f"{self.path}: block {block} cannot be written ({error.strerror or error}); {len(self._committed)} of "
-                f"{self.layout.n_blocks} blocks are committed, the same command continues once there is room"
-            ) from error
         checksums = {
             tap: tuple(checksum(values[:, view]) for view in range(self.layout.n_views))
             for tap, values in features.items()
         }
         samples = self._samples[start:stop]
-        self._engine.ledger.put(Record(block, start, stop, samples, checksums, bad, dict(clipped or {}), note))
+        try:
+            note = self._engine.write_block(self.layout, block, features)
+            self._engine.ledger.put(Record(block, start, stop, samples, checksums, bad, dict(clipped or {}), note))
+        except OSError as error:
+            raise StoreError(
+                f"{self.path}: block {block} cannot be written ({error.strerror or error}); {len(self._committed)} of "
+                f"{self.layout.n_blocks} blocks are committed, the same command continues once there is room"
+            ) from error
         self._committed.add(block)
 
     def _unusable(

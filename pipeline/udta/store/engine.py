@@ -14,25 +14,32 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from udta.errors import StoreError
+from udta.store.directory import Directory
 from udta.store.layout import Layout
-from udta.store.ledger import PARTIAL, Ledger, Record
+from udta.store.ledger import PARTIAL, Ledger, Record, checksum, remove_partial_files
 from udta.store.mapping import Extent
 
 
 class Engine(ABC):
-    """One store on disk. `path` is a directory; nothing is opened or created by construction."""
+    """One store on disk; nothing is opened or created by construction.
+
+    Attributes:
+        directory: of the store; what errors say of files goes through it.
+        path: where its files are opened.
+    """
 
     format: ClassVar[str]
     codecs: ClassVar[Sequence[str]]  # lossless compressions by name, `none` first
     ledger: Ledger
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, directory: Directory) -> None:
+        self.directory, self.path = directory, directory.root
 
     @classmethod
     @abstractmethod
-    def owns(cls, path: Path) -> bool:
-        """Whether `path` is a store of this engine (of any version)."""
+    def owns(cls, directory: Directory) -> bool:
+        """Whether a directory is a store of this engine (of any version)."""
 
     @abstractmethod
     def create(self, layout: Layout) -> None:
@@ -49,13 +56,13 @@ class Engine(ABC):
         putting the new one.
         """
         skeleton = Path(tempfile.mkdtemp(prefix=".metadata.", suffix=PARTIAL, dir=self.path))
-        fresh = type(self)(skeleton)
+        fresh = type(self)(Directory(skeleton))
         fresh.create(layout)
         self.ledger.break_seal(layout.attributes())
         for name in fresh.ledger.sealed_files():
             (self.path / name).parent.mkdir(parents=True, exist_ok=True)
             (skeleton / name).replace(self.path / name)
-        seal = f"{self.ledger.directory.name}/{self.ledger.name}"
+        seal = f"{self.ledger.directory.name}/{self.ledger.name}"  # last: until then the store reads as damaged
         (skeleton / seal).replace(self.path / seal)
         shutil.rmtree(skeleton)
 
@@ -71,15 +78,46 @@ class Engine(ABC):
     def extents(self, layout: Layout, record: Record) -> dict[tuple[str, int], Extent] | None:
         """Where the bytes of each (tap, view) lie, by the library's own index; None when they are not plain rows in a file."""
 
-    @abstractmethod
     def chunk(self, layout: Layout, record: Record, tap: str, view: int) -> np.ndarray:
-        """`[rows, *tap.shape]` of one view of one block through the library's own read path."""
+        """`[rows, *tap.shape]` of one view of one block through the library's own read path.
+
+        Its checksum is compared: a small part of the time of decoding, and the one thing that tells a chunk behind a URL from
+        that of a store which was put there since.
+
+        Raises:
+            StoreReplacedError: it is the file of a store that is not there any more.
+            CorruptStoreError: it is missing, cannot be decoded, or is not what was committed.
+        """
+        file = self.chunk_file(record, tap, view)
+        try:
+            values = self.decode_chunk(layout, record, tap, view)
+        except StoreError:
+            raise
+        except Exception as error:  # whatever a decoder raises; gzip an EOFError, which command lines take for Ctrl-D
+            missing = isinstance(error, FileNotFoundError)
+            raise self.directory.damage(file, "is missing" if missing else f"cannot be read ({error})") from error
+        self.directory.confirm()
+        if checksum(values) != record.checksums[tap][view]:
+            raise self.directory.damage(file, "does not fit its checksum")
+        return values
+
+    @abstractmethod
+    def decode_chunk(self, layout: Layout, record: Record, tap: str, view: int) -> np.ndarray:
+        """What `chunk` gives, unchecked; may raise anything for a damaged file."""
+
+    @abstractmethod
+    def chunk_file(self, record: Record, tap: str, view: int) -> Path:
+        """The file that holds one view of one tap of a block."""
 
     def sweep(self) -> None:
         """Remove unfinished temporaries that a killed writer left."""
-        for leftover in self.path.rglob(f"*{PARTIAL}"):
-            if leftover.is_dir():
+        for leftover in self.path.glob(f".metadata.*{PARTIAL}"):
+            if leftover.is_dir() and not leftover.is_symlink():
                 shutil.rmtree(leftover, ignore_errors=True)
-            else:
-                leftover.unlink(missing_ok=True)
+        for folder in (self.path, *self.folders()):
+            remove_partial_files(folder)
         self.ledger.sweep()
+
+    @abstractmethod
+    def folders(self) -> list[Path]:
+        """Where block files are written; those that killed writers left unfinished lie in there."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from udta.errors import ConfigError, CorruptStoreError, NotAStoreError, did_you_mean
+from udta.errors import ConfigError, CorruptStoreError, NotAStoreError, StoreError, did_you_mean
+from udta.store.directory import Directory
 from udta.store.engine import Engine
 from udta.store.hdf5_engine import Hdf5Engine
 from udta.store.layout import FORMAT_VERSION
@@ -22,15 +23,24 @@ def find_engine(name: str) -> type[Engine]:
 
 
 def engine_at(path: Path) -> Engine | None:
-    """The engine of the store at `path`, or None when there is none.
+    """The engine of the store at `path`, or None when there is none; it stays with this store, whatever takes its name.
 
     Raises:
+        StoreError: the directory may not be read.
         CorruptStoreError: it holds links or what is no regular file.
     """
-    found = next((engine(path) for engine in ENGINES.values() if engine.owns(path)), None)
-    if found is not None:
-        check_files(path)
-    return found
+    while True:
+        try:
+            directory = Directory.held(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise StoreError(f"{path} cannot be opened ({error.strerror or error})") from error
+        engine = next((engine(directory) for engine in ENGINES.values() if engine.owns(directory)), None)
+        if engine is not None:
+            check_files(directory)
+        if engine is not None or not directory.replaced:  # else its successor is looked at
+            return engine
 
 
 def check_version(engine: Engine) -> None:
@@ -41,5 +51,5 @@ def check_version(engine: Engine) -> None:
         return  # damaged rather than new; the seal says so
     if version > FORMAT_VERSION:
         raise NotAStoreError(
-            f"{engine.path} has store format {version}, newer than this udta reads ({FORMAT_VERSION}); upgrade udta"
+            f"{engine.directory.path} has store format {version}, newer than this udta reads ({FORMAT_VERSION}); upgrade udta"
         )

@@ -80,10 +80,10 @@ class Predecessor:
         self.old_rows = np.array([places.get(content, -1) for _, content in samples], dtype=np.int64)
         self.new_taps = tuple(tap for tap in target.taps if tap not in layout.taps)
         self.new_views = tuple(range(layout.n_views, target.n_views))
-        self._rows = {name: TapRows(engine, layout, records, tap) for name, tap in layout.taps.items()}
+        self._rows = {name: TapRows(engine, layout, self.records, tap) for name, tap in layout.taps.items()}
 
     def drop_damaged(self) -> None:
-        """Take nothing over from a block whose bytes are not those that were committed: its rows are computed again."""
+        """Before anything is read: take nothing over from a block whose bytes are not those that were committed."""
         for block, record in list(self.records.items()):
             try:
                 check_block(self.engine, self.layout, record)

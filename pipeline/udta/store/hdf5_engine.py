@@ -10,7 +10,6 @@ The HDF5 library may crash on damaged metadata, so bytes outside the chunks are 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -22,12 +21,14 @@ import numpy as np
 
 from udta.errors import CorruptStoreError
 from udta.fingerprint import TapSpec
+from udta.store.directory import Directory
 from udta.store.dtypes import STORAGE_TYPES, stored_dtype
 from udta.store.engine import Engine
 from udta.store.files import flush_all, link_or_copy
+from udta.store.hdf5_file import created_file
 from udta.store.hdf5_structure import plain_dataset, read_labels, read_texts
 from udta.store.layout import Layout
-from udta.store.ledger import PARTIAL, Ledger, Record, file_checksum
+from udta.store.ledger import Ledger, Record, file_checksum
 from udta.store.mapping import Extent
 
 INDEX = "index.h5"
@@ -48,22 +49,23 @@ class Hdf5Engine(Engine):
     format: ClassVar[str] = "hdf5"
     codecs: ClassVar[tuple[str, ...]] = tuple(_FILTERS)
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self.ledger = Ledger(path / "ledger", "record.json")
+    def __init__(self, directory: Directory) -> None:
+        super().__init__(directory)
+        self.ledger = Ledger(directory, "record.json")
         self._sound = lru_cache(maxsize=None)(self._check_block)
 
     @classmethod
-    def owns(cls, path: Path) -> bool:
+    def owns(cls, directory: Directory) -> bool:
         """A directory with our index or our seal."""
-        ledger = Ledger(path / "ledger", "record.json")
-        return ledger.is_ours() or ((path / INDEX).is_file() and ledger.directory.is_dir())
+        ledger = Ledger(directory, "record.json")
+        return ledger.is_ours() or ((directory.root / INDEX).is_file() and ledger.directory.is_dir())
 
     def create(self, layout: Layout) -> None:
         """See `Engine.create`. The virtual datasets name the block files before they exist; until then they read as NaN."""
         (self.path / "blocks").mkdir()
-        temporary = self.path / f"{INDEX}.{os.getpid()}{PARTIAL}"
-        with h5py.File(temporary, "w", libver=("v110", "v110")) as file:  # virtual datasets, attributes over 64 KB
+        with created_file(
+            self.path / INDEX, libver=("v110", "v110")
+        ) as file:  # virtual datasets, attributes over 64 KB
             for name, value in layout.attributes().items():
                 file.attrs[name] = value if name in _TEXTS or isinstance(value, int) else json.dumps(value)
             text = h5py.string_dtype()
@@ -73,8 +75,6 @@ class Hdf5Engine(Engine):
             for tap in layout.taps.values():
                 dataset = _create_virtual(file, layout, tap)
                 dataset.attrs.update({"reducer": tap.reducer, "dtype": tap.dtype})
-        flush_all([temporary])
-        temporary.replace(self.path / INDEX)
         self.ledger.seal({INDEX: file_checksum(self.path / INDEX)}, layout.attributes())
 
     def load(self) -> Layout:
@@ -86,23 +86,16 @@ class Hdf5Engine(Engine):
             return Layout.from_attributes(attributes, ids, labels, splits)
         except Exception as error:  # a damaged or made file has the library raise anything
             raise CorruptStoreError(
-                f"{self.path}: the store's index cannot be read ({error}); remove it and extract again"
+                f"{self.directory.path}: the store's index cannot be read ({error}); remove it and extract again"
             ) from error
 
     def write_block(self, layout: Layout, block: int, features: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """See `Engine.write_block`."""
         path = self.path / _block_name(block)
-        temporary = path.with_name(f"{path.name}.{os.getpid()}{PARTIAL}")
-        try:
-            with h5py.File(temporary, "w", **_CREATE) as file:
-                for tap, values in features.items():
-                    _write_dataset(file, f"taps/{tap}", values, layout.codec)
-            note = _note(temporary, layout)
-            flush_all([temporary])
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        with created_file(path, **_CREATE) as file:
+            for tap, values in features.items():
+                _write_dataset(file, f"taps/{tap}", values, layout.codec)
+        note = _note(path, layout)
         flush_all([path.parent])
         self._sound.cache_clear()
         return note
@@ -122,26 +115,30 @@ class Hdf5Engine(Engine):
             for view, (offset, _) in enumerate(chunks)
         }
 
-    def chunk(self, layout: Layout, record: Record, tap: str, view: int) -> np.ndarray:
-        """See `Engine.chunk`."""
-        path = self._sound(record.block, _Note.of(record))
-        try:
-            with h5py.File(path) as file:
-                shape = (record.stop - record.start, layout.n_views, *layout.taps[tap].shape)
-                dataset = plain_dataset(file, f"taps/{tap}", shape)
-                if dataset.dtype != stored_dtype(layout.taps[tap].dtype):
-                    raise ValueError(f"it holds {dataset.dtype}")
-                return np.asarray(dataset[:, view])
-        except (OSError, KeyError, ValueError, RuntimeError, MemoryError) as error:
-            raise CorruptStoreError(_damage(path, f"cannot be read ({error})")) from error
+    def decode_chunk(self, layout: Layout, record: Record, tap: str, view: int) -> np.ndarray:
+        """See `Engine.decode_chunk`."""
+        with h5py.File(self._sound(record.block, _Note.of(record))) as file:
+            shape = (record.stop - record.start, layout.n_views, *layout.taps[tap].shape)
+            dataset = plain_dataset(file, f"taps/{tap}", shape)
+            if dataset.dtype != stored_dtype(layout.taps[tap].dtype):
+                raise ValueError(f"it holds {dataset.dtype}")
+            return np.asarray(dataset[:, view])
+
+    def chunk_file(self, record: Record, tap: str, view: int) -> Path:
+        """See `Engine.chunk_file`: one for all taps and views."""
+        return self.path / _block_name(record.block)
+
+    def folders(self) -> list[Path]:
+        """See `Engine.folders`."""
+        return [self.path / "blocks"]
 
     def _check_block(self, block: int, note: _Note) -> Path:
         path = self.path / _block_name(block)
         try:
             if path.stat().st_size != note.size or _crc_outside(path, note.chunks) != note.crc:
-                raise CorruptStoreError(_damage(path, "has damaged metadata"))
+                raise self.directory.damage(path, "has damaged metadata")
         except FileNotFoundError:
-            raise CorruptStoreError(_damage(path, "is missing")) from None
+            raise self.directory.damage(path, "is missing") from None
         return path
 
 
@@ -227,7 +224,3 @@ def _plain(name: str, value: Any) -> Any:
     if isinstance(value, str):
         return value if name in _TEXTS else json.loads(value)
     return int(value)
-
-
-def _damage(path: Path, what: str) -> str:
-    return f"{path}: the file of a committed block {what}; `udta verify --repair` drops such blocks"

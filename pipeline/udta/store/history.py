@@ -5,6 +5,7 @@ Not inside: two stores of the same features shall be the same bytes, however lon
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,8 +28,9 @@ def read_runs(path: Path) -> list[dict[str, Any]]:
 
 
 def add_run(path: Path, report: Mapping[str, Any], *, anew: bool) -> None:
-    """Keep a report behind those of earlier runs, unless the store began `anew`."""
-    write_json(report_path(path), {"runs": [*([] if anew else read_runs(path)), dict(report)]})
+    """Keep a report behind those of earlier runs, unless the store began `anew`; not where nothing can be written."""
+    with contextlib.suppress(OSError):
+        write_json(report_path(path), {"runs": [*([] if anew else read_runs(path)), dict(report)]})
 
 
 def extraction_totals(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,7 +34,8 @@ class Layout:
     `storage_error` and `compute_error` are the measured errors of storage type and arithmetic, see `extraction.calibration`.
     `probe` is what the backbone gave for a fixed picture, `memory_format` that of its maps while it computed, and `impure` names
     modules that were allowed to be no function of one image.
-    `source` is a hint for finding the images and the backbone again; it decides nothing.
+    `generation` stands for the samples, their contents and the fingerprint: stores that share it hold the same features in the
+    same rows. `source` is a hint for finding the images and the backbone again; it decides nothing.
     """
 
     ids: tuple[str, ...]
@@ -53,6 +55,7 @@ class Layout:
     memory_format: str = "channels_last"
     impure: tuple[str, ...] = ()
     source: Mapping[str, Any] = field(default_factory=dict)
+    generation: str = ""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -92,6 +95,7 @@ class Layout:
             "impure": list(self.impure),
             "fingerprint": dict(self.fingerprint.fields),
             "source": dict(self.source),
+            "generation": self.generation,
         }
 
     @classmethod
@@ -141,7 +145,16 @@ class Layout:
             memory_format=attributes.get("memory_format", "channels_last"),
             impure=tuple(attributes.get("impure", ())),
             source=attributes["source"],
+            generation=attributes.get("generation", ""),  # older stores have none
         )
+
+
+def generation_of(layout: Layout, hashes: Sequence[str]) -> str:
+    """What `Layout.generation` is for samples of these contents (SHA-256 in row order)."""
+    digest = hashlib.sha256(layout.fingerprint.digest.encode())
+    for sample in zip(layout.ids, hashes, strict=True):
+        digest.update("\0".join(("", *sample)).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:32]
 
 
 def row_bytes(tap: TapSpec) -> int:

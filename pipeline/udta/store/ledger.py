@@ -10,8 +10,8 @@ flipped bit in a label is found as one in a feature is. Records and seal carry a
 
 from __future__ import annotations
 
+import contextlib
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ import numpy as np
 from udta.errors import CorruptStoreError
 from udta.files import read_regular, write_bytes
 from udta.names import document_problem, path_problem
+from udta.store.directory import Directory
 
 FORMAT = "udta-store"
 PARTIAL = ".partial"
@@ -81,8 +82,9 @@ class Ledger:
     that copies a Zarr hierarchy, and listing the store warns of no foreign file. Elsewhere it is `<block>/record.json`, the same.
     """
 
-    def __init__(self, directory: Path, name: str) -> None:
-        self.directory, self.name = directory, name
+    def __init__(self, store: Directory, name: str) -> None:
+        self._store, self.directory, self.name = store, store.root / "ledger", name
+        self.seal_file = self.directory / name
 
     def path(self, block: int) -> Path:
         """Where the record of a block lies."""
@@ -96,12 +98,17 @@ class Ledger:
 
     def drop(self, block: int) -> None:
         """Take a block's rows back; they read as uncommitted at once."""
+        self.mark(complete=False)
         self.path(block).unlink(missing_ok=True)
 
     def records(self) -> Iterator[Record]:
         """Every record, by block. Raises `CorruptStoreError` for one that cannot be understood."""
         for block in self.blocks():
-            yield self.record(block)
+            try:
+                yield self.record(block)
+            except CorruptStoreError:
+                if self.path(block).exists():  # else it was dropped since
+                    raise
 
     def blocks(self) -> list[int]:
         """The blocks that have a record, readable or not."""
@@ -112,16 +119,17 @@ class Ledger:
     def record(self, block: int) -> Record:
         """One record. Raises `CorruptStoreError` when it cannot be understood."""
         path = self.path(block)
+        shown = self._store.shown(path)
         try:
             record = Record.from_json(_attributes(path))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CorruptStoreError(
-                f"{path}: this ledger record cannot be read ({error}); `udta verify --repair` drops it and the next "
+                f"{shown}: this ledger record cannot be read ({error}); `udta verify --repair` drops it and the next "
                 "`udta extract` computes its block again"
             ) from error
         if record.block != block:
             raise CorruptStoreError(
-                f"{path}: this ledger record is that of block {record.block}; `udta verify --repair` drops it"
+                f"{shown}: this ledger record is that of block {record.block}; `udta verify --repair` drops it"
             )
         return record
 
@@ -131,23 +139,41 @@ class Ledger:
         The store's attributes are kept here as well, so that a damaged store can be told from a strange one and mended.
         """
         self.directory.mkdir(exist_ok=True)
-        write_bytes(self.directory / self.name, _document({"seal": dict(files), "layout": dict(attributes)}))
+        write_bytes(self.seal_file, _document({"seal": dict(files), "layout": dict(attributes)}))
 
     def break_seal(self, attributes: Mapping[str, Any]) -> None:
         """Before these files are changed: a store that is left so reads as damaged until a writer has finished the change."""
-        write_bytes(self.directory / self.name, _document({"seal": None, "layout": dict(attributes)}))
+        write_bytes(self.seal_file, _document({"seal": None, "layout": dict(attributes)}))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every block was committed once, so that a record which is not there was lost."""
+        return bool(_attributes(self.seal_file).get("complete", False))
+
+    def mark(self, *, complete: bool) -> None:
+        """Note in the seal that every block is committed, or that blocks are about to be taken back."""
+        sealed = _attributes(self.seal_file)
+        if sealed.pop("complete", False) != complete:
+            write_bytes(self.seal_file, _document({**sealed, "complete": True} if complete else sealed))
+
+    def stamp(self) -> bytes:
+        """The seal as it lies there: while it is the same, no other file that it covers has changed. Empty when it is gone."""
+        try:
+            return self.seal_file.read_bytes()
+        except OSError:
+            return b""
 
     def sealed_files(self) -> list[str]:
         """Relative paths of the files that the seal covers."""
-        return sorted(_attributes(self.directory / self.name)["seal"])
+        return sorted(_attributes(self.seal_file)["seal"])
 
     def sealed_attributes(self) -> dict[str, Any]:
         """The store's attributes as they shall be. Raises `CorruptStoreError` when the seal is damaged."""
         try:
-            return dict(_attributes(self.directory / self.name)["layout"])
+            return dict(_attributes(self.seal_file)["layout"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CorruptStoreError(
-                f"{self.directory / self.name}: the seal cannot be read ({error}); remove the store and extract again"
+                f"{self._store.shown(self.seal_file)}: the seal cannot be read ({error}); remove the store and extract again"
             ) from error
 
     def is_ours(self) -> bool:
@@ -157,10 +183,10 @@ class Ledger:
         except (CorruptStoreError, KeyError):
             return False
 
-    def check_seal(self, root: Path) -> list[str]:
-        """What is wrong with the sealed files below `root`, one sentence each."""
+    def check_seal(self) -> list[str]:
+        """What is wrong with the sealed files of the store, one sentence each."""
         try:
-            sealed = _attributes(self.directory / self.name)["seal"]
+            sealed = _attributes(self.seal_file)["seal"]
             if sealed is None:
                 return ["a change of its metadata was interrupted"]
             if problem := path_problem(sealed) or any(".." in name.split("/") for name in sealed):
@@ -168,18 +194,26 @@ class Ledger:
             return [
                 f"{name} is missing or changed"
                 for name, expected in sealed.items()
-                if file_checksum(root / name) != expected
+                if file_checksum(self._store.root / name) != expected
             ]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             return [f"the seal in {self.directory.name}/{self.name} cannot be read ({error})"]
 
     def sweep(self) -> None:
         """Remove what an interrupted commit left: temporaries, and directories without a record."""
-        for path in self.directory.glob("*/"):
-            if not (path / self.name).exists():
-                shutil.rmtree(path)
-        for leftover in self.directory.rglob(f"*{PARTIAL}"):
-            leftover.unlink()
+        remove_partial_files(self.directory)
+        for folder in self.directory.iterdir():
+            if folder.name.isdecimal() and folder.is_dir() and not folder.is_symlink():
+                remove_partial_files(folder)
+                with contextlib.suppress(OSError):  # it has its record, or something that is not ours
+                    folder.rmdir()
+
+
+def remove_partial_files(folder: Path) -> None:
+    """Remove temporaries that a killed writer left right in a folder of a store. Files alone: a tap may be called `x.partial`."""
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.name.endswith(PARTIAL) and entry.is_file() and not entry.is_symlink():
+            entry.unlink(missing_ok=True)
 
 
 def checksum(values: np.ndarray) -> str:

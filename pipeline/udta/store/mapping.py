@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from udta.errors import CorruptStoreError
+from udta.store.directory import Directory
 
 _PROT_NONE, _PROT_READ = 0, 1
 _MAP_SHARED, _MAP_PRIVATE, _MAP_FIXED = 0x01, 0x02, 0x10
@@ -51,6 +51,7 @@ class MappedRows:
     """Rows of one tap from many files, as one array.
 
     Args:
+        directory: of the store; it tells damage from a file of another store.
         extents: the chunks by slot number.
         n_slots: how many slots there are.
         shape: of one row.
@@ -59,8 +60,15 @@ class MappedRows:
     A slot is readable between `map` and `unmap`; reading another one kills the process.
     """
 
-    def __init__(self, extents: Mapping[int, Extent], n_slots: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
-        self._extents = extents
+    def __init__(
+        self,
+        directory: Directory,
+        extents: Mapping[int, Extent],
+        n_slots: int,
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+    ) -> None:
+        self._directory, self._extents = directory, extents
         self._row_bytes = math.prod(shape) * dtype.itemsize
         most = max((extent.rows for extent in extents.values()), default=1)
         unit = math.lcm(mmap.ALLOCATIONGRANULARITY, self._row_bytes)
@@ -77,6 +85,7 @@ class MappedRows:
         """Make a slot readable.
 
         Raises:
+            StoreReplacedError: it is the file of a store that is not there any more.
             CorruptStoreError: its file is missing or too short. Reading mapped memory behind the end of a file would kill the
                 process, so the size is checked before.
         """
@@ -85,10 +94,11 @@ class MappedRows:
         try:
             descriptor = os.open(extent.path, os.O_RDONLY)
         except FileNotFoundError:
-            raise CorruptStoreError(_damage(extent, "is missing")) from None
+            raise self._directory.damage(extent.path, "is missing") from None
         try:
+            self._directory.confirm()
             if os.fstat(descriptor).st_size < extent.offset + length:
-                raise CorruptStoreError(_damage(extent, "is too short"))
+                raise self._directory.damage(extent.path, "is too short")
             _map(self._address(slot), length, _PROT_READ, _MAP_SHARED | _MAP_FIXED, descriptor, extent.offset)
         finally:
             os.close(descriptor)
@@ -116,11 +126,11 @@ class MappedRows:
         return self._base + slot * self._slot_bytes
 
     @staticmethod
-    def check_room(extent: Extent, shape: tuple[int, ...], dtype: np.dtype) -> None:
-        """Raises `CorruptStoreError` where the file of an extent is smaller than its rows; one that is missing is found later."""
+    def check_room(directory: Directory, extent: Extent, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        """Raises as `map` does where the file of an extent is smaller than its rows; one that is missing is found later."""
         needed = extent.offset + extent.rows * math.prod(shape) * dtype.itemsize
         if extent.path.exists() and extent.path.stat().st_size < needed:
-            raise CorruptStoreError(_damage(extent, "is too short"))
+            raise directory.damage(extent.path, "is too short")
 
     @staticmethod
     def can_map(extent: Extent) -> bool:
@@ -134,7 +144,3 @@ def _map(address: int | None, length: int, protection: int, flags: int, descript
         number = ctypes.get_errno()
         raise OSError(number, f"{os.strerror(number)} (mapping {length} bytes)")
     return int(result)
-
-
-def _damage(extent: Extent, what: str) -> str:
-    return f"{extent.path}: the chunk of a committed block {what}; `udta verify --repair` drops such blocks"

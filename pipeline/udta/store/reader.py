@@ -1,4 +1,4 @@
-"""Reading a store: rows by number, and never one that no ledger record covers."""
+"""Reading a store: rows by number, and never one that no ledger record covers, nor one of another store."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from udta.errors import ConfigError, CorruptStoreError, NotAStoreError, RowError, UncommittedRowError, did_you_mean
+from udta.errors import ConfigError, CorruptStoreError, RowError, StoreReplacedError, UncommittedRowError, did_you_mean
 from udta.fingerprint import Fingerprint, TapSpec
 from udta.store.dtypes import as_tensor, value_dtype
 from udta.store.engine import Engine
-from udta.store.engines import check_version, engine_at
 from udta.store.history import extraction_totals
 from udta.store.layout import Layout
 from udta.store.lazy import lazy_array
 from udta.store.ledger import Record
 from udta.store.place import place_of
 from udta.store.rows import TapRows
+from udta.store.settled import settled
 from udta.store.structure import check_records
 
 
@@ -46,17 +46,11 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._engine = _engine(path)
+        self._engine, self.layout, self.records, self._contents = settled(path, _look)
         self.format = self._engine.format
-        self.layout: Layout = self._engine.load()
         self._committed = np.zeros(len(self.layout), dtype=bool)
-        self._contents = np.zeros((len(self.layout), 32), dtype=np.uint8)
-        self.records: dict[int, Record] = {}
-        for record in check_records(self.layout, self._engine.ledger.records(), path):
+        for record in self.records.values():
             self._committed[record.start : record.stop] = True
-            contents = bytes.fromhex("".join(content for _, content in record.samples))
-            self._contents[record.start : record.stop] = np.frombuffer(contents, dtype=np.uint8).reshape(-1, 32)
-            self.records[record.block] = replace(record, samples=())  # half a kilobyte a row as Python objects
         records = self.records.values()
         self.skipped = {row: reason for record in records for row, reason in record.skipped.items()}
         self.clipped: dict[str, int] = {
@@ -72,7 +66,7 @@ class Store:
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Store, (self.path,)  # a worker process maps the files itself
+        return _opened_again, (self.path, self.layout.generation)  # a worker process maps the files itself
 
     def __len__(self) -> int:
         return len(self.layout)
@@ -139,6 +133,7 @@ class Store:
             ConfigError: unknown taps or views.
             RowError: a row outside the store.
             UncommittedRowError: a row whose block was never committed, or whose image was skipped.
+            StoreReplacedError: the store grew, was replaced or removed, and files of these rows were not open yet.
         """
         index = self.check_rows(rows)
         chosen = list(range(self.n_views)) if views is None else list(views)
@@ -243,16 +238,27 @@ def open_store(path: str | Path) -> Store:
     return Store(place_of(path))
 
 
-def _engine(path: Path) -> Engine:
-    if not path.exists():
-        raise NotAStoreError(f"there is no store at {path}; make one with `udta extract IMAGES ... --out {path}`")
-    engine = engine_at(path)
-    if engine is None:
-        raise NotAStoreError(f"{path} is not a udta store")
-    check_version(engine)
-    damage = engine.ledger.check_seal(path)
+def _opened_again(path: Path, generation: str) -> Store:
+    store = Store(path)
+    if store.layout.generation != generation:
+        raise StoreReplacedError(f"{path} was grown or replaced since it was opened; open it again")
+    return store
+
+
+Opened = tuple[Engine, Layout, dict[int, Record], np.ndarray]
+
+
+def _look(engine: Engine) -> Opened:
+    """Everything but features: layout, records without their samples, and the contents of these, SHA-256 `[rows, 32]`."""
+    path, damage = engine.directory.path, engine.ledger.check_seal()
     if damage:
         raise CorruptStoreError(
             f"{path}: {'; '.join(damage)}; the same `udta extract` again mends it, and computes nothing that is there"
         )
-    return engine
+    layout = engine.load()
+    contents, records = np.zeros((len(layout), 32), dtype=np.uint8), {}
+    for record in check_records(layout, engine.ledger.records(), path):
+        hashes = bytes.fromhex("".join(content for _, content in record.samples))
+        contents[record.start : record.stop] = np.frombuffer(hashes, dtype=np.uint8).reshape(-1, 32)
+        records[record.block] = replace(record, samples=())  # half a kilobyte a row as Python objects
+    return engine, layout, records, contents

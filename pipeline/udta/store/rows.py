@@ -34,7 +34,7 @@ class TapRows:
         self._opened = False
         self._extents: dict[int, Extent] | None = None
         self._cache: OrderedDict[int, np.ndarray] = OrderedDict()
-        self._cached_bytes = 0
+        self.cached_bytes = 0
 
     @property
     def dtype(self) -> np.dtype:
@@ -45,6 +45,7 @@ class TapRows:
         """Copy row `local[i]` of slot `slots[i]` to `out[i]`, in the stored dtype; the caller has checked that they exist.
 
         Raises:
+            StoreReplacedError: the store is not there any more, and these rows were not opened before.
             CorruptStoreError: a chunk is missing, too short or cannot be decoded.
         """
         mapped = self.open()
@@ -80,8 +81,9 @@ class TapRows:
         if extents is None or not all(MappedRows.can_map(extent) for extent in extents.values()):
             return None
         largest = max(extents.values(), key=lambda extent: extent.rows)
-        MappedRows.check_room(largest, self._tap.shape, self.dtype)  # before addresses are reserved for as much
-        return MappedRows(extents, self._n_slots, self._tap.shape, self.dtype)
+        # Before addresses are reserved for as much.
+        MappedRows.check_room(self._engine.directory, largest, self._tap.shape, self.dtype)
+        return MappedRows(self._engine.directory, extents, self._n_slots, self._tap.shape, self.dtype)
 
     @property
     def _n_slots(self) -> int:
@@ -109,8 +111,9 @@ class TapRows:
         block, view = divmod(slot, self._layout.n_views)
         values = self._engine.chunk(self._layout, self._records[block], self._tap.name, view)
         with self._lock:
-            self._cache[slot] = values
-            self._cached_bytes += values.nbytes
-            while self._cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
-                self._cached_bytes -= self._cache.popitem(last=False)[1].nbytes
+            if slot not in self._cache:  # another thread may have missed it at the same time
+                self._cache[slot] = values
+                self.cached_bytes += values.nbytes
+            while self.cached_bytes > _CACHE_BYTES and len(self._cache) > 1:
+                self.cached_bytes -= self._cache.popitem(last=False)[1].nbytes
         return values

@@ -62,10 +62,10 @@ def standing(
         CorruptStoreError: its metadata and its seal are damaged, or a record is.
     """
     check_version(engine)
-    sound = not engine.ledger.check_seal(engine.path)
+    sound = not engine.ledger.check_seal()
     records = {record.block: record for record in engine.ledger.records()}
     stored = engine.load() if sound else _recovered(engine, records)
-    records = {record.block: record for record in check_records(stored, records.values(), engine.path)}
+    records = {record.block: record for record in check_records(stored, records.values(), engine.directory.path)}
     asked = replace(layout, block_rows=stored.block_rows)
     code = _code_differences(stored, asked)
     differences, none = _format_differences(engine, asked, stored, format) + code, Changes(len(stored))
@@ -78,6 +78,7 @@ def standing(
             compute_error=stored.compute_error,
             probe=stored.probe,
             memory_format=stored.memory_format,
+            generation=stored.generation,  # the same, or one that an older udta did not write
         )
         return Standing(asked, records, [], None, not sound or columns_differ(stored, asked), none)
     if not differences and only_more(stored.fingerprint, asked.fingerprint):
@@ -135,14 +136,14 @@ def _recovered(engine: Engine, records: Mapping[int, Record]) -> Layout:
         return Layout.from_seal(attributes, ids[:n])
     except ValueError as error:
         raise CorruptStoreError(
-            f"{engine.path}: the store's seal is not that of a store ({error}); remove it and extract again"
+            f"{engine.directory.path}: the store's seal is not that of a store ({error}); remove it and extract again"
         ) from error
 
 
 def known_layout(path: Path, asked: Layout) -> tuple[Layout | None, bool]:
     """The layout of the sound store at `path`, if there is one, and whether a store with it can continue or grow to `asked`."""
     engine = engine_at(path)
-    if engine is None or engine.ledger.check_seal(path):
+    if engine is None or engine.ledger.check_seal():
         return None, False
     stored = engine.load()
     return stored, only_more(stored.fingerprint, asked.fingerprint) and not _code_differences(stored, asked)

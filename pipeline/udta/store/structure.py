@@ -11,22 +11,22 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from udta.errors import CorruptStoreError
+from udta.store.directory import Directory, is_local
 from udta.store.layout import Layout
 from udta.store.ledger import Record
-from udta.store.place import is_local
 
 _HEX = re.compile("[0-9a-f]*")
 
 
-def check_files(path: Path) -> None:
+def check_files(directory: Directory) -> None:
     """Refuses a store in which anything is neither a directory nor a regular file; a store behind a URL has nothing else.
 
     Raises:
         CorruptStoreError: a link, a pipe, a device or a socket.
     """
-    if not is_local(path):
+    if not is_local(directory.root):
         return
-    folders = [os.fspath(path)]
+    folders = [os.fspath(directory.root)]
     while folders:
         try:
             with os.scandir(folders.pop()) as entries:
@@ -34,9 +34,10 @@ def check_files(path: Path) -> None:
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
                     elif not entry.is_file(follow_symlinks=False):
+                        file = directory.shown(Path(entry.path))
                         what = "a link" if entry.is_symlink() else "no regular file"
                         raise CorruptStoreError(
-                            f"{entry.path} is {what}, which a store does not have: it is made of regular files of its own; "
+                            f"{file} is {what}, which a store does not have: it is made of regular files of its own; "
                             "copy it with `cp -rL` if you trust where it leads"
                         )
         except (FileNotFoundError, NotADirectoryError):

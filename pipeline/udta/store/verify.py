@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from udta.errors import CorruptStoreError, NotAStoreError
+from udta.errors import CorruptStoreError, StoreError
 from udta.files import local_path
 from udta.store.check import check_block
 from udta.store.engine import Engine
-from udta.store.engines import check_version, engine_at
-from udta.store.lock import DirectoryLock
+from udta.store.layout import Layout
 from udta.store.place import place_of
+from udta.store.settled import settled
+from udta.store.workplace import Workplace
 
 
 @dataclass(frozen=True)
@@ -39,16 +40,26 @@ class VerifyReport:
     dropped: list[int] = field(default_factory=list)
 
     @property
+    def damaged(self) -> bool:
+        """Whether something that was committed is not as it was committed."""
+        return bool(self.metadata or self.bad)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every block is committed."""
+        return self.committed_blocks == self.blocks
+
+    @property
     def sound(self) -> bool:
-        """Whether everything that is committed is as it was committed."""
-        return not self.metadata and not self.bad
+        """Whether every row can be read, and is what was committed."""
+        return self.complete and not self.damaged
 
     def to_json(self) -> dict[str, Any]:
         """Every finding."""
-        return {**asdict(self), "sound": self.sound}
+        return {**asdict(self), "complete": self.complete, "sound": self.sound}
 
     def __str__(self) -> str:
-        state = "sound" if self.sound else "DAMAGED"
+        state = "DAMAGED" if self.damaged else "sound" if self.complete else "UNFINISHED"
         lines = [
             f"{self.store}: {state}; {self.committed_blocks} of {self.blocks} blocks committed, "
             f"{self.checked_bytes / 1e6:.1f} MB checked"
@@ -61,6 +72,8 @@ class VerifyReport:
         lines += [f"block {bad.block} (rows {bad.rows[0]} to {bad.rows[1] - 1}): {bad.reason}" for bad in self.bad]
         if self.dropped:
             lines.append(f"dropped {len(self.dropped)} block(s); the same `udta extract` again computes them")
+        elif not self.damaged and not self.complete:
+            lines.append("the same `udta extract` again computes the rest")
         elif self.bad:
             lines.append("`udta verify --repair` drops these blocks, then the same `udta extract` computes them again")
         return "\n".join(lines)
@@ -79,19 +92,15 @@ def verify(
     Raises:
         NotAStoreError: there is no store at `path`.
         CorruptStoreError: so little is left that it cannot be told what the store was.
+        StoreReplacedError: another store took its name meanwhile.
         ConfigError: with `repair`, the store is not local.
         StoreBusyError: with `repair`, another process is writing it.
     """
     place = local_path("the store to repair", path) if repair else place_of(path)
-    engine = engine_at(place)
-    if engine is None:
-        raise NotAStoreError(f"{place} is not a udta store")
-    check_version(engine)
-    metadata = engine.ledger.check_seal(place)
+    engine, metadata = settled(place, lambda engine: (engine, engine.ledger.check_seal()))
     if metadata:
         return _unchecked(engine, metadata)
-    layout, blocks = engine.load(), engine.ledger.blocks()
-    bad: list[BadBlock] = []
+    layout, blocks, bad = engine.load(), engine.ledger.blocks(), []
     checked = 0
     for done, block in enumerate(blocks, start=1):
         try:
@@ -100,7 +109,11 @@ def verify(
             bad.append(BadBlock(block, layout.block_range(block), str(error)))
         if progress:
             progress(done, len(blocks))
-    dropped = _drop(engine, [found.block for found in bad]) if repair else []
+    bad += [
+        BadBlock(block, layout.block_range(block), "its ledger record is missing") for block in _lost(engine, layout)
+    ]
+    engine.directory.check_named()
+    dropped = _drop(engine, [found.block for found in bad]) if repair and bad else []
     return VerifyReport(str(place), len(layout), len(blocks), layout.n_blocks, checked, metadata, bad, dropped)
 
 
@@ -108,16 +121,30 @@ def _unchecked(engine: Engine, metadata: list[str]) -> VerifyReport:
     """Where metadata is damaged it cannot be told where the blocks lie; they are checked once it is mended."""
     rows, block_rows = (engine.ledger.sealed_attributes()[name] for name in ("rows", "block_rows"))
     return VerifyReport(
-        str(engine.path), rows, len(engine.ledger.blocks()), -(-rows // block_rows), 0, metadata=metadata
+        str(engine.directory.path), rows, len(engine.ledger.blocks()), -(-rows // block_rows), 0, metadata=metadata
     )
 
 
-def _drop(engine: Engine, blocks: list[int]) -> list[int]:
-    lock = DirectoryLock(engine.path)
+def _lost(engine: Engine, layout: Layout) -> list[int]:
+    """Blocks without a record in a store that was complete."""
     try:
+        complete = engine.ledger.complete
+    except (OSError, ValueError, KeyError) as error:
+        raise engine.directory.error(f"{engine.directory.path}: the seal cannot be read ({error})") from error
+    return sorted(set(range(layout.n_blocks)) - set(engine.ledger.blocks())) if complete else []
+
+
+def _drop(engine: Engine, blocks: list[int]) -> list[int]:
+    store = engine.directory
+    try:
+        work = Workplace(store.path.resolve())
+    except OSError as error:
+        raise StoreError(f"{store.path} cannot be repaired ({error.strerror or error})") from error
+    try:
+        store.check_named()
         for block in blocks:
             engine.ledger.drop(block)
         engine.ledger.sweep()
     finally:
-        lock.release()
+        work.release()
     return blocks

@@ -1,14 +1,15 @@
 """Writing a store block by block, so that being killed at any moment costs at most the block in flight.
 
 The order is: chunks of every tap, flushed; then the ledger record, flushed and renamed. A store appears under its name only as
-a complete skeleton: it is built in a temporary directory beside it and renamed, so a half-made store never has the name. A store
-that grows is built beside the old one in the same way and exchanged with it when it is complete.
+a complete skeleton: it is built beside it and renamed, so a half-made store never has the name. A store that grows is built
+beside the old one in the same way and exchanged with it when it is complete. See `workplace` for where that is.
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Mapping, Sequence
+import contextlib
+import errno
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -26,16 +27,19 @@ from udta.errors import (
 )
 from udta.store.block_writer import BlockWriter
 from udta.store.changes import Changes
+from udta.store.directory import Directory
 from udta.store.engine import Engine
 from udta.store.engines import engine_at, find_engine
 from udta.store.growth import Part, Predecessor
-from udta.store.layout import Layout
-from udta.store.lock import DirectoryLock
-from udta.store.place import claims_path, create_beside, exchange, growing_path, is_vacant, move_aside
-from udta.store.standing import columns_differ, standing
+from udta.store.layout import Layout, generation_of
+from udta.store.place import is_vacant
+from udta.store.standing import Standing, columns_differ, standing
+from udta.store.workplace import Workplace
 
 IfStale = Literal["refuse", "replace"]
 DEFAULT_FORMAT = "zarr"
+# What a store that lacks nothing need not mind.
+_NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT)
 
 
 class StoreWriter(BlockWriter):
@@ -70,20 +74,25 @@ class StoreWriter(BlockWriter):
         prune: bool = False,
         retry_skipped: bool = False,
     ) -> None:
-        self.path, self.layout = path, layout
+        self.path, self._format = path, format
         self._old: Predecessor | None = None
         self._prune, self._retry_skipped, self.changes = prune, retry_skipped, Changes(0)
+        layout = replace(layout, generation=generation_of(layout, hashes))
+        samples = tuple(zip(layout.ids, hashes, strict=True))
         try:
-            self._finish_exchange()
-            self._format = format
-            engine, self._lock, self._created = self._acquire()
-            super().__init__(path, engine, layout, tuple(zip(layout.ids, hashes, strict=True)))
-            if not self._created:
-                try:
+            self._enter(path.resolve())  # a link to a store stays one
+            try:
+                engine = self._create(layout) if is_vacant(path) else engine_at(path)
+                if engine is None:
+                    raise NotAStoreError(
+                        f"{path} exists and is not a udta store; it was left as it is, choose another --out"
+                    )
+                super().__init__(path, engine, layout, samples)
+                if not self._created:
                     self._reopen(if_stale)
-                except BaseException:
-                    self._lock.release()
-                    raise
+            except BaseException:
+                self._leave()
+                raise
         except OSError as error:
             raise StoreError(
                 f"{path} cannot be written ({error.strerror or error}); choose another place or free this one"
@@ -127,39 +136,77 @@ class StoreWriter(BlockWriter):
     ) -> None:
         """See `BlockWriter.write`; the last block of a store that grows puts it in the place of the old one."""
         super().write(block, features, skipped, clipped, skip_unusable=skip_unusable)
-        self._install_when_complete()
+        try:
+            self._install_when_complete()
+        except OSError as error:
+            raise StoreError(
+                f"{self.path}: the grown store is complete, but cannot take the place of the old one "
+                f"({error.strerror or error}); it is kept, the same command goes on with it"
+            ) from error
 
     def claims_folder(self) -> Path:
         """An empty folder for the claims of other processes; `close` removes it."""
-        claims_path(self.path).mkdir(exist_ok=True)
-        return claims_path(self.path)
+        return self._work.claims()
+
+    @property
+    def lock_descriptor(self) -> int:
+        """Of the store's lock, for child processes that write it; it is held until the last of them ends."""
+        return self._work.descriptor
 
     def close(self) -> None:
         """Let go of the store. One that this writer created and put nothing into is removed again."""
-        shutil.rmtree(claims_path(self.path), ignore_errors=True)
-        if (self._created or self._old is not None) and not self._committed:
-            shutil.rmtree(self._engine.path, ignore_errors=True)
-        self._lock.release()
+        if self._workplace is not None:
+            if self._created and not self._committed and not self._engine.directory.replaced:
+                self._workplace.remove_store()
+            elif self._old is not None and not self._committed:
+                self._workplace.forget_growth()
+            elif self._old is None and not self.missing:
+                with contextlib.suppress(OSError):  # which is no reason to fail; the ledger has every record
+                    self._engine.ledger.mark(complete=True)
+        self._leave()
 
-    def _acquire(self) -> tuple[Engine, DirectoryLock, bool]:
-        """The engine of the store at `path`, the lock on it, and whether it was created just now."""
-        if is_vacant(self.path):
-            wanted = find_engine(self._format or DEFAULT_FORMAT)
-            _check_codec(wanted, self.layout.codec)
-            lock = create_beside(self.path, lambda place: wanted(place).create(self.layout))
-            if lock is not None:
-                return wanted(self.path), lock, True
+    @property
+    def _work(self) -> Workplace:
+        """Raises what kept it from being had, for a store that lies where nothing can be written."""
+        if self._workplace is None:
+            assert self._refusal is not None
+            raise self._refusal
+        return self._workplace
+
+    def _enter(self, place: Path) -> None:
+        """Keep other writers out. A store on a read-only disk can be opened all the same, if it lacks nothing."""
+        self._created, self._workplace, self._refusal = False, None, None
+        try:
+            self._workplace = Workplace(place)
+        except OSError as error:
+            if error.errno not in _NOT_WRITABLE or engine_at(place) is None:
+                raise
+            self._refusal = error
+
+    def _leave(self) -> None:
+        if self._workplace is not None:
+            self._workplace.release()
+            self._workplace = None
+
+    def _create(self, layout: Layout) -> Engine:
+        self._work.create(self._filled(layout))
+        self._created = True
+        return self._there()
+
+    def _filled(self, layout: Layout) -> Callable[[Path], None]:
+        """What fills a folder with an empty store."""
+        wanted = find_engine(self._format or DEFAULT_FORMAT)
+        _check_codec(wanted, layout.codec)
+        return lambda place: wanted(Directory(place)).create(layout)
+
+    def _there(self) -> Engine:
+        """The store that was put at `path` just now."""
         engine = engine_at(self.path)
-        if engine is None:
-            raise NotAStoreError(
-                f"{self.path} exists and is not a udta store; it was left as it is, choose another --out"
-            )
-        return engine, DirectoryLock(self.path), False
+        assert engine is not None
+        return engine
 
     def _reopen(self, if_stale: IfStale) -> None:
         """Continue what is there: as it is, grown, or (with `replace`) anew."""
-        self._engine.sweep()
-        shutil.rmtree(claims_path(self.path), ignore_errors=True)  # of processes that were killed
         found = standing(self._engine, self.layout, self._samples, self._format, retry_skipped=self._retry_skipped)
         if found.differences:
             if if_stale == "refuse":
@@ -174,20 +221,27 @@ class StoreWriter(BlockWriter):
             self.changes = found.changes
             self._grow(found.old, found.asked)
         else:
-            if found.outdated:
-                self._engine.save_metadata(found.asked)
-            shutil.rmtree(growing_path(self.path), ignore_errors=True)  # of a growth that is not wanted any more
-            self.layout, self._committed = found.asked, set(found.records)
+            self._continue(found)
+
+    def _continue(self, found: Standing) -> None:
+        self.layout, self._committed = found.asked, set(found.records)
+        if not self.missing and not found.outdated and self._workplace is None:
+            return
+        self._work.forget_growth()  # which is not wanted any more
+        self._engine.sweep()
+        if found.outdated:
+            self._engine.save_metadata(found.asked)
+        if self.missing:
+            self._engine.ledger.mark(complete=False)
 
     def _grow(self, old: Predecessor, asked: Layout) -> None:
         """Build the grown store beside the old one, or go on building it."""
+        work = self._work
         old.drop_damaged()
-        place = growing_path(self.path)
-        grown = type(self._engine)(place)
+        grown = type(self._engine)(Directory(work.growing))
         records = _resumable(grown, asked, self._samples, self._retry_skipped)
         if records is None:
-            shutil.rmtree(place, ignore_errors=True)
-            create_beside(place, lambda skeleton: type(grown)(skeleton).create(asked)).release()  # type: ignore[union-attr]
+            work.begin_growth(lambda place: type(grown)(Directory(place)).create(asked))
             records = []
         grown.sweep()
         self.layout, self._old, self._engine, self._committed = asked, old, grown, set(records)
@@ -202,23 +256,15 @@ class StoreWriter(BlockWriter):
         """The grown store takes the place of the old one in one step, once it has everything."""
         if self._old is None or self.missing:
             return
-        exchange(growing_path(self.path), self.path)
-        shutil.rmtree(growing_path(self.path), ignore_errors=True)
-        self._old, self._engine = None, type(self._engine)(self.path)
-
-    def _finish_exchange(self) -> None:
-        """A kill between the two renames of an exchange (where the kernel has no single one) leaves a complete store beside."""
-        place = growing_path(self.path)
-        if not self.path.exists() and engine_at(place) is not None:
-            place.rename(self.path)
+        self._engine.ledger.mark(complete=True)
+        self._work.finish_growth(self._old.engine.directory)
+        self._old, self._engine = None, self._there()
 
     def _replace(self) -> None:
-        """Swap a stale store for an empty one: moved aside first, so that the name never stands for a half-removed store."""
-        shutil.rmtree(growing_path(self.path), ignore_errors=True)
-        remove = move_aside(self.path)
-        self._lock.release()
-        remove()
-        self._engine, self._lock, self._created = self._acquire()
+        """Swap a stale store for an empty one."""
+        self._work.forget_growth()
+        self._work.replace(self._filled(self.layout), self._engine.directory)
+        self._created, self._engine = True, self._there()
         self.refresh()
 
 
@@ -232,7 +278,7 @@ def _resumable(
 ) -> list[int] | None:
     """The blocks of an interrupted growth towards the same layout; None when there is none that can be continued."""
     try:
-        if not type(grown).owns(grown.path) or grown.ledger.check_seal(grown.path):
+        if not type(grown).owns(grown.directory) or grown.ledger.check_seal():
             return None
         there, records = grown.load(), list(grown.ledger.records())
     except CorruptStoreError:
