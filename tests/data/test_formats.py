@@ -100,3 +100,17 @@ def test_a_plug_in_that_is_there_makes_its_files_images(tmp_path, monkeypatch):
     (tmp_path / "1.heic").write_bytes(b"damaged")
     (tmp_path / "2").write_bytes(BOX + b"heic\0\0\0\0mif1heic")
     assert read_images(tmp_path).ids == ("1.heic", "2")
+
+
+# Two bytes are all that tells a bare stream of JPEG XL: too few to take a file for one without its extension.
+@pytest.mark.parametrize(("plugin", "kind", "name"), [("pillow_heif", "HEIF", "a"), ("pillow_jxl", "JXL", "a.jxl")])
+def test_what_a_plugin_reads_is_an_image(tmp_path, plugin, kind, name):
+    module = pytest.importorskip(plugin, reason=f"needs the plug-in of Pillow for {kind}")
+    if kind == "HEIF":
+        module.register_heif_opener()
+    colour = (200, 120, 40)
+    Image.new("RGB", (64, 48), colour).save(tmp_path / name, format=kind, quality=95)
+    assert formats.why_no_image(name, str(tmp_path / name)) == ""
+    pixels = decode_image(tmp_path / name, name)
+    assert pixels.shape == (48, 64, 3)
+    assert np.abs(pixels.astype(int) - colour).max() <= 4
