@@ -3,9 +3,9 @@
     python -m benchmarks.busy STORE [--adapter udta] [--rounds 3]
 
 Each measurement is a process of its own that trains once, as a program that calls `udta.train` (threads that wait keep their
-cores), as the `udta` command does (they sleep), and with one thread. A busy neighbour is an endless loop pinned to each core. Processor
-seconds are of all threads, user and system, training with reading; medians of the rounds count. Prints the ratios busy / idle
-and writes `benchmarks/results/busy.json`, with the load of the machine as it was found: what others run is no part of "idle".
+cores), as the `udta` command does (they sleep), and with one thread. A busy neighbour is an endless loop pinned to each core.
+Processor seconds are of all threads, user and system, training with reading; medians of the rounds count. Prints the ratios busy
+/ idle and writes `benchmarks/results/busy.json`, with the load of the machine as it was found: what others run is no part of it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,11 @@ import torch
 from udta.files import write_json
 
 RESULT = Path(__file__).parent / "results" / "busy.json"
-WAYS: dict[str, dict[str, str]] = {"call": {}, "command": {"OMP_WAIT_POLICY": "passive"}, "one thread": {"OMP_NUM_THREADS": "1"}}
+WAYS: dict[str, dict[str, str]] = {
+    "call": {},
+    "command": {"OMP_WAIT_POLICY": "passive"},
+    "one thread": {"OMP_NUM_THREADS": "1"},
+}
 TRAIN = "import json, sys, udta; print(json.dumps(udta.train(sys.argv[1], adapter=sys.argv[2], out=sys.argv[3]).cost))"
 
 
