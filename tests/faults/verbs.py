@@ -23,6 +23,8 @@ import udta
 import udta.store.layout
 from udta import checkpoint
 from udta.adapters import load_adapter
+from udta.files import write_json
+from udta.store.history import read_runs
 from udta.store.verify import verify
 
 OPTIONS: Mapping[str, Any] = {
@@ -40,8 +42,8 @@ SWEEP = {
 }
 
 
-def scenarios(inputs: Path, forked: Callable[..., tuple[int, str]]) -> dict[str, Scenario]:
-    """By name. What they read is made below `inputs`, in a child, so that this process starts no thread."""
+def make_inputs(inputs: Path, forked: Callable[..., tuple[int, str]]) -> None:
+    """What verbs read, below `inputs`: made in a child, so that this process starts no thread."""
     torch.set_num_threads(1)
     warnings.simplefilter("error")
     udta.store.layout.BLOCK_ROWS = udta.store.layout.SMALLEST_BLOCK = 4
@@ -52,6 +54,11 @@ def scenarios(inputs: Path, forked: Callable[..., tuple[int, str]]) -> dict[str,
     for module in told.split():  # what a verb imports when it is called, so that no child has to
         with contextlib.suppress(Exception):
             importlib.import_module(module)
+
+
+def scenarios(inputs: Path, forked: Callable[..., tuple[int, str]]) -> dict[str, Scenario]:
+    """By name."""
+    make_inputs(inputs, forked)
     store, run = inputs / "store", inputs / "run"
     train = {"recipe": RECIPE, "device": "cpu"}
     every = [*_extractions(inputs)]
@@ -77,7 +84,7 @@ def scenarios(inputs: Path, forked: Callable[..., tuple[int, str]]) -> dict[str,
             "evaluate",
             lambda: udta.evaluate(run, store, out="m.json", predictions="p.parquet", confusion="c.csv", device="cpu"),
         ),
-        Scenario("report", partial(_report, inputs)),
+        Scenario("report", partial(report_of, inputs / "features.json", inputs / "metrics.json", run)),
     ]
     every += [
         Scenario(f"predict {kind}", partial(_predict, inputs, f"p.{kind}"), prepare=_precious, read=_read_table)
@@ -107,9 +114,8 @@ def _make(inputs: Path, tell: Callable[[str], object]) -> None:
     udta.extract(inputs / "fewer", out=inputs / "fewer.store", **OPTIONS)
     udta.train(inputs / "store", out=inputs / "run", adapter="linear", recipe=RECIPE, device="cpu")
     metrics = udta.evaluate(inputs / "run", inputs / "store", device="cpu", parity=2, images=images, backbone="toy:net")
-    from udta.files import write_json
-
     write_json(inputs / "metrics.json", metrics)
+    write_json(inputs / "features.json", read_runs(inputs / "store")[0])
     import pyarrow.parquet  # noqa: F401  # of the verbs that are not called here
 
     tell(" ".join(sorted(name for name in set(sys.modules) - before if not name.startswith("_"))))
@@ -167,34 +173,16 @@ def _predict(inputs: Path, out: str) -> None:
     udta.predict(inputs / "photos", adapters=[inputs / "run"], out=out, backbone="toy:net", device="cpu")
 
 
-def _report(inputs: Path) -> None:
-    from report import report
+def report_of(features: Path, metrics: Path, run: Path) -> None:
+    """The stage, of what one backbone, dataset and adapter left."""
+    import report as stage
 
-    params: Any = SimpleNamespace(
-        run=SimpleNamespace(backbones=["b"], datasets=["d"], adapters=["run"]),
-        paths=SimpleNamespace(out=Path("out")),
-    )
-    import report as module
-
-    for name, path in (
-        ("features_path", None),
-        ("metrics_path", inputs / "metrics.json"),
-        ("run_path", inputs / "run"),
-    ):
-        if path is not None:
-            setattr(module, name, lambda *_, path=path: path)
-    module.features_path = lambda *_: _features(inputs)
-    report(params)
-
-
-def _features(inputs: Path) -> Path:
-    from udta.store.history import report_path
-
-    path = inputs / "features.json"
-    import json
-
-    path.write_text(json.dumps(json.loads(report_path(inputs / "store").read_bytes())["runs"][0]))
-    return path
+    places = {"features_path": features, "metrics_path": metrics, "run_path": run}
+    for name, path in places.items():
+        setattr(stage, name, lambda *_, path=path: path)
+    names = SimpleNamespace(backbones=["b"], datasets=["d"], adapters=["a"])
+    params: Any = SimpleNamespace(run=names, paths=SimpleNamespace(out=Path("out")))
+    stage.report(params)
 
 
 # --- what others read meanwhile: right values, or a clear error
