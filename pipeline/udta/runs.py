@@ -18,6 +18,7 @@ from udta.errors import AdapterError
 from udta.evaluation import evaluate_rows, test_rows
 from udta.files import write_json
 from udta.fingerprint import Fingerprint
+from udta.run_folder import CHECKPOINT
 from udta.selection import Score, Selection
 from udta.store import Store
 
@@ -204,7 +205,9 @@ def finished_run(run: Path, asked: Mapping[str, Any], store: Store) -> RunReport
         raise AdapterError(
             "\n".join([f"{run} holds another finished run; {advice}:", *(f"  {line}" for line in differences)])
         )
-    return report
+    # The same one, but killed before its last step, or changed since: trained again it becomes what it was.
+    whole = (run / "history.csv").exists() and not (run / CHECKPOINT).exists()
+    return report if whole and report.metrics == header.metrics else None
 
 
 def _with_features(asked: Mapping[str, Any], classes: tuple[str, ...], fingerprint: Fingerprint) -> Fingerprint:

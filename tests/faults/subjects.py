@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def subjects(inputs: Path, forked: Callable[..., tuple[int, str]]) -> dict[str, 
                 "load": partial(_run, "run"),
                 "evaluate": lambda: _text(udta.evaluate("run", inputs / "store", device="cpu")),
                 "predict": partial(_predict, inputs),
-                "train": lambda: _then(train, lambda: _tree("run")),
+                "train": lambda: _then(train, lambda: _run("run") + _text(train().metrics)),
             },
         ),
         Subject(
@@ -48,6 +48,7 @@ def subjects(inputs: Path, forked: Callable[..., tuple[int, str]]) -> dict[str, 
             "cut sweep",
             partial(_interrupted, sweep),
             {"sweep": lambda: _then(sweep, _runs)},
+            told=_run_is_refused,
         ),
         Subject("report", partial(_report_inputs, inputs), {"report": _report}, told=lambda found: True),
     ]
@@ -129,8 +130,9 @@ def _runs() -> str:
     return " ".join(f"{run}={value}" for run, value in found.items())
 
 
-def _run_is_refused(found: dict[str, str]) -> bool:
-    return "refused" in found["runs"]
+def _run_is_refused(found: Mapping[str, str]) -> bool:
+    """A run that was finished is not trained again: who loads it is told."""
+    return "refused" in found["sweep"]
 
 
 def _tree(folder: str) -> str:

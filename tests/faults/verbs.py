@@ -67,7 +67,7 @@ def scenarios(inputs: Path, forked: Callable[..., tuple[int, str]]) -> dict[str,
         Scenario("train solved", lambda: udta.train(store, out="out", adapter="ridge", device="cpu"), read=_read_run),
         Scenario(
             "train again",
-            lambda: udta.train(store, out="out", adapter="linear", **train),
+            lambda: udta.train(store, out="out", adapter="linear", overwrite=True, **train),
             prepare=lambda: udta.train(store, out="out", adapter="linear", seed=1, **train),
             read=_read_run,
         ),

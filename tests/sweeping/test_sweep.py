@@ -237,6 +237,9 @@ def test_a_finished_sweep_is_not_trained_again(toy_store, tmp_path):
         toy_store, adapters=adapters, out=tmp_path / "s", on_epoch=lambda *figures: epochs.append(figures)
     )
     assert (again, epochs) == (first, [])
+    shutil.rmtree(tmp_path / "s" / "runs" / "lin")
+    with pytest.raises(AdapterError, match="lin is missing, though it was finished"):
+        udta.sweep(toy_store, adapters=adapters, out=tmp_path / "s")
 
 
 def test_another_sweep_and_other_folders_are_left_alone(toy_store, tmp_path):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from udta.atomic import new_folder
+from udta.errors import AdapterError
 from udta.files import csv_cell, write_table, write_text
 from udta.sweeping.tasks import task_names
 from udta.sweeping.trial import Trial
@@ -70,8 +71,10 @@ def write_results(out: Path, report: SweepReport) -> None:
         return
     with new_folder(out / "best", replace=True) as folder:
         for task, name in report.best.items():
-            target = folder / task if len(report.best) > 1 else folder
-            shutil.copytree(out / "runs" / name, target, dirs_exist_ok=len(report.best) == 1)
+            run, target = out / "runs" / name, folder / task if len(report.best) > 1 else folder
+            if not run.is_dir():
+                raise AdapterError(f"{run} is missing, though it was finished; remove {out} to train all again")
+            shutil.copytree(run, target, dirs_exist_ok=len(report.best) == 1)
 
 
 def _row(trial: Trial, task: str) -> dict[str, Any]:
