@@ -8,8 +8,9 @@ from udta.errors import UdtaError
 
 # In float32, relative to the largest value of a tap. Folded BatchNorm over random statistics makes 2e-4 in `visformer_tiny`.
 TOLERANCE = 5e-4
-# What is refused, and the words that say why.
-REFUSED = {}
+# What is refused, and the words that say why: videos are no images.
+VIDEO = torchvision.models.list_models(module=torchvision.models.video)
+REFUSED = dict.fromkeys(VIDEO, "fails on an image of")
 REASON = f"has more than {zoo.MOST:,} parameters: its smaller relatives stand for it"
 
 
