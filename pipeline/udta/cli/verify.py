@@ -29,7 +29,7 @@ Example:
 def verify(store: Path, repair: bool, recompute: int | None, as_json: bool, **options: Any) -> None:
     """Compare every block and all metadata of STORE with their checksums.
 
-    Exit status 0 when everything is as it was committed, 1 when something is not.
+    Exit status 0 when every block is committed and as it was, 1 when something is damaged or not there yet.
     """
     from udta.store.verify import verify as run
 
