@@ -40,10 +40,10 @@ def test_the_bytes_are_those_of_one_writer(images, tmp_path, request, engine):
 def test_an_error_of_one_ends_the_run_and_the_same_command_goes_on(images, tmp_path, monkeypatch):
     original = BlockWriter.write
 
-    def write(self, block, *rest):
+    def write(self, block, *rest, **options):
         if block == 1:
             raise StoreError("the disk is full")
-        original(self, block, *rest)
+        original(self, block, *rest, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(BlockWriter, "write", write)
