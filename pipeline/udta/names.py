@@ -73,9 +73,11 @@ def document_problem(document: object) -> str | None:
     """Why this cannot be what a JSON file of ours holds, or None: nested too deeply, or a number that JSON does not have."""
     level: list[Any] = [document]
     for _ in range(DEEPEST):
+        # Exact types first: a ledger of a million images is two million texts, and a check for `Mapping` takes 0.4 us.
+        level = [value for value in level if type(value) is not str and type(value) is not int]
         if any(isinstance(value, float) and not math.isfinite(value) for value in level):
             return "it holds a number that is not finite"
-        inner = [value for value in level if isinstance(value, Mapping | list | tuple)]
+        inner = [value for value in level if isinstance(value, list | tuple | Mapping)]
         if not inner:
             return None
         level = [child for value in inner for child in (value.values() if isinstance(value, Mapping) else value)]
