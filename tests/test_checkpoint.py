@@ -146,13 +146,17 @@ def flipped(content):
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff" * 100, None, flipped], ids=["empty", "noise", "truncated", "flipped"])
-def test_a_damaged_checkpoint_costs_no_more_than_its_time(every_step, monkeypatch, toy_store, tmp_path, damage):
+def test_a_damaged_checkpoint_costs_no_more_than_its_time(every_step, monkeypatch, toy_store, tmp_path, damage, caplog):
     interrupt(monkeypatch, toy_store, tmp_path / "run", 4, recipe=RECIPE)
     file = tmp_path / "run" / CHECKPOINT
     content = file.read_bytes()
     file.write_bytes(damage(content) if callable(damage) else content[:-9] if damage is None else damage)
     udta.train(toy_store, out=tmp_path / "run", recipe=RECIPE)
+    assert f"{file}: " in caplog.text
+    assert "the training starts over" in caplog.text
+    caplog.clear()
     udta.train(toy_store, out=tmp_path / "whole", recipe=RECIPE)
+    assert not caplog.text
     assert results(tmp_path / "run") == results(tmp_path / "whole")
 
 

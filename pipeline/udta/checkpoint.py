@@ -12,6 +12,7 @@ key `udta-checkpoint` with the JSON of `format`, `task` (what is being trained, 
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from udta.tensor_file import read_tensors, write_tensors
 
 FORMAT = 2
 _KEY = "udta-checkpoint"
+_LOG = logging.getLogger(__name__)
 
 # A killed training loses this much at most. Writing may take a hundredth of the time: with a slow disk the next one waits longer.
 PERIOD_S = 5.0
@@ -170,12 +172,19 @@ class Checkpoints:
     def _read(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
         try:
             return read_tensors(self._path, _KEY, self._accept)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (FileNotFoundError, _OtherTrainingError):
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            _LOG.warning("%s: %s; the training starts over", self._path, error)
             return None
 
     def _accept(self, header: Mapping[str, Any]) -> None:
         if header["format"] != FORMAT or header["task"] != self._task:
-            raise ValueError("of another training")
+            raise _OtherTrainingError
+
+
+class _OtherTrainingError(Exception):
+    """A checkpoint that is whole, but of another format or task."""
 
 
 def below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

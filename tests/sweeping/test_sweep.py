@@ -259,7 +259,7 @@ def test_another_sweep_and_other_folders_are_left_alone(toy_store, tmp_path):
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "first write"])
-def test_a_damaged_state_is_set_aside_and_the_sweep_starts_over(toy_store, tmp_path, damage):
+def test_a_damaged_state_is_set_aside_and_the_sweep_starts_over(toy_store, tmp_path, damage, caplog):
     adapters, out = {"adapters": {"lin": {"adapter": "linear", "recipe": FAST}}}, tmp_path / "s"
     udta.sweep(toy_store, adapters=adapters, out=out)
     run, state = out / "runs" / "lin" / "adapter.safetensors", out / "state.safetensors"
@@ -277,6 +277,7 @@ def test_a_damaged_state_is_set_aside_and_the_sweep_starts_over(toy_store, tmp_p
         assert run.read_bytes() == trained
         assert len(epochs) == FAST["epochs"]
     kept = {"state.safetensors.damaged"} if damage != "first write" else set()
+    assert ("the sweep starts over" in caplog.text) == bool(kept)
     assert kept <= {file.name for file in out.iterdir()} <= {*_FILES}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from udta.tensor_file import read_tensors, write_tensors
 
 FORMAT = 2  # 1 had tensors by group
 _KEY = "udta-sweep"
+_LOG = logging.getLogger(__name__)
 StatesByTrial = Mapping[str, Mapping[str, Tensor]]
 
 
@@ -46,8 +48,9 @@ def load_state(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
         return None
     try:
         return read_tensors(path, _KEY, _check_format)
-    except ValueError:  # the sweep starts over: an error would meet every rerun until somebody removed the file
+    except ValueError as error:  # to stop here would meet every rerun until somebody removed the file
         path.replace(damaged_path(path))
+        _LOG.warning("%s: %s; it is kept as %s, and the sweep starts over", path, error, damaged_path(path).name)
         return None
     except (OSError, KeyError) as error:
         raise AdapterError(
