@@ -18,11 +18,11 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def interrupted_after(monkeypatch):
     def set_up(rows):
-        def stop(self, done, total, note=""):
+        def stop(self, name, done, total, note=""):
             if done >= rows:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(ProgressDisplay, "__call__", stop)
+        monkeypatch.setattr(ProgressDisplay, "phase", stop)
 
     return set_up
 

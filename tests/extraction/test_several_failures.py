@@ -51,7 +51,7 @@ def test_a_disk_that_fails_stops_all_and_all_continue(images, tmp_path, monkeypa
     write = ZarrEngine.write_block
 
     def failing(self, layout, block, features):
-        if self.path.name == "b" and block == 2:
+        if self.directory.path.name == "b" and block == 2:
             raise OSError(28, "No space left on device")
         return write(self, layout, block, features)
 
