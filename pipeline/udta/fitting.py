@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from udta.adapters import Adapter, PooledAdapter, find_adapter
+from udta.adapters import Adapter, PooledAdapter, Samples, find_adapter
 from udta.device import own_randomness
+from udta.errors import FeatureError
 from udta.loader import Batch, FeatureLoader
 from udta.loader.memory import fits_on
 from udta.progress import announce
@@ -104,3 +105,18 @@ def pool_views(
         vectors[done : done + len(pooled)] = pooled
         done += len(pooled)
     return None if vectors is None else vectors.view(len(loader.rows), -1, vectors.shape[1])
+
+
+def check_features(adapter: Adapter, every_view: Iterable[Samples]) -> None:
+    """Raises `FeatureError` with the first image whose features are not finite: then it is no fault of the training."""
+    for batch in every_view:
+        for tap in adapter.taps_used:
+            bad = ~torch.isfinite(batch.taps[tap].flatten(1).float()).all(dim=1)
+            if bad.any():
+                row = int(batch.rows[bad][0])
+                store = every_view.loader.store if isinstance(every_view, EveryView) else None
+                name = f"row {row}" if store is None else f"{str(store.ids[row])!r} in {store.path}"
+                raise FeatureError(
+                    f"the features of {name} are not finite (tap {tap!r}), so nothing can be trained on them: `udta verify` says"
+                    " whether the store is whole; extract the image again, or leave it out"
+                )

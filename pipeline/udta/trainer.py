@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -17,11 +19,12 @@ from udta.adapters import Adapter, PooledAdapter, Recipe, Samples
 from udta.checkpoint import Checkpoints, Learner
 from udta.device import own_randomness
 from udta.errors import AdapterError
-from udta.fitting import VECTORS, EveryView, pool_views
+from udta.fitting import VECTORS, EveryView, check_features, pool_views
 from udta.loader import FeatureLoader
 from udta.memory import freed_memory_kept
 from udta.progress import announce
 from udta.schedule import one_cycle
+from udta.temperature_scaling import Without, rows_to_leave_out, temperature_from
 from udta.threads import one_thread
 
 Forward = Callable[[Mapping[str, Tensor]], Tensor]
@@ -48,6 +51,8 @@ class Batch(Protocol):
     def taps(self) -> Mapping[str, Float[Tensor, "batch ..."]]: ...  # noqa: D102
     @property
     def labels(self) -> Int64[Tensor, " batch"]: ...  # noqa: D102
+    @property
+    def rows(self) -> Int64[Tensor, " batch"]: ...  # noqa: D102
 
 
 class BatchSource(Protocol):
@@ -83,11 +88,17 @@ def fit(
 
     Raises:
         AdapterError: the loss is not finite any more.
+        FeatureError: features are not finite; the first such image is named.
     """
     place = torch.device(device)
     with freed_memory_kept(place.type), own_randomness(seed, place):
         try:
             _fit(adapter.to(place).train(), batches, recipe, every_view, seed, place, on_epoch, checkpoints)
+            if not all(values.isfinite().all() for values in adapter.state_dict().values()):
+                raise AdapterError(f"adapter {adapter.name!r} holds numbers that are not finite")
+        except (AdapterError, RuntimeError):  # the latter from linear algebra
+            check_features(adapter, every_view)
+            raise
         finally:
             if isinstance(batches, FeatureLoader):
                 batches.release()
@@ -110,20 +121,31 @@ def _fit(
         if on_epoch:
             on_epoch(EpochResult(1, solved.loss, solved.accuracy, 0.0, time.perf_counter() - started))
         return
-    optimiser = torch.optim.AdamW(_groups(adapter, recipe.weight_decay), lr=recipe.lr, fused=True)
-    n_steps = recipe.epochs * len(batches)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step / n_steps))
-    learner = Learner(adapter, optimiser, schedule, torch.Generator().manual_seed(seed), device)
+    # What the temperature is found with begins as this one does.
+    like = copy.deepcopy(adapter)
+    learner = _learner(adapter, recipe, len(batches), seed, device)
     if checkpoints:
         checkpoints.resume(learner)
-    forward = _forward(adapter, batches, every_view, recipe)
-    # Steps on vectors are small: two products forward and backward. On maps every thread has enough to do.
-    with one_thread(4 * recipe.batch_size * adapter.n_parameters) if forward is not adapter else nullcontext():
-        _run(learner, forward, batches, recipe, on_epoch, checkpoints)
+    pooled = _hold_vectors(adapter, batches, every_view, recipe)
+    with _few_threads(adapter, recipe, pooled):
+        _run(learner, _forward(adapter, pooled), batches, recipe, on_epoch, checkpoints)
+    set_temperature(adapter, like, batches, recipe, every_view, seed, device, pooled=pooled)
 
 
-def _forward(adapter: Adapter, batches: BatchSource, every_view: Iterable[Samples], recipe: Recipe) -> Forward:
-    """From the values of a batch to logits; lets the source give vectors from now on where they can be computed once.
+def _few_threads(adapter: Adapter, recipe: Recipe, pooled: bool) -> AbstractContextManager[None]:
+    """Steps on vectors are small: two products forward and backward. On maps every thread has enough to do."""
+    return one_thread(4 * recipe.batch_size * adapter.n_parameters) if pooled else nullcontext()
+
+
+def _learner(adapter: Adapter, recipe: Recipe, n_batches: int, seed: int, device: torch.device) -> Learner:
+    optimiser = torch.optim.AdamW(_groups(adapter, recipe.weight_decay), lr=recipe.lr, fused=True)
+    n_steps = recipe.epochs * n_batches
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: one_cycle(step / n_steps))
+    return Learner(adapter, optimiser, schedule, torch.Generator().manual_seed(seed), device)
+
+
+def _hold_vectors(adapter: Adapter, batches: BatchSource, every_view: Iterable[Samples], recipe: Recipe) -> bool:
+    """Let the source give vectors from now on where they can be computed once; whether it does.
 
     Not with mixup: that mixes features, and what is pooled of a mixture is not the mixture of what is pooled.
     """
@@ -135,8 +157,45 @@ def _forward(adapter: Adapter, batches: BatchSource, every_view: Iterable[Sample
         and (vectors := pool_views(adapter, every_view, batches.memory_budget)) is not None
     ):
         batches.hold({VECTORS: vectors})
-        return lambda values: adapter.classify(values[VECTORS])
-    return adapter
+        return True
+    return False
+
+
+def _forward(adapter: Adapter, pooled: bool) -> Forward:
+    """From the values of a batch to logits."""
+    if not pooled:
+        return adapter
+    assert isinstance(adapter, PooledAdapter)
+    return lambda values: adapter.classify(values[VECTORS])
+
+
+def set_temperature(
+    adapter: Adapter,
+    like: Adapter,
+    batches: BatchSource,
+    recipe: Recipe,
+    every_view: Iterable[Samples],
+    seed: int,
+    device: torch.device,
+    *,
+    pooled: bool,
+) -> None:
+    """Train `like`, as `adapter` was before its steps, without some images: what it says of them gives the temperature.
+
+    From vectors in memory (`pooled`) this costs the steps a second time, but no pooling. An adapter that cannot have vectors, for
+    which every step reads taps, is trained for a quarter of the epochs.
+    """
+    out = rows_to_leave_out(batches, every_view, seed, device)
+    if not out.any():
+        return
+    vectors = isinstance(like, PooledAdapter) and not recipe.mixup  # whether or not there was room for them
+    short = recipe if vectors else replace(recipe, epochs=math.ceil(recipe.epochs / 4))
+    if isinstance(batches, FeatureLoader):
+        batches.epoch = recipe.epochs  # the same views and order whether the training was interrupted or not
+    with own_randomness(seed, device), _few_threads(like, recipe, pooled):
+        learner = _learner(like, short, len(batches), seed, device)
+        _run(learner, _forward(like, pooled), Without(batches, out), short, None, None, "epochs for the temperature")
+    adapter.temperature.fill_(temperature_from(like.eval(), batches, every_view, out, device))
 
 
 def _run(
@@ -146,11 +205,12 @@ def _run(
     recipe: Recipe,
     on_epoch: Callable[[EpochResult], None] | None,
     checkpoints: Checkpoints | None,
+    what: str = "epochs",
 ) -> None:
     """The epochs that are left."""
     progress = learner.progress
     started, cpu_started = time.perf_counter() - progress.seconds, time.process_time() - progress.cpu_seconds
-    announce("epochs", progress.epoch - 1, recipe.epochs)
+    announce(what, progress.epoch - 1, recipe.epochs)
     while progress.epoch <= recipe.epochs:
         for batch in batches:
             if len(batch.labels) > 1:  # BatchNorm has no statistics of a single sample
@@ -162,7 +222,7 @@ def _run(
         loss, accuracy = progress.means()
         rate = float(learner.schedule.get_last_lr()[0])
         result = EpochResult(progress.epoch, loss, accuracy, rate, time.perf_counter() - started)
-        announce("epochs", result.epoch, recipe.epochs, f"loss {loss:.3f}")
+        announce(what, result.epoch, recipe.epochs, f"loss {loss:.3f}")
         if on_epoch:
             on_epoch(result)
         if not loss < float("inf"):

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float, Int64
 from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
@@ -85,6 +86,8 @@ class AdapterOptions(BaseModel):
 class Adapter(nn.Module, ABC):
     """A module `dict[tap, Tensor] -> logits` that never sends a gradient into the features.
 
+    Its logits are divided by `temperature`, which is 1 until it has been trained.
+
     Args:
         taps: the shape of one view of one sample by tap, in execution order: `[C]`, `[C, H, W]` or `[T, D]`; the last one is
             the deepest.
@@ -99,6 +102,7 @@ class Adapter(nn.Module, ABC):
     recipe: ClassVar[Recipe]
     closed_form: ClassVar[bool] = False  # trained by `solve` alone, no gradient steps
     options_type: ClassVar[type[AdapterOptions]] = AdapterOptions
+    temperature: Tensor
 
     def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, /, **options: Any) -> None:
         super().__init__()
@@ -110,6 +114,7 @@ class Adapter(nn.Module, ABC):
         self.settings = self.options_type(**options)
         self.taps = {tap: tuple(shape) for tap, shape in taps.items()}
         self.n_classes = n_classes
+        self.register_buffer("temperature", torch.ones(()))
 
     @property
     def options(self) -> dict[str, Any]:
@@ -173,7 +178,7 @@ class Adapter(nn.Module, ABC):
                     f"adapter {self.name!r} was built for tap {tap!r} of shape {list(self.taps[tap])},"
                     f" these features have {list(features[tap].shape[1:])}"
                 )
-        return self.logits({tap: features[tap].detach().float() for tap in self.taps_used})
+        return self.logits({tap: features[tap].detach().float() for tap in self.taps_used}) / self.temperature
 
     @property
     def n_parameters(self) -> int:

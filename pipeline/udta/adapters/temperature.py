@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # everybody calls it F
@@ -13,19 +14,36 @@ _STEPS = 16  # halve log(10^4) down to 1.4e-4
 
 
 def fit_scale(scores: Float[Tensor, "samples classes"], labels: Int64[Tensor, " samples"]) -> float:
-    """The factor in [0.1, 1000] that minimises the cross-entropy of the scaled scores: the inverse temperature.
+    """The factor in [0.1, 1000] that minimises the cross-entropy of the scaled scores: the inverse temperature."""
+    return _fit(scores, F.one_hot(labels, scores.shape[1]).to(scores.dtype))
 
-    The cross-entropy is convex in the factor, so its slope has one root, which is bracketed by halving.
+
+def fit_temperature(logits: Float[Tensor, "samples classes"], labels: Int64[Tensor, " samples"]) -> float:
+    """The temperature that minimises the cross-entropy of `logits / temperature`, in [0.001, 10].
+
+    The targets are not quite one and zero but what one more image of each kind, right and wrong, would make of them (Platt
+    1999, "Probabilistic Outputs for Support Vector Machines", section 2.2): where a few images are all right, the best fit to
+    them would be certainty.
     """
-    low, high = map(math.log, _RANGE)
-    right = scores.gather(1, labels[:, None]).mean()
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        expected = ((scores * math.exp(middle)).softmax(dim=1) * scores).sum(dim=1).mean()
-        low, high = (low, middle) if expected > right else (middle, high)
-    return math.exp((low + high) / 2)
+    n_samples, n_classes = logits.shape
+    if not logits.std() > 0:
+        return 1.0  # an adapter as it begins, or a single number
+    right = (n_samples + 1) / (n_samples + 2)
+    targets = torch.full_like(logits, (1 - right) / (n_classes - 1)).scatter_(1, labels[:, None], right)
+    return 1 / _fit(logits, targets)
 
 
 def cross_entropy(scores: Float[Tensor, "samples classes"], labels: Int64[Tensor, " samples"]) -> float:
     """Mean, in nats."""
     return float(F.cross_entropy(scores, labels))
+
+
+def _fit(scores: Float[Tensor, "samples classes"], targets: Float[Tensor, "samples classes"]) -> float:
+    """The cross-entropy is convex in the factor, so its slope has one root, which is bracketed by halving."""
+    low, high = map(math.log, _RANGE)
+    wanted = (scores * targets).sum(dim=1).mean()
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        expected = ((scores * math.exp(middle)).softmax(dim=1) * scores).sum(dim=1).mean()
+        low, high = (low, middle) if expected > wanted else (middle, high)
+    return math.exp((low + high) / 2)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from udta.adapters import Adapter
-from udta.errors import AdapterError, ConfigError, did_you_mean
+from udta.errors import AdapterError, ConfigError, FeatureError, did_you_mean
 from udta.loader import Batch, FeatureLoader
 from udta.metrics import classification_metrics
 from udta.progress import announce
@@ -59,7 +59,11 @@ def view_logits(
     device: str = "cpu",
     views: Literal["all"] | Sequence[int] = "all",
 ) -> Float[torch.Tensor, "rows views classes"]:
-    """The same before the softmax, on the CPU."""
+    """The same before the softmax, on the CPU.
+
+    Raises:
+        FeatureError: they are not finite; the images are named, for no figure may be made of such.
+    """
     adapter = adapter.to(device).eval()
     loader = FeatureLoader(
         store,
@@ -72,16 +76,24 @@ def view_logits(
         dtype=store.value_dtype,
     )
 
-    def logits(batch: Batch) -> Tensor:
+    def of_batch(batch: Batch) -> Tensor:
         return adapter(batch.flat().taps).unflatten(0, (len(batch), -1)).cpu()  # type: ignore[no-any-return]
 
     parts, done = [], 0
     with torch.inference_mode():
-        for part in side_by_side(logits, loader, loader.device):
+        for part in side_by_side(of_batch, loader, loader.device):
             parts.append(part)
             done += len(part)
             announce("rows evaluated", done, len(rows))
-        return torch.cat(parts)
+    logits = torch.cat(parts)
+    bad = rows[~torch.isfinite(logits).all(dim=2).all(dim=1).numpy()]
+    if len(bad):
+        raise FeatureError(
+            f"{store.path}: what adapter {adapter.name!r} says of {len(bad)} of {len(rows)} image(s) is not finite, such as"
+            f" {str(store.ids[bad[0]])!r}: `udta verify` says whether their features are whole; extract them again, or leave"
+            " them out"
+        )
+    return logits
 
 
 def test_rows(store: Store, split: str | None) -> Int64[np.ndarray, " rows"] | None:

@@ -16,10 +16,13 @@ import torch
 from torch import Tensor
 
 from udta.adapters import Adapter, load_adapter
+from udta.adapters.temperature import fit_temperature
 from udta.checkpoint import below
 from udta.cost import shared_cost
 from udta.device import own_randomness
+from udta.evaluation import labelled_rows, view_logits
 from udta.files import write_text
+from udta.fitting import VECTORS, build, training_sources
 from udta.run_folder import HISTORY_COLUMNS, history_line
 from udta.runs import leave_run
 from udta.store import Store
@@ -27,9 +30,14 @@ from udta.sweeping.group import Group, form_groups
 from udta.sweeping.halving import losers, validation_top1
 from udta.sweeping.sharing import Feeds, solve
 from udta.sweeping.spec import Halving
+from udta.sweeping.tasks import VALIDATION
 from udta.sweeping.trial import Trial
 from udta.threads import one_thread
+from udta.trainer import set_temperature
 from udta.training import train
+
+# Buffers that steps change; all others of an adapter were solved before the first one.
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 class Loop:
@@ -128,6 +136,7 @@ class Loop:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([HISTORY_COLUMNS, *map(history_line, trial.history)])
         write_text(run / "history.csv", text.getvalue())
+        self._set_temperature(trial, model)
         report = leave_run(
             run,
             model,
@@ -139,6 +148,24 @@ class Loop:
         )
         trial.metrics, trial.validation = report.metrics, validation_top1(model, trial, self._device)
         trial.status = "finished"
+
+    def _set_temperature(self, trial: Trial, model: Adapter) -> None:
+        """From the validation split where there is one, otherwise as single training does it."""
+        if VALIDATION in set(trial.store.splits.tolist()):
+            rows = labelled_rows(trial.store, VALIDATION)
+            logits = view_logits(model, trial.store, rows, self._device, views=[0])[:, 0]
+            model.temperature.fill_(fit_temperature(logits, torch.from_numpy(trial.store.labels[rows])))
+            return
+        member, vectors = trial.member, self._feeds.vectors(trial)
+        place, recipe = torch.device(self._device), member.settings
+        loader, every = training_sources(model, trial.store, trial.rows, recipe.batch_size, member.seed, place)
+        if vectors is not None:
+            loader.hold({VECTORS: vectors})
+        like = build(member.adapter, trial.store, member.options, member.seed).to(place)
+        solved = {name: value for name, value in model.state_dict().items() if name in dict(model.named_buffers())}
+        counted = {name for name in solved if name.endswith(_STATISTICS)}
+        like.load_state_dict({**like.state_dict(), **{name: solved[name] for name in solved.keys() - counted}})
+        set_temperature(model, like, loader, recipe, every, member.seed, place, pooled=vectors is not None)
 
     def _stop_losers(self, keep: float) -> None:
         for group in self.groups:
