@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from udta.backbones.reducers import Reducer
+
 _COUNT = 4
 # Below this many sizes a network has no stages: a ViT has one size, and its stem may have another.
 _MIN_STAGES = 3
@@ -37,15 +39,22 @@ def recommended(
     ends = _stage_ends(order, positions)
     if not ends:
         return dict.fromkeys(_spread(order, kinds), "")
-    last = ends[-1]
+    middle, last = ends[-2:]
+    reducer = _of_middle(shapes[middle])
     behind = list(positions)[order[last] + 1 :]
     pooled = [name for name in behind if positions[name] == 1 and kinds[name].endswith("Pool2d")]
     if pooled:
-        return {ends[-2]: _MIDDLE, last: "", pooled[0]: "avg" if len(shapes[pooled[0]]) == 3 else ""}
+        return {middle: reducer, last: "", pooled[0]: "avg" if len(shapes[pooled[0]]) == 3 else ""}
     beside = [name for name in order if _parent(name) == _parent(last) and positions[name] == positions[last]]
     if len(beside) < 2:
-        return {ends[-2]: _MIDDLE, last: ""}
-    return {ends[-2]: _MIDDLE, beside[-2]: "", last: "avg"}
+        return {middle: reducer, last: ""}
+    return {middle: reducer, beside[-2]: "", last: "avg"}
+
+
+def _of_middle(shape: tuple[int, ...]) -> str:
+    """A smaller map is taken as it is, and of tokens the default."""
+    fits = Reducer.parse(_MIDDLE).on_tokens(shape, None).problem(shape) is None
+    return _MIDDLE if fits else "none" if len(shape) == 3 else ""
 
 
 def _stage_ends(order: Mapping[str, int], positions: Mapping[str, int]) -> list[str]:
