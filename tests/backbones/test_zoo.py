@@ -8,9 +8,9 @@ from udta.errors import UdtaError
 
 # In float32, relative to the largest value of a tap. Folded BatchNorm over random statistics makes 2e-4 in `visformer_tiny`.
 TOLERANCE = 5e-4
-# What is refused, and the words that say why: videos are no images.
-VIDEO = torchvision.models.list_models(module=torchvision.models.video)
-REFUSED = dict.fromkeys(VIDEO, "fails on an image of")
+# What is refused, and the words that say why: videos and pairs of images are no images.
+OTHERS = (torchvision.models.video, torchvision.models.optical_flow)
+REFUSED = {name: "fails on an image of" for module in OTHERS for name in torchvision.models.list_models(module=module)}
 REASON = f"has more than {zoo.MOST:,} parameters: its smaller relatives stand for it"
 
 

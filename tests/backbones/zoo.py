@@ -18,6 +18,7 @@ from udta.backbones import (
     list_taps,
     parse_taps,
     probe_backbone,
+    recommended_taps,
     resolve_taps,
 )
 from udta.backbones.reducers import Reducer
@@ -56,6 +57,8 @@ def torchvision_specs():
     specs = {name: name for name in models.list_models(module=models)}
     for name in models.list_models(module=models.quantization):
         specs[name] = f"torchvision.models.quantization:{name.removeprefix('quantized_')}?quantize=false"
+    for name in ("quantized_googlenet", "quantized_inception_v3"):  # they warn where nothing is said of it
+        specs[name] += "&init_weights=false"
     for name in models.list_models(module=models.segmentation):
         specs[name] = f"torchvision.models.segmentation:{name}?weights_backbone=null"
     for name in models.list_models(module=models.detection):
@@ -63,6 +66,8 @@ def torchvision_specs():
         specs[name] = f"torchvision.models.detection:{name}?weights_backbone=null{size}"
     for name in models.list_models(module=models.video):
         specs[name] = f"torchvision.models.video:{name}"
+    for name in models.list_models(module=models.optical_flow):
+        specs[name] = f"torchvision.models.optical_flow:{name}"
     return specs
 
 
@@ -103,15 +108,14 @@ def deviation(spec, size=None):
     """
     backbone = build_backbone(spec, evaluate=f"resize({size},{size})" if size else None)
     shake(backbone.module)
-    names = [tap.name for tap in list_taps(backbone, "float32") if tap.recommended]
-    specs = resolve_taps(backbone, parse_taps(",".join(names)), "float32")
+    specs = resolve_taps(backbone, parse_taps(recommended_taps(list_taps(backbone, "float32"))), "float32")
     check_pure(backbone, specs, "float32", CPU, allowed=False)
     chosen = fitting_memory_format(backbone, specs, "float32", CPU, probe_backbone(backbone, specs, "float32", CPU))
     side = size or int(backbone.input.evaluate.rpartition("(")[2].partition(")")[0].partition(",")[0])
     images = torch.randint(0, 256, (2, 3, side, side), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     found = TapForward(backbone, specs, "float32", CPU, memory_format=chosen)(images)
     outputs = {}
-    for name in names:
+    for name in (spec.name for spec in specs):
         backbone.module.get_submodule(name).register_forward_hook(
             lambda _m, _i, out, name=name: outputs.update({name: out.clone()})
         )

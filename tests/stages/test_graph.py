@@ -234,6 +234,6 @@ def test_a_set_of_ones_own_as_the_readme_adds_it(clone, tmp_path):
 
     change(clone, as_shown)
     stages = {name.partition("@") for name in dvc(clone, "stage", "list", "--name-only").split()}
-    assert {name for name, _, _ in stages} == {"prepare", "extract", "train", "evaluate", "report"}
-    assert all("mine" in item for name, _, item in stages if name != "report")
-    assert ran(dvc(clone, "repro", "prepare")) == ["prepare@mine"]
+    assert {name for name, _, _ in stages} == {"check", "prepare", "extract", "train", "evaluate", "report"}
+    assert all("mine" in item for name, _, item in stages if name not in ("check", "report"))
+    assert ran(dvc(clone, "repro", "prepare")) == ["check", "prepare@mine"]
