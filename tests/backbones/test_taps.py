@@ -106,7 +106,7 @@ def test_list_shows_shapes_bytes_and_stage_ends(resnet):
     assert taps["layer2"].stored_shape == (128, 7, 7)
     assert taps["layer2"].bytes_per_image == 128 * 49 * 4
     recommended = {name: tap.recommended for name, tap in taps.items() if tap.recommended is not None}
-    assert recommended == {"layer3": "grid(14)", "layer4": "", "avgpool": "avg"}
+    assert recommended == {"layer3": "none", "layer4": "", "avgpool": "avg"}
     assert "layer1.0.relu" not in taps  # it runs twice
 
 
