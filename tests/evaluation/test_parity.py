@@ -3,7 +3,8 @@
 import pytest
 
 import udta
-from udta.errors import AdapterError, ImageError
+from udta.backbones import TapForward
+from udta.errors import AdapterError, FeatureError, ImageError
 from udta.store.rows import TapRows
 
 TAPS = "stage1=grid(4),stage2=avg"
@@ -52,6 +53,16 @@ def test_another_backbone_is_refused(toy_store, run):
 def test_images_that_are_gone_are_named(toy_store, run, tmp_path):
     with pytest.raises(ImageError, match="cannot be read"):
         udta.parity(run, toy_store, images=tmp_path, backbone="toy:net")
+
+
+def test_live_features_that_are_not_finite_are_no_class(toy_store, run, monkeypatch):
+    class Overflowing(TapForward):
+        def __call__(self, images):
+            return {tap: values / 0 for tap, values in super().__call__(images).items()}
+
+    monkeypatch.setattr("udta.evaluation.parity.TapForward", Overflowing)  # not where the code is probed before
+    with pytest.raises(FeatureError, match=r"4 of 4 image\(s\) is not finite, such as '\w+/\d+.png'"):
+        udta.parity(run, toy_store, samples=4, backbone=udta.build_backbone("toy:net"))
 
 
 def test_evaluate_reports_it(toy_store, run):

@@ -11,10 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from toy import photographs
 
 import udta
+from udta.adapters import load_adapter
 
 ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.slow
@@ -167,9 +169,13 @@ def test_an_experiment_runs_offline(clone):
     subprocess.run(["git", "add", "dvc.lock"], cwd=clone, check=True)
     identity = ["-c", "user.name=test", "-c", "user.email=test@example.org"]
     subprocess.run(["git", *identity, "commit", "-qm", "results"], cwd=clone, check=True)
-    output = dvc(clone, "exp", "run", "-S", "+adapters.linear.recipe.epochs=3")
+    file = clone / "out" / "sweeps" / "letters-digits-100" / "runs" / "linear" / "adapter.safetensors"
+    first = load_adapter(file)[0].state_dict()
+    output = dvc(clone, "exp", "run", "-S", "adapters.linear.seed=1")
     assert "train@letters-digits-100" in ran(output)
     assert "extract@letters-digits-100" not in ran(output)
+    # It begins at zero, so that nothing but the order and the views of its own seed makes another adapter of it.
+    assert not all(torch.equal(values, first[name]) for name, values in load_adapter(file)[0].state_dict().items())
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from udta.adapters import load_adapter
 from udta.backbones import Backbone, TapForward, probe_like
 from udta.data import ViewSpec
 from udta.device import resolve_device
+from udta.errors import FeatureError
 from udta.evaluation.rows import view_logits
 from udta.extraction import decoded_batches, feature_fingerprint
 from udta.extraction.recompute import backbone_of, manifest_of
@@ -80,6 +81,7 @@ def parity(
         AdapterError: the store or the backbone is not the one that the adapter was trained with.
         ConfigError: no such split, or nobody says where the backbone is.
         ImageError, DataError: an image is gone or has changed.
+        FeatureError: the live features of an image are not finite.
     """
     adapter, header = load_adapter(Path(run))
     opened = store if isinstance(store, Store) else open_store(store)
@@ -99,6 +101,12 @@ def parity(
     batches_of_images = decoded_batches(manifest_of(opened, images), spec, [0], batches, "fail", device=place)
     with torch.inference_mode():
         live = torch.cat([adapter(forward(batch.images[0].permute(0, 3, 1, 2))).cpu() for batch in batches_of_images])
+    broken = opened.ids[rows[~torch.isfinite(live).all(dim=1).numpy()]].tolist()
+    if broken:  # no class can be compared with theirs
+        raise FeatureError(
+            f"what the backbone gives now for {len(broken)} of {len(rows)} image(s) is not finite, such as {broken[0]!r}, though"
+            f" {opened.path} has features of them: try --device cpu, and `udta verify {opened.path} --recompute 16`"
+        )
     same = (cached.argmax(dim=1) == live.argmax(dim=1)).numpy()
     difference = (cached - live).double()
     return ParityReport(
