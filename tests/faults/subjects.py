@@ -132,7 +132,7 @@ def _runs() -> str:
 
 def _run_is_refused(found: Mapping[str, str]) -> bool:
     """A run that was finished is not trained again: who loads it is told."""
-    return "refused" in found["sweep"]
+    return any("refused" in text for text in found.values())
 
 
 def _tree(folder: str) -> str:

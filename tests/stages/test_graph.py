@@ -101,7 +101,17 @@ def test_only_what_depends_on_a_change_runs_again(clone):
 # What no result depends on: words for people, files written whole, options read, and the memory and cores of the machine;
 # what reads and checks documents and shows text decides whether there is a result, not which.
 DECIDES_NOTHING = {"atomic", "cli", "config", "device", "documents", "errors", "files", "locks", "memory", "names"}
-DECIDES_NOTHING |= {"process_state", "run_folder", "runs", "tensor_file", "terminal", "threads", "urls", "yaml_file"}
+DECIDES_NOTHING |= {
+    "process_state",
+    "progress",
+    "run_folder",
+    "runs",
+    "tensor_file",
+    "terminal",
+    "threads",
+    "urls",
+    "yaml_file",
+}
 
 
 def test_a_stage_depends_on_every_source_that_decides_its_result(clone, tmp_path):
