@@ -69,6 +69,15 @@ def careless(width=8):
     return ToyNet(width)
 
 
+def put(root, *names):
+    """Files of these names that hold no images: what readers list is decided before any is decoded."""
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(f"content of {name}".encode())
+    return root
+
+
 def photographs(root: Path, per_class=8, classes=CLASSES, size=(24, 20), seed=0):
     """Noise on a colour of its class, as PNG, so that a classifier has something to learn."""
     rng = np.random.default_rng(seed)

@@ -39,6 +39,16 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+def write_text(path: Path, content: str) -> None:
+    """The same for text, UTF-8."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, document: Any) -> None:
+    """The same for JSON, indented for people."""
+    write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
 def read_regular(path: Path) -> bytes:
     """What a regular file holds; a path-like object behind a URL is asked for its bytes.
 
@@ -55,16 +65,6 @@ def read_regular(path: Path) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file", str(path))
         return file.read()
-
-
-def write_text(path: Path, content: str) -> None:
-    """The same for text, UTF-8."""
-    write_bytes(path, content.encode())
-
-
-def write_json(path: Path, document: Any) -> None:
-    """The same for JSON, indented for people."""
-    write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
 def check_table_name(what: str, path: Path) -> None:

@@ -2,19 +2,11 @@
 
 import numpy as np
 import pytest
-from toy import photographs
+from toy import photographs, put
 
 import udta
 from udta.data import read_images
 from udta.errors import DataError
-
-
-def put(root, *names):
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(f"content of {name}".encode())
-    return root
 
 
 @pytest.mark.parametrize(

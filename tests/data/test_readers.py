@@ -3,17 +3,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from toy import put
 
 from udta.data import read_images
 from udta.errors import DataError
-
-
-def put(root, *names):
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(f"content of {name}".encode())
-    return root
 
 
 def table(path, text):

@@ -3,19 +3,12 @@
 import unicodedata
 
 import pytest
+from toy import put
 
 from udta.data import read_images
 from udta.errors import DataError
 
 NFC, NFD = (unicodedata.normalize(form, "é") for form in ("NFC", "NFD"))
-
-
-def put(root, *names):
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(f"content of {name}".encode())
-    return root
 
 
 @pytest.mark.parametrize(("stored", "written"), [(NFC, NFD), (NFD, NFC)])

@@ -14,10 +14,8 @@ import time
 from pathlib import Path
 
 from udta.errors import StoreBusyError, StoreError
-from udta.locks import holder
+from udta.locks import PATIENCE_S, holder
 
-# A stage whose `dvc` was killed needs a moment to die: wait for it rather than fail.
-PATIENCE_S = 5.0
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
