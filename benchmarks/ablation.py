@@ -27,15 +27,15 @@ import numpy as np
 import udta
 from benchmarks.heads import AttentionPool, AverageOfBoth, ClosedFormStart, LowRank, MovingAverage
 from benchmarks.variants import HalfSecondOrder, LearnedThroughout
+from udta._files.files import write_json
+from udta._machine.device import own_randomness
 from udta.adapters import Adapter
 from udta.adapters.linear import Linear
 from udta.adapters.udta import Udta
-from udta.device import own_randomness
-from udta.evaluation import log_probabilities
-from udta.files import write_json
-from udta.fitting import training_sources
-from udta.metrics import classification_metrics
-from udta.trainer import fit
+from udta.scoring import log_probabilities
+from udta.scoring.metrics import classification_metrics
+from udta.training.loop import fit
+from udta.training.sources import training_sources
 
 SETS = ("birds", "butterflies", "flowers", "food", "monkeys")
 TAPS = ("features.13", "features.17", "features.18")

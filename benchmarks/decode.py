@@ -26,9 +26,9 @@ from PIL import Image
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from benchmarks.synthetic import versions
-from udta.data import EncodedImage, Transform, ViewSpec
-from udta.files import write_json
-from udta.threads import one_thread_each
+from udta._files.files import write_json
+from udta._machine.cores import one_thread_each
+from udta.images import EncodedImage, Transform, ViewSpec
 
 RESULT = Path(__file__).parent / "results" / "decode.json"
 VIEWS = ViewSpec(

@@ -37,13 +37,13 @@ import udta
 from benchmarks.real import BACKBONE, real_data
 from benchmarks.real import weights as weights_file
 from benchmarks.synthetic import versions
+from udta._files.files import write_json
+from udta._machine.cores import n_cores
 from udta.backbones import TapForward, build_backbone
 from udta.extraction import Computer, decoded_batches
-from udta.extraction.pipeline import ViewBatch
-from udta.extraction.setup import Setup, set_up
-from udta.files import write_json
+from udta.extraction.decode.batches import ViewBatch
+from udta.extraction.request import Setup, set_up
 from udta.store import BATCH_ROWS
-from udta.threads import n_cores
 
 RESULTS = Path(__file__).parent / "results"
 TAPS = {

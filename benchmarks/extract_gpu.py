@@ -26,14 +26,14 @@ import udta
 from benchmarks.extract import photographs
 from benchmarks.real import real_data
 from benchmarks.synthetic import versions
+from udta._files.files import write_json
+from udta._machine.cores import n_cores
 from udta.backbones import TapForward, build_backbone
-from udta.data import DECODERS, Manifest, read_images
 from udta.extraction import Computer, decoded_batches
-from udta.extraction.fillers import Filler, ProcessFiller, processes_pay
-from udta.extraction.setup import Setup, set_up
-from udta.files import write_json
+from udta.extraction.decode.makers import Filler, ProcessFiller, processes_pay
+from udta.extraction.request import Setup, set_up
+from udta.images import DECODERS, Manifest, read_images
 from udta.store import BATCH_ROWS
-from udta.threads import n_cores
 
 RESULT = Path(__file__).parent / "results" / "extract-gpu.json"
 TAPS = {

@@ -26,9 +26,9 @@ from PIL import Image
 import udta
 from benchmarks.real import real_data
 from benchmarks.synthetic import versions
+from udta._files.files import write_json
+from udta._machine.cores import n_cores
 from udta.extraction import ExtractReport
-from udta.files import write_json
-from udta.threads import n_cores
 
 RESULTS = Path(__file__).parent / "results"
 STORES = (

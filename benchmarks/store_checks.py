@@ -15,7 +15,7 @@ from benchmarks.live.frozen import OnLiveTaps
 from benchmarks.live.photographs import Photographs
 from udta.adapters import Adapter
 from udta.backbones import Backbone
-from udta.evaluation import labelled_rows, log_probabilities
+from udta.scoring import labelled_rows, log_probabilities
 from udta.store import Quantiser, Store, StoreWriter
 
 _BATCH = 32

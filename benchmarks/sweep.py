@@ -25,13 +25,13 @@ import numpy as np
 import torch
 
 import udta
-from udta import trainer
-from udta.evaluation import evaluate_rows
-from udta.files import write_json
-from udta.fitting import training_sources
-from udta.memory import freed_memory_kept
-from udta.sweeping import loop, spec, trial
-from udta.sweeping.group import CHUNK
+from udta._files.files import write_json
+from udta._machine.memory import freed_memory_kept
+from udta.scoring import evaluate_rows
+from udta.training import loop as trainer
+from udta.training.sources import training_sources
+from udta.training.sweep import epochs, spec, trial
+from udta.training.sweep.group import CHUNK
 
 RESULTS = Path(__file__).parent / "results"
 GRID = {"lr": [0.0005, 0.001], "weight_decay": [5.0, 10.0], "label_smoothing": [0.05, 0.1]}
@@ -61,7 +61,7 @@ def train_together(
     trials = trial.make_trials(store, chosen, validation=0, seed=0)
     spent: Times = {"wall": [], "cpu": []}
     with clock(spent, len(chosen)):  # directions are solved here
-        together = loop.Loop(store, trials, None, runs, 0, device)
+        together = epochs.Loop(store, trials, None, runs, 0, device)
         together.begin()
     while together.active:
         with clock(spent, len(chosen)):

@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 
-from udta.cli.common import messages_shown
+from udta._console.messages import messages_shown
+from udta._console.terminal import shown
 from udta.config import Params, load_params
 from udta.errors import ConfigError, UdtaError
-from udta.terminal import shown
 
 
 def run(stage: Callable[..., None], *tables: str) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from _common import Params, features_path, run, store_path
 
 from udta import extract as extract_features
-from udta.cli.common import ProgressDisplay, say
-from udta.data import Manifest
-from udta.files import write_json
+from udta._console.display import ProgressDisplay
+from udta._console.messages import say
+from udta._files.files import write_json
+from udta.images import Manifest
 
 
 def extract(params: Params, backbone: str, dataset: str) -> None:

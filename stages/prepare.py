@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from _common import Params, run
 
-from udta.data import read_images
+from udta.images import read_images
 
 
 def prepare(params: Params, name: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from _common import Params, run, store_path, sweep_path
 
 from udta import sweep
-from udta.cli.common import ProgressDisplay, say
+from udta._console.display import ProgressDisplay
+from udta._console.messages import say
 
 
 def train(params: Params, backbone: str, dataset: str) -> None:

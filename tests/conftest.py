@@ -9,7 +9,7 @@ import pytest
 import torch
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), *(str(HERE / folder) for folder in ("store", "data"))]
+sys.path[:0] = [str(HERE), *(str(HERE / folder) for folder in ("store", "images"))]
 
 # Two cores are what tests may count on; side by side (pytest -n) they share them.
 torch.set_num_threads(max(1, 2 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
@@ -19,9 +19,9 @@ TENSOR_CODE = (
     "adapters",
     "backbones.forward",
     "backbones.reducers",
-    "data.views",
+    "images.views",
     "evaluation",
-    "metrics",
+    "scoring",
     "store.quantise",
 )
 jaxtyping.install_import_hook([f"udta.{module}" for module in TENSOR_CODE], "beartype.beartype")

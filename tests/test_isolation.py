@@ -9,7 +9,7 @@ from toy import ToyNet
 
 import udta
 from udta.adapters import ADAPTERS, Adapter, build_adapter
-from udta.trainer import fit
+from udta.training.loop import fit
 
 TAPS = {"stage1": (8, 16, 16), "stage2": (16, 8, 8)}
 

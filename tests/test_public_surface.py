@@ -6,7 +6,7 @@ import sys
 
 def test_all_is_sorted_complete_and_resolves_after_submodules_were_imported():
     import udta.cli
-    import udta.training
+    import udta.training.train
 
     assert udta.__all__ == sorted(udta.__all__)
     assert set(udta.__all__) == set(udta._HOME)

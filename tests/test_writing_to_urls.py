@@ -6,11 +6,11 @@ import click
 import pytest
 
 import udta
-from udta.cli.common import OUT
+from udta._files.files import local_path
+from udta.cli._common import OUT
 from udta.cli.main import command, main
 from udta.config import load_params
 from udta.errors import ConfigError
-from udta.files import local_path
 
 URL = "s3://bucket/x.csv"
 WRITTEN = {"out", "predictions", "confusion"}

@@ -26,8 +26,8 @@ from benchmarks.live.harness import evaluate, train
 from benchmarks.live.photographs import AUGMENT, Photographs, held_out
 from benchmarks.live.rival import Rival
 from benchmarks.real import SETS, backbone, real_data
+from udta._files.files import write_json
 from udta.backbones import Backbone
-from udta.files import write_json
 
 TEST_VIEWS = range(8)
 RESULTS = Path(__file__).parents[1] / "results" / "live"

@@ -17,10 +17,10 @@ from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 from benchmarks.live.checkpoint import load, save
 from benchmarks.live.photographs import Photographs
 from benchmarks.live.rival import LiveRecipe, Rival
+from udta._machine.memory import freed_memory_kept
+from udta.adapters.schedule import one_cycle
 from udta.backbones import Backbone
-from udta.memory import freed_memory_kept
-from udta.metrics import classification_metrics
-from udta.schedule import one_cycle
+from udta.scoring.metrics import classification_metrics
 
 TEST_BATCH = 64
 

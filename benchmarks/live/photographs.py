@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Int64, UInt8
 from torch import Tensor
 
-from udta.data import EncodedImage, Transform, ViewSpec, read_images
-from udta.threads import n_cores
+from udta._machine.cores import n_cores
+from udta.images import EncodedImage, Transform, ViewSpec, read_images
 
 AUGMENT = "random_resized_crop(224,scale=0.35..1)|flip|jitter(0.2)"  # what `udta extract` makes views 1, 2, ... with
 EVALUATE = "resize(256)|centre_crop(224)"

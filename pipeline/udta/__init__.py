@@ -12,21 +12,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from udta.backbones import Backbone, build_backbone, list_taps
     from udta.errors import UdtaError
-    from udta.estimator import UDTAClassifier
     from udta.evaluation import evaluate
+    from udta.evaluation.estimator import UDTAClassifier
     from udta.evaluation.parity import parity
+    from udta.evaluation.predict import predict
     from udta.exporting import export
-    from udta.extraction import extract, extract_many
+    from udta.extraction.extract import extract
+    from udta.extraction.extract_many import extract_many
     from udta.extraction.plan import plan
     from udta.extraction.recompute import recompute
     from udta.loader import Batch, FeatureLoader
-    from udta.prediction import predict
-    from udta.shots import few_shot
     from udta.store import Store, open_store
     from udta.store.diff import diff_stores
     from udta.store.verify import verify
-    from udta.sweeping import sweep
-    from udta.training import train
+    from udta.training.few_shot import few_shot
+    from udta.training.sweep import sweep
+    from udta.training.train import train
 
 __all__ = [
     "Backbone",
@@ -58,23 +59,23 @@ _HOME = {
     "Batch": "loader",
     "FeatureLoader": "loader",
     "Store": "store",
-    "UDTAClassifier": "estimator",
+    "UDTAClassifier": "evaluation.estimator",
     "UdtaError": "errors",
     "build_backbone": "backbones",
     "diff_stores": "store.diff",
     "evaluate": "evaluation",
     "export": "exporting",
-    "extract": "extraction",
-    "extract_many": "extraction",
-    "few_shot": "shots",
+    "extract": "extraction.extract",
+    "extract_many": "extraction.extract_many",
+    "few_shot": "training.few_shot",
     "list_taps": "backbones",
     "open_store": "store",
     "parity": "evaluation.parity",
     "plan": "extraction.plan",
-    "predict": "prediction",
+    "predict": "evaluation.predict",
     "recompute": "extraction.recompute",
-    "sweep": "sweeping",
-    "train": "training",
+    "sweep": "training.sweep",
+    "train": "training.train",
     "verify": "store.verify",
 }
 

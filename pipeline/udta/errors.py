@@ -29,7 +29,7 @@ import difflib
 from collections.abc import Callable, Iterable, Sequence
 from typing import ParamSpec, TypeVar
 
-from udta.terminal import one_line
+from udta._console.terminal import one_line
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -10,7 +10,7 @@ from udta.adapters.covariance import matrix_sqrt, thin_covariance, upper_triangl
 from udta.adapters.directions import learn_turns
 from udta.adapters.linear import LinearProbe
 from udta.adapters.samples import Gathered
-from udta.schedule import one_cycle
+from udta.adapters.schedule import one_cycle
 
 RECIPE = Recipe(epochs=1, batch_size=4)
 

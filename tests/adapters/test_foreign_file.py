@@ -9,10 +9,10 @@ from changed_documents import changed
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from udta._files.tensor_file import read_tensors, write_tensors
 from udta.adapters import AdapterHeader, build_adapter, load_adapter, save_adapter
 from udta.errors import AdapterError
 from udta.fingerprint import Fingerprint, TapSpec
-from udta.tensor_file import read_tensors, write_tensors
 
 TAPS = (TapSpec("stage1", "grid(4)", (3, 4, 4), "float16"), TapSpec("stage2", "avg", (6,), "float16"))
 FIELDS = {"backbone": {"factory": "toy:net", "architecture": "a", "weights": "w"}, "input": {"evaluate": "resize(8,8)"}}

@@ -13,7 +13,7 @@ from udta.adapters.least_squares import RidgePath
 from udta.adapters.samples import standardisation
 from udta.adapters.temperature import cross_entropy, fit_scale
 from udta.loader import Batch
-from udta.trainer import fit
+from udta.training.loop import fit
 
 N_CLASSES = 3
 

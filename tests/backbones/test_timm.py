@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from udta.backbones import Backbone, InputSpec, build_backbone, parse_taps, resolve_taps, torchvision_models
+from udta.backbones import Backbone, InputSpec, build_backbone, parse_taps, resolve_taps
 from udta.backbones.reducers import Reducer
-from udta.backbones.timm_models import source
+from udta.backbones.sources import torchvision as torchvision_models
+from udta.backbones.sources.timm import source
 from udta.errors import ConfigError, WeightsError
 
 SMALL = "mobilenetv3_small_050?num_classes=3"

@@ -16,7 +16,7 @@ from benchmarks.live.flops import count
 from benchmarks.live.photographs import AUGMENT, EVALUATE, Photographs, held_out
 from benchmarks.live.rival import LiveRecipe, Network, Rival
 from udta.backbones import build_backbone
-from udta.data import EncodedImage, Transform, ViewSpec
+from udta.images import EncodedImage, Transform, ViewSpec
 
 FACTORY = "torchvision.models.quantization:mobilenet_v2?quantize=false"
 

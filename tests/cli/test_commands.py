@@ -50,7 +50,7 @@ def test_the_whole_way(udta_command, photos, tmp_path):
 def test_predictions_equal_the_evaluation_from_the_store(udta_command, toy_store, photos, tmp_path):
     import udta
     from udta.adapters import ADAPTERS, load_adapter
-    from udta.evaluation import log_probabilities
+    from udta.scoring import log_probabilities
 
     runs = [tmp_path / name for name in ADAPTERS]
     for run in runs:

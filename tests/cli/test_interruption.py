@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 from toy import photographs
 
-from udta.cli.common import ProgressDisplay
+from udta._console.display import ProgressDisplay
 
 EXTRACT = ("--backbone", "toy:net", "--taps", "stage2=avg")
 

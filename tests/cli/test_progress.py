@@ -6,8 +6,8 @@ import sys
 import pytest
 
 import udta
-from udta.cli.common import ProgressDisplay
-from udta.cli.pace import Pace
+from udta._console.display import ProgressDisplay
+from udta._console.pace import Pace
 
 
 class Clock:

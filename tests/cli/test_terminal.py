@@ -9,9 +9,10 @@ from PIL import Image
 from toy import photographs
 
 import udta
-from udta.cli.common import emit, say
-from udta.files import csv_cell, write_table
-from udta.terminal import one_line, shown
+from udta._console.messages import say
+from udta._console.terminal import one_line, shown
+from udta._files.files import csv_cell, write_table
+from udta.cli._common import emit
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp.exe\x7f"
 RAW = set("\x1b\x07\x9b\u202e\x7f\r")

@@ -8,7 +8,7 @@ import pytest
 
 import udta
 from udta.errors import AdapterError, ConfigError
-from udta.evaluation import labelled_rows
+from udta.scoring import labelled_rows
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
+from udta._files.files import write_table
 from udta.errors import ConfigError
 from udta.evaluation.tables import confusion_columns, prediction_columns
-from udta.files import write_table
 
 
 def test_predictions_by_hand():

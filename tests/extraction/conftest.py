@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from toy import photographs
 
-from udta.data import EncodedImage
+from udta.images import EncodedImage
 
 
 @pytest.fixture

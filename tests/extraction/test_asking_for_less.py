@@ -171,7 +171,7 @@ def away_for_a_moment(folder, names):
 
 def skipped_by_accident(folder, store, names, monkeypatch):
     """As if they could not be read for a moment: what the manifest knows of them is what they are."""
-    from udta.data import Sample
+    from udta.images import Sample
 
     read = Sample.read
 

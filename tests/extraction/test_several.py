@@ -11,9 +11,9 @@ from several_stores import STORES, assert_alike, many, one_by_one
 from toy import photographs
 
 import udta
-from udta.data import read_images
-from udta.data.processes import can_share_memory
-from udta.extraction.shared_views import Reader, SharedViews
+from udta.extraction.decode.shared import Reader, SharedViews
+from udta.images import read_images
+from udta.images.processes import can_share_memory
 
 
 class InterruptedTestError(Exception):
@@ -65,7 +65,7 @@ def test_what_is_kept_is_bounded_however_slow_one_is(images, tmp_path, monkeypat
 
     monkeypatch.setattr(SharedViews, "take", watched)
     monkeypatch.setattr(Reader, "make", slow)
-    monkeypatch.setattr("udta.extraction.several.BATCH_ROWS", 16)
+    monkeypatch.setattr("udta.extraction.extract_many.BATCH_ROWS", 16)
     many(images, tmp_path / "many", prefetch=1)
     assert max(kept) <= 4 * 16
 
@@ -117,7 +117,7 @@ def test_on_a_gpu_each_store_is_what_it_is_alone(images, tmp_path, decoder):
 def test_there_are_no_more_forward_passes_at_a_time_than_cores(images, tmp_path, monkeypatch):
     from udta.backbones import TapForward
 
-    monkeypatch.setattr("udta.extraction.several.n_cores", lambda: 1)
+    monkeypatch.setattr("udta.extraction.extract_many.n_cores", lambda: 1)
     running, most, forward = [], [], TapForward.__call__
 
     def watched(self, pixels):
@@ -146,7 +146,7 @@ def test_with_compiled_code_one_store_follows_the_other(images, tmp_path, monkey
 def test_where_processes_decode_one_store_follows_the_other(images, tmp_path, monkeypatch):
     seen = []
     with monkeypatch.context() as patched:
-        for place in ("job", "blocks"):
+        for place in ("job", "commit"):
             patched.setattr(f"udta.extraction.{place}.processes_pay", lambda *_: can_share_memory())
         many(images, tmp_path / "many", progress=lambda *_: seen.append(threading.current_thread().name))
     assert set(seen) == {threading.main_thread().name}

@@ -10,8 +10,8 @@ from several_stores import STORES, assert_alike, many, one_by_one
 from toy import photographs
 
 import udta
-from udta.data import read_images
 from udta.errors import ConfigError, DataError, FeatureError, ImageError, StaleStoreError, StoreError
+from udta.images import read_images
 
 
 def test_a_failure_of_one_stops_all_and_all_continue(images, tmp_path):
@@ -101,7 +101,7 @@ def test_a_stale_store_is_refused_before_anything_is_written(images, tmp_path):
 
 def test_stores_on_one_disk_need_their_room_together(images, tmp_path, monkeypatch):
     room = 2**24 + 300_000  # the spare, and more than any one of the stores
-    monkeypatch.setattr("udta.extraction.room.free_bytes", lambda path: room)
+    monkeypatch.setattr("udta.extraction.disk_space.free_bytes", lambda path: room)
     with pytest.raises(StoreError, match=r"a with .*b with .*c needs"):
         many(images, tmp_path / "many")
     assert not (tmp_path / "many" / "a").exists()

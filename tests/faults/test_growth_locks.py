@@ -13,7 +13,7 @@ from made_stores import TAPS, feature, growing_layout, tree, write_missing
 from udta import open_store, verify
 from udta.errors import NotAStoreError, StoreBusyError, StoreError
 from udta.store import StoreWriter
-from udta.store.workplace import Workplace, workplace_of
+from udta.store.staging import Workplace, workplace_of
 
 OLD, GROWN = tuple(range(12)), (90, 91, 92, *range(12), 93)
 
@@ -52,13 +52,13 @@ def path(tmp_path, engine):
 
 @pytest.fixture
 def _impatient(monkeypatch):
-    monkeypatch.setattr("udta.store.lock.PATIENCE_S", 0)
+    monkeypatch.setattr("udta.store.folder_lock.PATIENCE_S", 0)
 
 
 @pytest.fixture
 def _two_steps(monkeypatch):
     """A kernel or file system that cannot exchange two names at once."""
-    monkeypatch.setattr("udta.store.workplace.exchange_in_one_step", lambda *_: False)
+    monkeypatch.setattr("udta.store.staging.exchange_in_one_step", lambda *_: False)
 
 
 def in_child(work):
@@ -102,7 +102,7 @@ def test_nobody_else_writes_between_the_last_block_and_the_end_of_the_exchange(p
 
 def test_a_writer_that_waited_through_an_exchange_writes_the_store_that_has_the_name_now(path, engine, monkeypatch):
     waiting = threading.Event()
-    monkeypatch.setattr("udta.store.lock.time.sleep", lambda _: waiting.set())
+    monkeypatch.setattr("udta.store.folder_lock.time.sleep", lambda _: waiting.set())
     result = []
     second = threading.Thread(target=lambda: result.append(write(path, (*GROWN, 94), engine)))
     with writer_of(path, GROWN, engine) as first:
@@ -142,7 +142,7 @@ def test_an_exchange_that_fails_leaves_the_good_store_and_the_growth_is_not_lost
     def fail(*_):
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("udta.store.workplace.exchange_in_one_step", fail)
+    monkeypatch.setattr("udta.store.staging.exchange_in_one_step", fail)
     with pytest.raises(StoreError, match="Input/output error"):
         write(path, GROWN, engine)
     check(path, OLD)
@@ -257,7 +257,7 @@ def test_a_growth_that_is_killed_in_its_exchange_is_finished_by_the_next_writer(
 def test_a_removed_store_does_not_come_back_from_a_killed_growth(path, engine, monkeypatch, point, steps):
     def killed():
         if steps == 2:
-            monkeypatch.setattr("udta.store.workplace.exchange_in_one_step", lambda *_: False)
+            monkeypatch.setattr("udta.store.staging.exchange_in_one_step", lambda *_: False)
         kill_points(monkeypatch)[point]()
         write(path, GROWN, engine)
 
@@ -285,7 +285,7 @@ def test_a_half_made_growth_never_becomes_the_store(path, engine, monkeypatch):
 
 def test_a_half_removed_growth_is_not_continued(path, engine, monkeypatch):
     write(path, GROWN, engine, blocks=1)  # stays beside
-    monkeypatch.setattr("udta.store.workplace._remove", lambda folder: folder.is_dir() and die())
+    monkeypatch.setattr("udta.store.staging._remove", lambda folder: folder.is_dir() and die())
     assert in_child(lambda: write(path, OLD, engine)) == 9  # not wanted any more: killed while it is removed
     monkeypatch.undo()
     assert write(path, GROWN, engine) == 4 * 4

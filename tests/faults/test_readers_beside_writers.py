@@ -116,8 +116,8 @@ def test_what_was_open_before_a_growth_is_read_as_before(path, grow, kind):
 
 def test_between_exchange_and_removal_the_old_store_is_read_as_before(path, grow, monkeypatch):
     store = open_store(path)
-    monkeypatch.setattr("udta.store.workplace._remove", lambda _: None)
-    monkeypatch.setattr("udta.store.workplace.Workplace._discard", lambda *_: None)
+    monkeypatch.setattr("udta.store.staging._remove", lambda _: None)
+    monkeypatch.setattr("udta.store.staging.Workplace._discard", lambda *_: None)
     grow()
     check(store, range(len(OLD)))
     check(open_store(path), range(len(GROWN)))

@@ -21,11 +21,11 @@ from toy import photographs
 
 import udta
 import udta.store.layout
-from udta import checkpoint
+from udta._files.files import write_json
 from udta.adapters import load_adapter
-from udta.files import write_json
 from udta.store.history import read_runs
 from udta.store.verify import verify
+from udta.training import checkpoint
 
 OPTIONS: Mapping[str, Any] = {
     "backbone": "toy:net",

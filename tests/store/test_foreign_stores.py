@@ -14,15 +14,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_stores import TAPS, make_layout, tree, write_store
 
+from udta._files.names import document_problem, labels_problem, path_problem, tap_problem
 from udta.errors import CorruptStoreError, StoreError, UdtaError
 from udta.exporting import export
 from udta.fingerprint import TapSpec
-from udta.names import document_problem, labels_problem, path_problem, tap_problem
 from udta.store import Quantiser, open_store
-from udta.store.engines import engine_at
 from udta.store.hdf5_engine import _crc_outside
 from udta.store.hdf5_structure import read_texts
 from udta.store.ledger import _document, file_checksum
+from udta.store.registry import engine_at
 from udta.store.verify import verify
 
 FORMATS = ("zarr", "hdf5")

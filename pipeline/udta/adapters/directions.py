@@ -16,14 +16,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 from torch.optim.adamw import adamw
 
+from udta._console.progress import announce
+from udta._machine.cores import one_thread
+from udta._machine.device import own_randomness
 from udta.adapters.base import Recipe
 from udta.adapters.covariance import matrix_sqrt, upper_triangle
 from udta.adapters.linear import LinearProbe
 from udta.adapters.samples import Gathered, views_of_images
-from udta.device import own_randomness
-from udta.progress import announce
-from udta.schedule import one_cycle
-from udta.threads import one_thread
+from udta.adapters.schedule import one_cycle
 
 EPOCHS = 5
 # Times the learning rate of the linear layer. On photographs 3, 5 and 10 are alike; on rendered words whose font is to be told,

@@ -1,7 +1,7 @@
 """The adapter file: safetensors with one JSON header that says what the adapter is and beside what it may run.
 
 Layout (format version 3). Tensors: the adapter's `state_dict`, by name. Metadata: the single key `udta` with the JSON of
-`AdapterHeader` plus `format` and a `checksum` of everything, see `udta.tensor_file`.
+`AdapterHeader` plus `format` and a `checksum` of everything, see `udta._files.tensor_file`.
 """
 
 from __future__ import annotations
@@ -14,10 +14,7 @@ from typing import Any
 import torch
 from pydantic import Field
 
-from udta.adapters.base import Adapter
-from udta.adapters.registry import build_adapter
-from udta.device import own_randomness
-from udta.documents import (
+from udta._files.documents import (
     Document,
     FingerprintDocument,
     TapDocument,
@@ -26,11 +23,14 @@ from udta.documents import (
     raise_problem,
     validated,
 )
+from udta._files.names import labels_problem
+from udta._files.tensor_file import read_tensors, write_tensors
+from udta._machine.device import own_randomness
+from udta.adapters.base import Adapter
+from udta.adapters.registry import build_adapter
 from udta.errors import AdapterError, UdtaError
 from udta.fingerprint import Fingerprint, TapSpec
-from udta.names import labels_problem
 from udta.probe import Probe
-from udta.tensor_file import read_tensors, write_tensors
 
 FORMAT = 3  # earlier ones had no checksum, and are refused: nothing could tell whether they are what was trained
 _KEY = "udta"

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from udta._machine.cores import side_by_side
 from udta.adapters.base import Samples
 from udta.errors import AdapterError
-from udta.threads import side_by_side
 
 Result = TypeVar("Result")
 

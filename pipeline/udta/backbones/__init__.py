@@ -1,5 +1,6 @@
 """Frozen backbones: building them, naming their taps, running them for features."""
 
+from udta._machine.device import resolve_device
 from udta.backbones.backbone import Backbone, InputSpec
 from udta.backbones.build import build_backbone
 from udta.backbones.compute import resolve_compute
@@ -10,7 +11,6 @@ from udta.backbones.purity import check_pure
 from udta.backbones.remembered import rebuild_backbone
 from udta.backbones.replay import Replay
 from udta.backbones.taps import TapInfo, TapRequest, list_taps, parse_taps, recommended_taps, resolve_taps
-from udta.device import resolve_device
 
 __all__ = [
     "Backbone",

@@ -16,12 +16,14 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-from udta.backbones import factories, timm_models, torchvision_models
+from udta._machine.process_state import left_as_found
 from udta.backbones.backbone import Backbone, InputSpec
-from udta.backbones.source import Source
+from udta.backbones.sources import factory as factories
+from udta.backbones.sources import timm as timm_models
+from udta.backbones.sources import torchvision as torchvision_models
+from udta.backbones.sources.source import Source
 from udta.backbones.weights import load_weights
 from udta.errors import BackboneError, ConfigError, Problems, WeightsError, did_you_mean
-from udta.process_state import left_as_found
 
 _PYTHON_WORDS = {"True": True, "False": False, "None": None}
 # Keywords of torchvision's and timm's builders that fetch weights, or load them without looking at what is in the file.

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import torch
 
+from udta._machine.process_state import left_as_found
 from udta.backbones.backbone import Backbone
 from udta.backbones.forward import MEMORY_FORMATS, TapForward
 from udta.backbones.probing import numbers, pictures
 from udta.errors import BackboneError
 from udta.fingerprint import TapSpec
 from udta.probe import EXACT_PLACE, Probe
-from udta.process_state import left_as_found
 
 # Relative, against the plain module on a CPU. On a GPU convolutions round to TF32 by default (10 bits), on top of other kernels.
 _TOLERANCE = {"cpu": 2e-3, "cuda": 5e-2}

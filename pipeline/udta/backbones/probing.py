@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from udta._machine.process_state import left_as_found
 from udta.backbones.backbone import Backbone
 from udta.backbones.forward import TapForward
-from udta.data import Transform
 from udta.errors import BackboneError, ConfigError
 from udta.fingerprint import TapSpec
+from udta.images import Transform
 from udta.probe import Probe
-from udta.process_state import left_as_found
 
 _LIBRARIES = ("torch", "torchvision", "timm")
 _PROJECTIONS = 8

@@ -13,12 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from udta._machine.process_state import left_as_found
 from udta.backbones.backbone import Backbone
 from udta.backbones.copying import clone
 from udta.backbones.probing import numbers, pictures, plain_forward
 from udta.errors import BackboneError
 from udta.fingerprint import TapSpec
-from udta.process_state import left_as_found
 
 # Relative root mean square. Kernels differ by batch size: 1e-7 to 1e-5 in float32; bf16 has 8 bits. BatchNorm without statistics
 # makes 1e-2 and more, dropout 0.3.

@@ -15,10 +15,11 @@ from typing import Any
 
 import torch
 
-from udta.backbones import timm_models, torchvision_models
 from udta.backbones.backbone import Backbone
 from udta.backbones.build import WEIGHT_KEYWORDS, build_backbone, parse_spec
 from udta.backbones.library import library_factory
+from udta.backbones.sources import timm as timm_models
+from udta.backbones.sources import torchvision as torchvision_models
 from udta.errors import ConfigError, Problems
 
 # A number of classes or of pixels; what is larger has a layer allocated that fits nowhere.

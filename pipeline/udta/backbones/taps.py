@@ -11,16 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from udta._files.names import tap_problem
+from udta._machine.process_state import left_as_found
 from udta.backbones.backbone import Backbone
 from udta.backbones.copying import clone
 from udta.backbones.failure import failed_in
 from udta.backbones.recommend import recommended
 from udta.backbones.reducers import Reducer, positions
-from udta.data import Transform
 from udta.errors import BackboneError, ConfigError, Problems, did_you_mean
 from udta.fingerprint import TapSpec
-from udta.names import tap_problem
-from udta.process_state import left_as_found
+from udta.images import Transform
 
 # Two, because what has one row for them, such as a table of positions, does not depend on the images.
 _IMAGES = 2

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from udta.cli.common import STORE, emit, json_option
+from udta.cli._common import STORE, emit, json_option
 
 
 @click.command(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from udta.cli.common import OUT, PATH, STORE, device_option, emit, json_option
+from udta.cli._common import OUT, PATH, STORE, device_option, emit, json_option
 
 
 @click.command(

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from udta.cli.common import OUT, STORE, ProgressDisplay, emit, json_option
+from udta._console.display import ProgressDisplay
+from udta.cli._common import OUT, STORE, emit, json_option
 
 
 @click.command(

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from udta.cli.common import ProgressDisplay, emit, json_option
+from udta._console.display import ProgressDisplay
+from udta.cli._common import emit, json_option
 from udta.cli.extract_options import extract_options, stores_of
 
 
@@ -38,8 +39,8 @@ def extract(images: str, as_json: bool, **options: Any) -> None:
     --backbone, --weights, --taps, --out, --compute and --transform may be given several times: the k-th of each make the k-th
     store. What is given once holds for all stores, but every store has an --out of its own. --json then prints a list.
     """
-    from udta.extraction import extract as run
-    from udta.extraction import extract_many
+    from udta.extraction.extract import extract as run
+    from udta.extraction.extract_many import extract_many
 
     stores, common = stores_of(options)
     with ProgressDisplay("rows") as progress:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from udta.cli.common import OUT, PATH, Function, device_option, on_error_option
+from udta.cli._common import OUT, PATH, Function, device_option, on_error_option
 from udta.errors import Problems
 
 _OPTIONS: list[Any] = [

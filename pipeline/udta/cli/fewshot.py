@@ -7,16 +7,8 @@ from typing import Any
 
 import click
 
-from udta.cli.common import (
-    OUT,
-    STORE,
-    ProgressDisplay,
-    device_option,
-    emit,
-    json_option,
-    options_from,
-    overwrite_option,
-)
+from udta._console.display import ProgressDisplay
+from udta.cli._common import OUT, STORE, device_option, emit, json_option, options_from, overwrite_option
 
 
 @click.command(
@@ -47,7 +39,7 @@ def fewshot(
 
     Subsets are random, with the same number of images of each class, and nested: one shot is among the two.
     """
-    from udta.shots import few_shot, parse_shots
+    from udta.training.few_shot import few_shot, parse_shots
 
     with ProgressDisplay("runs") as progress:
         report = few_shot(

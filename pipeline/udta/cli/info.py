@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from udta.cli.common import STORE, emit, json_option
-from udta.terminal import one_line
+from udta._console.terminal import one_line
+from udta.cli._common import STORE, emit, json_option
 
 
 @click.command(

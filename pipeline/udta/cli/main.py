@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from udta.cli.common import messages_shown, say
+from udta._console.messages import messages_shown, say
 from udta.cli.diff import diff
 from udta.cli.evaluate import evaluate
 from udta.cli.export import export

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from udta.cli.common import emit, json_option
+from udta.cli._common import emit, json_option
 from udta.cli.extract_options import extract_options, stores_of
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import click
 
-from udta.cli.common import OUT, PATH, ProgressDisplay, device_option, emit, json_option, on_error_option
-from udta.terminal import one_line
+from udta._console.display import ProgressDisplay
+from udta._console.terminal import one_line
+from udta.cli._common import OUT, PATH, device_option, emit, json_option, on_error_option
 
 
 @click.command(
@@ -43,7 +44,7 @@ def predict(
     path in each line, or name:folder of a built-in dataset; labels are not used. The table has one line for each image and
     adapter: path, adapter, label, probability.
     """
-    from udta.prediction import predict as run
+    from udta.evaluation.predict import predict as run
 
     with ProgressDisplay("images") as progress:
         report = run(

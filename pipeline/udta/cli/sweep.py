@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from udta.cli.common import OUT, PATH, STORE, ProgressDisplay, device_option, emit, json_option
+from udta._console.display import ProgressDisplay
+from udta.cli._common import OUT, PATH, STORE, device_option, emit, json_option
 
 
 @click.command(
@@ -48,7 +49,7 @@ def sweep(
     Leaves runs/NAME/ for each, best/, results.csv and results.parquet in the folder. Adapters are compared on a part of the
     training split; nothing is chosen on the test split. Running the same command again continues an interrupted sweep.
     """
-    from udta.sweeping import sweep as run
+    from udta.training.sweep import sweep as run
 
     with ProgressDisplay("epochs", "the same command goes on from the last saved state") as progress:
         report = run(

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from udta.cli.common import emit, json_option
+from udta.cli._common import emit, json_option
 
 
 @click.command(

@@ -7,20 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from udta.cli.common import (
-    OUT,
-    STORE,
-    ProgressDisplay,
-    device_option,
-    emit,
-    json_option,
-    options_from,
-    overwrite_option,
-    say,
-)
+from udta._console.display import ProgressDisplay
+from udta._console.messages import say
+from udta.cli._common import OUT, STORE, device_option, emit, json_option, options_from, overwrite_option
 
 if TYPE_CHECKING:
-    from udta.runs import RunReport
+    from udta.training.run import RunReport
 
 _RECIPE = ("epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "mixup")
 
@@ -31,7 +23,7 @@ class AdapterOption(click.Option):
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """See the class."""
         from udta.adapters import ADAPTERS
-        from udta.selection import AUTO
+        from udta.training.auto import AUTO
 
         self.help = (
             f"{', '.join(ADAPTERS)}; or {AUTO}, which cross-validates some of them on the training rows and picks."
@@ -70,7 +62,7 @@ def train(store: Path, out: Path, pairs: tuple[str, ...], as_json: bool, **optio
     What is not given comes from the adapter's own recipe. Closed forms (ridge, knn) have none. Interrupted, the same command goes
     on from the last checkpoint.
     """
-    from udta.training import train as run
+    from udta.training.train import train as run
 
     recipe = {name: options.pop(name) for name in _RECIPE}
     with ProgressDisplay("epochs", "the same command goes on from the last checkpoint, if there is one") as progress:
@@ -91,7 +83,7 @@ def train(store: Path, out: Path, pairs: tuple[str, ...], as_json: bool, **optio
 
 
 def _trained(out: Path, report: RunReport) -> list[str]:
-    from udta.cost import describe_cost
+    from udta.training.cost import describe_cost
 
     if report.found:
         return [f"{out}: this very run is finished, nothing to do"]

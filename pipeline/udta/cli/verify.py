@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from udta.cli.common import PATH, STORE, ProgressDisplay, device_option, emit, json_option
+from udta._console.display import ProgressDisplay
+from udta.cli._common import PATH, STORE, device_option, emit, json_option
 
 
 @click.command(

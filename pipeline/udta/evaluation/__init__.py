@@ -1,14 +1,13 @@
-"""Measuring adapters: metrics, tables of predictions, paired comparison, and parity of the cache with the backbone."""
+"""Evaluation: from adapters to figures and predictions.
+
+measure      the public call `evaluate`: one adapter on one split of a store
+comparison   two adapters on the same images
+tables       predictions and confusions, for people
+parity       the cache against the live backbone
+predict      the public call `predict`: new images through the backbone, any number of adapters
+estimator    the scikit-learn face
+"""
 
 from udta.evaluation.measure import evaluate
-from udta.evaluation.rows import class_indices, evaluate_rows, labelled_rows, log_probabilities, test_rows, view_logits
 
-__all__ = [
-    "class_indices",
-    "evaluate",
-    "evaluate_rows",
-    "labelled_rows",
-    "log_probabilities",
-    "test_rows",
-    "view_logits",
-]
+__all__ = ["evaluate"]

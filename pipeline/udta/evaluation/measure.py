@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int64
 
+from udta._files.files import check_table_name, local_path, write_json, write_table
+from udta._files.locks import one_writer_of
+from udta._machine.device import resolve_device
 from udta.adapters import load_adapter
-from udta.device import resolve_device
 from udta.errors import Problems
 from udta.evaluation.comparison import paired_comparison
-from udta.evaluation.rows import class_indices, labelled_rows, log_probabilities
 from udta.evaluation.tables import confusion_columns, prediction_columns
-from udta.files import check_table_name, local_path, write_json, write_table
-from udta.locks import one_writer_of
-from udta.metrics import classification_metrics, confusion_matrix
+from udta.scoring.metrics import classification_metrics, confusion_matrix
+from udta.scoring.rows import class_indices, labelled_rows, log_probabilities
 from udta.store import Store, open_store
 
 

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from udta._console.terminal import one_line
+from udta._machine.device import resolve_device
 from udta.adapters import load_adapter
 from udta.backbones import Backbone, TapForward, probe_like
-from udta.data import ViewSpec
-from udta.device import resolve_device
 from udta.errors import FeatureError
-from udta.evaluation.rows import view_logits
 from udta.extraction import decoded_batches, feature_fingerprint
 from udta.extraction.recompute import backbone_of, manifest_of
+from udta.images import ViewSpec
+from udta.scoring.rows import view_logits
 from udta.store import BATCH_ROWS, Store, open_store
-from udta.terminal import one_line
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ from typing import Any, Literal
 
 from numpy.typing import ArrayLike
 
-from udta.atomic import new_folder, sweep
+from udta._files.atomic import new_folder, sweep
+from udta._files.files import csv_cell, local_path, write_json
+from udta._files.locks import one_writer_of
 from udta.errors import ConfigError, StoreError, did_you_mean
 from udta.exporting.npy import write_npy
 from udta.exporting.parquet import write_parquet
 from udta.exporting.safetensors import write_safetensors
 from udta.exporting.selection import Selection, exported_bytes, select
 from udta.exporting.stores import convert
-from udta.files import csv_cell, local_path, write_json
-from udta.locks import one_writer_of
 from udta.store import ENGINES, Store, open_store
 
 Progress = Callable[[int, int], None]

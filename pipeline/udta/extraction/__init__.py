@@ -1,14 +1,12 @@
 """Extraction: images through a frozen backbone into a store, once."""
 
-from udta.data import OnError
-from udta.extraction.computing import Computer
-from udta.extraction.engine import extract
+from udta.extraction.compute import Computer
+from udta.extraction.counter import Progress
+from udta.extraction.decode.batches import decoded_batches
 from udta.extraction.meter import Meter
-from udta.extraction.pipeline import decoded_batches
-from udta.extraction.progress import Progress
 from udta.extraction.report import ExtractReport
-from udta.extraction.setup import feature_fingerprint
-from udta.extraction.several import extract_many
+from udta.extraction.request import feature_fingerprint
+from udta.images import OnError
 
 __all__ = [
     "Computer",
@@ -17,7 +15,5 @@ __all__ = [
     "OnError",
     "Progress",
     "decoded_batches",
-    "extract",
-    "extract_many",
     "feature_fingerprint",
 ]

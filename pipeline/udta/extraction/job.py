@@ -13,17 +13,17 @@ import numpy as np
 import torch
 
 from udta.backbones.compute import COMPILED
-from udta.data import OnError
-from udta.extraction.blocks import Effort, prepare_blocks
-from udta.extraction.calibration import calibrate
-from udta.extraction.fillers import processes_pay
+from udta.extraction.calibrate import calibrate
+from udta.extraction.commit import Effort, prepare_blocks
+from udta.extraction.counter import Counter, Progress
+from udta.extraction.decode.makers import processes_pay
+from udta.extraction.decode.shared import Reader, SharedViews
 from udta.extraction.kept import with_what_is_kept
 from udta.extraction.meter import Meter
-from udta.extraction.processes import in_processes
-from udta.extraction.progress import Counter, Progress
 from udta.extraction.report import ExtractReport, stored_bytes
-from udta.extraction.setup import PREFETCH, Setup
-from udta.extraction.shared_views import Reader, SharedViews
+from udta.extraction.request import PREFETCH, Setup
+from udta.extraction.workers import in_processes
+from udta.images import OnError
 from udta.store import IfStale, Layout, Part, StoreWriter, add_run, known_layout, open_store
 
 # What the same command does after an interruption, without and with committed blocks.

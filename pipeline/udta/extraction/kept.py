@@ -11,9 +11,9 @@ from pathlib import Path
 
 from udta.backbones import TapRequest, resolve_taps
 from udta.backbones.reducers import Reducer
-from udta.data import ViewSpec
 from udta.errors import ConfigError
-from udta.extraction.setup import Setup, examined, feature_fingerprint
+from udta.extraction.request import Setup, examined, feature_fingerprint
+from udta.images import ViewSpec
 from udta.store import Layout, known_layout, only_more
 
 

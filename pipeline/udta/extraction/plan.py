@@ -10,19 +10,19 @@ from typing import Any
 
 import numpy as np
 
+from udta._files.files import local_path
 from udta.backbones import TapForward
-from udta.data import Manifest, OnError
 from udta.errors import NotAStoreError
-from udta.extraction.computing import Computer
+from udta.extraction.compute import Computer
+from udta.extraction.decode.batches import decoded_batches
+from udta.extraction.disk_space import block_bytes, free_bytes
 from udta.extraction.job import JobOptions
 from udta.extraction.kept import with_what_is_kept
-from udta.extraction.pipeline import decoded_batches
-from udta.extraction.room import block_bytes, free_bytes
-from udta.extraction.setup import Setup, set_up
-from udta.extraction.setups import set_up_many, split_options
-from udta.files import local_path
+from udta.extraction.request import Setup, set_up
+from udta.extraction.requests import set_up_many, split_options
+from udta.images import Manifest, OnError
 from udta.store import BATCH_ROWS, Changes, IfStale, Layout, Part, engine_at, row_bytes, standing
-from udta.store.place import is_vacant
+from udta.store.location import is_vacant
 
 # Images of the calibration after one batch that is not counted: about two seconds of MobileNetV2 on two cores.
 _CALIBRATION_BATCHES = 3

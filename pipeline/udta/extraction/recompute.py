@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from udta._console.terminal import one_line
 from udta.backbones import Backbone, TapForward, probe_like, rebuild_backbone, resolve_device
-from udta.data import Manifest, ViewSpec
 from udta.errors import ConfigError, StaleStoreError
-from udta.extraction.computing import Computer
-from udta.extraction.pipeline import decoded_batches
-from udta.extraction.setup import feature_fingerprint
+from udta.extraction.compute import Computer
+from udta.extraction.decode.batches import decoded_batches
+from udta.extraction.request import feature_fingerprint
+from udta.images import Manifest, ViewSpec
 from udta.probe import check_probe
 from udta.store import BATCH_ROWS, Store, as_tensor, open_store, value_dtype
-from udta.terminal import one_line
 
 # Relative root mean square difference that other hardware or another batch may make in bf16; a wrong feature is above 0.5.
 TOLERANCE = 0.05

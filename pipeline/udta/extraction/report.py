@@ -10,9 +10,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from udta.memory import peak_memory
+from udta._console.terminal import one_line
+from udta._machine.memory import peak_memory
 from udta.store import Changes
-from udta.terminal import one_line
 
 _PACKAGES = ("udta", "torch", "torchvision", "numpy", "pillow", "zarr", "h5py")
 

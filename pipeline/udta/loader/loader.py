@@ -18,14 +18,14 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
+from udta._machine.cores import one_thread_each
 from udta.errors import Problems
 from udta.loader.batch import Batch, BufferPool
+from udta.loader.budget import default_budget, fits_on
 from udta.loader.choices import class_mask, distinct_views, dtype_name, view_choice
-from udta.loader.memory import default_budget, fits_on
 from udta.loader.order import Epoch, order_rows
 from udta.loader.reading import MappedSource, Resident, Source, WindowedSource, load_taps
 from udta.store import Store, as_tensor, row_bytes
-from udta.threads import one_thread_each
 
 _READERS = 2
 _AHEAD = 6

@@ -15,7 +15,7 @@ from itertools import pairwise
 import numpy as np
 
 from udta.store import Store
-from udta.store.mapping import MappedRows
+from udta.store.mapped_rows import MappedRows
 
 _PARTS = 4
 

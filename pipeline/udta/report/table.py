@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from udta._files.files import csv_cell
 from udta.errors import DataError
-from udta.files import csv_cell
 
 
 @dataclass(frozen=True)

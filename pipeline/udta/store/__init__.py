@@ -3,16 +3,16 @@
 from udta.store.block_writer import BlockWriter
 from udta.store.changes import Changes
 from udta.store.claims import Claims
-from udta.store.copying import twin
+from udta.store.continuation import Standing, known_layout, standing
 from udta.store.dtypes import STORAGE_TYPES, as_tensor, not_finite, storable_as, stored_dtype, value_dtype
-from udta.store.engines import ENGINES, engine_at
 from udta.store.growth import Part, only_more
 from udta.store.history import add_run
 from udta.store.layout import BATCH_ROWS, Layout, default_block_rows, row_bytes
 from udta.store.ledger import Record
 from udta.store.quantise import Quantiser
 from udta.store.reader import Store, open_store
-from udta.store.standing import Standing, known_layout, standing
+from udta.store.registry import ENGINES, engine_at
+from udta.store.twin import twin
 from udta.store.writer import IfStale, StoreWriter
 
 __all__ = [

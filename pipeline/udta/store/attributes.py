@@ -1,4 +1,4 @@
-"""The attributes and columns of a store, checked on opening; see `udta.documents`."""
+"""The attributes and columns of a store, checked on opening; see `udta._files.documents`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from udta.documents import (
+from udta._files.documents import (
     Document,
     FingerprintDocument,
     Size,
@@ -18,7 +18,7 @@ from udta.documents import (
     raise_problem,
     validated,
 )
-from udta.names import labels_problem, path_problem
+from udta._files.names import labels_problem, path_problem
 
 
 class _Quantiser(Document):

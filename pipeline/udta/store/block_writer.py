@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from udta.errors import FeatureError, StoreError
+from udta.store.continuation import Samples
 from udta.store.dtypes import STORAGE_TYPES, not_finite
 from udta.store.engine import Engine
 from udta.store.growth import Part
 from udta.store.layout import Layout
 from udta.store.ledger import Record, checksum
-from udta.store.standing import Samples
 
 
 class BlockWriter:

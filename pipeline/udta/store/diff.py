@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from udta._console.terminal import one_line
 from udta.store.reader import Store, open_store
-from udta.terminal import one_line
 
 _CHUNK = 64
 

@@ -14,12 +14,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from udta.atomic import PARTIAL
+from udta._files.atomic import PARTIAL
 from udta.errors import StoreError
 from udta.store.directory import Directory
 from udta.store.layout import Layout
 from udta.store.ledger import Ledger, Record, checksum, remove_partial_files
-from udta.store.mapping import Extent
+from udta.store.mapped_rows import Extent
 
 
 class Engine(ABC):

@@ -15,11 +15,11 @@ import numpy as np
 
 from udta.errors import CorruptStoreError
 from udta.fingerprint import Fingerprint
-from udta.store.check import check_block
+from udta.store.block_check import check_block
 from udta.store.engine import Engine
 from udta.store.layout import Layout
 from udta.store.ledger import Record
-from udta.store.rows import TapRows
+from udta.store.tap_rows import TapRows
 
 
 @dataclass(frozen=True)

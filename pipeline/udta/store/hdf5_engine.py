@@ -21,15 +21,15 @@ import numpy as np
 
 from udta.errors import CorruptStoreError
 from udta.fingerprint import TapSpec
+from udta.store.block_files import flush_all, link_or_copy
 from udta.store.directory import Directory
 from udta.store.dtypes import STORAGE_TYPES, stored_dtype
 from udta.store.engine import Engine
-from udta.store.files import flush_all, link_or_copy
 from udta.store.hdf5_file import created_file
 from udta.store.hdf5_structure import plain_dataset, read_labels, read_texts
 from udta.store.layout import Layout
 from udta.store.ledger import Ledger, Record, file_checksum
-from udta.store.mapping import Extent
+from udta.store.mapped_rows import Extent
 
 INDEX = "index.h5"
 # Readable by every HDF5 since 1.8, and every object on a page of its own, so that chunks can be mapped.

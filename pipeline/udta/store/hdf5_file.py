@@ -17,7 +17,7 @@ from typing import Any
 
 import h5py
 
-from udta.atomic import temporary_name
+from udta._files.atomic import temporary_name
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from udta.files import write_json
+from udta._files.files import write_json
 
 
 def report_path(path: Path) -> Path:

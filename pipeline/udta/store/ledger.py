@@ -20,10 +20,10 @@ from typing import Any
 import google_crc32c
 import numpy as np
 
-from udta.atomic import PARTIAL
+from udta._files.atomic import PARTIAL
+from udta._files.files import read_regular, write_bytes
+from udta._files.names import document_problem, path_problem
 from udta.errors import CorruptStoreError
-from udta.files import read_regular, write_bytes
-from udta.names import document_problem, path_problem
 from udta.store.directory import Directory
 
 FORMAT = "udta-store"

@@ -19,10 +19,10 @@ from udta.store.history import extraction_totals
 from udta.store.layout import Layout
 from udta.store.lazy import lazy_array
 from udta.store.ledger import Record
-from udta.store.place import place_of
-from udta.store.rows import TapRows
-from udta.store.settled import settled
+from udta.store.location import place_of
+from udta.store.snapshot import settled
 from udta.store.structure import check_records
+from udta.store.tap_rows import TapRows
 
 
 class Store:

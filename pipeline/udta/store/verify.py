@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from udta._files.files import local_path
 from udta.errors import CorruptStoreError, StoreError
-from udta.files import local_path
-from udta.store.check import check_block
+from udta.store.block_check import check_block
 from udta.store.engine import Engine
 from udta.store.layout import Layout
-from udta.store.place import place_of
-from udta.store.settled import settled
-from udta.store.workplace import Workplace
+from udta.store.location import place_of
+from udta.store.snapshot import settled
+from udta.store.staging import Workplace
 
 
 @dataclass(frozen=True)

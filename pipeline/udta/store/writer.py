@@ -27,14 +27,14 @@ from udta.errors import (
 )
 from udta.store.block_writer import BlockWriter
 from udta.store.changes import Changes
+from udta.store.continuation import Standing, columns_differ, standing
 from udta.store.directory import Directory
 from udta.store.engine import Engine
-from udta.store.engines import engine_at, find_engine
 from udta.store.growth import Part, Predecessor
 from udta.store.layout import Layout, generation_of
-from udta.store.place import is_vacant
-from udta.store.standing import Standing, columns_differ, standing
-from udta.store.workplace import Workplace
+from udta.store.location import is_vacant
+from udta.store.registry import engine_at, find_engine
+from udta.store.staging import Workplace
 
 IfStale = Literal["refuse", "replace"]
 DEFAULT_FORMAT = "zarr"

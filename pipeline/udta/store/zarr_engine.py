@@ -18,15 +18,15 @@ import zarr
 from zarr.codecs import BytesCodec, GzipCodec, VLenUTF8Codec, ZstdCodec
 from zarr.core.metadata import ArrayV3Metadata
 
+from udta._files.files import read_regular
 from udta.errors import CorruptStoreError
-from udta.files import read_regular
+from udta.store.block_files import flush_all, link_or_copy, write_parts
 from udta.store.directory import Directory, is_local
 from udta.store.dtypes import STORAGE_TYPES, stored_dtype
 from udta.store.engine import Engine
-from udta.store.files import flush_all, link_or_copy, write_parts
 from udta.store.layout import Layout
 from udta.store.ledger import FORMAT, Ledger, Record, file_checksum
-from udta.store.mapping import Extent
+from udta.store.mapped_rows import Extent
 
 # With "/" a 5-dimensional chunk lies in five nested folders: 389 MB/s written against 1214 with "." (measured).
 CHUNK_KEYS: dict[str, Any] = {"name": "default", "separator": "."}

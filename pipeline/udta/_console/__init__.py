@@ -1,0 +1,1 @@
+"""What is said to people while something works, and how it is shown."""

@@ -1,0 +1,88 @@
+"""The progress of a long call on a terminal, or in a log."""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tqdm import tqdm
+
+from udta._console.messages import say
+from udta._console.pace import Pace
+from udta._console.terminal import shown
+
+# Plain lines when piped: often enough to see that it lives, seldom enough for a log.
+_LINE_EVERY_S = 10.0
+_WORTH_A_LINE_S = 2.0  # of a phase beside the main one that has ended
+_DRAW_EVERY_S = 0.1
+_BAR = "{percentage:3.0f}%|{bar:20}|{postfix}"
+
+
+class ProgressDisplay:
+    """A bar on a terminal, plain lines elsewhere, both on standard error.
+
+    Use it as a context, and call it with (done, total) of `unit`, or `phase` for all that a verb goes through. `resumes` is what
+    a user who interrupts the work is told.
+    """
+
+    def __init__(self, unit: str, resumes: str = "", clock: Callable[[], float] = time.monotonic) -> None:
+        self._unit, self._resumes, self._clock = unit, resumes, clock
+        self._bar: tqdm[Any] | None = None
+        self._phases: dict[str, Pace] = {}  # the outermost first
+        self._texts: dict[str, str] = {}
+        self._printed = clock()
+        self._drawn = -math.inf
+
+    def __enter__(self) -> ProgressDisplay:
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if self._bar:
+            self._bar.close()
+        if self._resumes and isinstance(error, KeyboardInterrupt):
+            error.add_note(self._resumes)
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        """Show that `done` of `total` are done."""
+        self.phase(self._unit, done, total, note)
+
+    def phase(self, name: str, done: int, total: int, note: str = "") -> None:
+        """The same of what `name` counts, inside of the phases that have begun and not ended; see `udta._console.progress`."""
+        now = self._clock()
+        if name in self._phases:
+            for inner in list(self._phases)[list(self._phases).index(name) + 1 :]:
+                del self._phases[inner]
+            self._phases[name].add(now, done)
+        else:
+            self._phases[name] = Pace(now, done)
+        pace, ended = self._phases[name], done >= total
+        rate = "" if pace.rate is None else f", {pace.rate:.3g}/s"
+        left = "" if ended or pace.rate is None else f", {pace.left(total):.0f} s left"
+        self._texts[name] = f"{done}/{total} {name}{rate}{left}{' ' + note if note else ''}"
+        if sys.stderr.isatty():
+            self._draw(now, name, done, total, ended)
+        elif now - self._printed >= _LINE_EVERY_S or (
+            ended and (name == self._unit or now - pace.began >= _WORTH_A_LINE_S)
+        ):
+            self._printed = now
+            say("; ".join(self._texts[each] for each in self._phases), err=True)
+        if ended:
+            del self._phases[name]
+
+    def _draw(self, now: float, name: str, done: int, total: int, ended: bool) -> None:
+        """The bar is of the outermost phase; that of the unit stays on the screen."""
+        outer, *inner = self._phases
+        if self._bar is not None and self._bar.desc != outer:
+            self._bar.close()
+            self._bar = None
+        if self._bar is None:
+            # It is made of what the outermost phase says, and that begins before those that it holds.
+            self._bar = tqdm(total=total, desc=outer, bar_format=_BAR, leave=outer == self._unit, file=sys.stderr)
+        if name == outer:
+            self._bar.total, self._bar.n = total, done
+        if ended or now - self._drawn >= _DRAW_EVERY_S:
+            self._drawn = now
+            self._bar.set_postfix_str(shown("; ".join(self._texts[each] for each in (outer, *inner))))

@@ -1,0 +1,40 @@
+"""What is printed: results on standard output, everything else on standard error, with control characters shown."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from udta._console.terminal import shown
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print to standard output or standard error, with control characters shown; everything is printed by way of this."""
+    click.echo(shown(text), err=err)
+
+
+class _Echo(logging.Handler):
+    """Lines on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line; bytes that are not UTF-8 are escaped."""
+        say(record.getMessage(), err=True)
+
+
+@contextmanager
+def messages_shown() -> Iterator[None]:
+    """What the library has to say while it works goes to standard error."""
+    logger, handler = logging.getLogger("udta"), _Echo()
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate

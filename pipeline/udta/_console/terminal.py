@@ -1,0 +1,23 @@
+"""Text on its way to a terminal: what is data there never moves the cursor, changes a colour or turns the direction of reading.
+
+Names of files and classes may hold any character, and errors and tables quote them. They are escaped where text is printed, by
+`udta._console.messages.say`, and nowhere else: files, tables and JSON keep every name as it is.
+"""
+
+from __future__ import annotations
+
+import re
+
+# C0 but tab and newline, DEL, C1, the marks and overrides of direction, line and paragraph separators, lone surrogates (the
+# bytes of a file name that is not UTF-8, which no terminal could be sent).
+_DANGEROUS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def shown(text: str) -> str:
+    r"""The same text with dangerous characters as Python writes them, such as `\x1b`."""
+    return _DANGEROUS.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def one_line(name: object) -> str:
+    r"""A name within a line: with a newline in it, it could pass for a line of ours."""
+    return str(name).replace("\n", r"\n").replace("\t", r"\t")

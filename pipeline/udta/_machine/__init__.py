@@ -1,0 +1,1 @@
+"""What this machine has, and what a process has only one of: cores, memory, devices, random generators."""

@@ -1,0 +1,1 @@
+"""Where backbones come from: a file a source."""

@@ -1,0 +1,78 @@
+"""timm's models (the extra `timm`): names with or without a pretrained tag, and the input that their configuration asks for.
+
+Nothing is fetched: a model is built without weights, which come from a file. The tag, as in `vit_small_patch14_dinov2.lvd142m`,
+says which published weights are meant; their input and number of classes are the defaults, so that their file fits.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from udta.backbones.backbone import InputSpec
+from udta.backbones.sources.source import Source
+from udta.errors import ConfigError, WeightsError, did_you_mean
+from udta.images import Transform
+from udta.images.ops import FILTERS, CentreCrop, Op, Resize
+
+# Written before a name that torchvision has too.
+PREFIX = "timm:"
+INSTALL = "pip install 'udta[timm]'"
+
+
+def is_installed() -> bool:
+    """Whether there is a timm to ask."""
+    return _timm() is not None
+
+
+def names() -> list[str]:
+    """All architectures, and all with a tag; none where timm is not installed."""
+    timm = _timm()
+    return [] if timm is None else [*timm.list_models(), *timm.list_models(pretrained=True)]
+
+
+def source(name: str, weights: str, img_size: int | None = None) -> Source:
+    """Of one of `names`; `img_size` replaces the image size of its configuration.
+
+    Raises:
+        ConfigError: no such model, or no timm. WeightsError: `weights` is neither `none` nor a file.
+    """
+    timm = _timm()
+    if timm is None:
+        raise ConfigError(f"backbone {PREFIX}{name} needs timm, which is not installed: {INSTALL}")
+    if name not in names():
+        raise ConfigError(f"there is no backbone {name!r} in timm: {did_you_mean(name, names())}")
+    if weights != "none" and not Path(weights).is_file():
+        raise WeightsError(
+            f"weights {weights!r}: there is no such weights file; timm's models take a file or none, nothing is fetched for them"
+        )
+    create = partial(timm.create_model, name, pretrained=False)
+    return Source(PREFIX + name, create, partial(_input, img_size))
+
+
+def _timm() -> ModuleType | None:
+    """Imported when a name needs it: it takes a second."""
+    try:
+        import timm
+    except ImportError:
+        return None
+    return timm
+
+
+def _input(img_size: int | None, module: nn.Module) -> InputSpec:
+    """As `timm.data.create_transform` does for evaluation, on the size that the model was trained at."""
+    from timm.data.config import resolve_data_config
+
+    config: dict[str, Any] = resolve_data_config({"img_size": img_size}, pretrained_cfg=module.pretrained_cfg)  # type: ignore[no-untyped-call]
+    _, height, width = config["input_size"]
+    if height != width or config["crop_mode"] not in ("center", "squash") or config["interpolation"] not in FILTERS:
+        return InputSpec("", tuple(config["mean"]), tuple(config["std"]))  # a border, or no square: 8 models of 1371
+    before = math.floor(height / config["crop_pct"])
+    exactly = before if config["crop_mode"] == "squash" else None
+    ops: tuple[Op, ...] = (Resize(before, exactly, filter=config["interpolation"]), CentreCrop(height))
+    return InputSpec(str(Transform(ops)), tuple(config["mean"]), tuple(config["std"]))

@@ -1,0 +1,74 @@
+"""What several verbs share: kinds of arguments, options, and `--json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from udta._console.messages import say
+from udta._files.files import local_path
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Train anew where another run is finished.")
+on_error_option = click.option(
+    "--on-error",
+    type=click.Choice(["fail", "skip"]),
+    default="fail",
+    show_default=True,
+    help="An image that cannot be used: stop, or leave it out and record why.",
+)
+PATH = click.Path(path_type=Path)
+
+
+class OutPath(click.ParamType):  # type: ignore[type-arg]
+    """Where a verb writes; a URL is refused while it still looks like one."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """See the class."""
+        return local_path(param.opts[0] if param else "path", value)
+
+
+OUT = OutPath()
+
+
+class StorePath(click.ParamType):  # type: ignore[type-arg]
+    """A local path, or a URL such as s3://bucket/store."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """See the class."""
+        from udta.store.location import place_of
+
+        return place_of(value)
+
+
+STORE = StorePath()
+
+
+def emit(as_json: bool, document: Any, text: str) -> None:
+    """Print the result: the document for machines, the text for people."""
+    say(json.dumps(document, indent=2).replace("\x7f", r"\u007f") if as_json else text)
+
+
+def options_from(pairs: tuple[str, ...]) -> dict[str, Any]:
+    """`name=value` arguments as a dictionary; values are JSON where they can be, text otherwise."""
+    result = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{pair!r} is not of the form name=value")
+        try:
+            result[name] = json.loads(value)
+        except ValueError:
+            result[name] = value
+    return result

@@ -1,5 +1,0 @@
-"""Datasets that are known by name, `name:folder`, with their official splits, read from their archives as they unpack."""
-
-from udta.data.builtin.registry import BUILTIN, list_builtin
-
-__all__ = ["BUILTIN", "list_builtin"]

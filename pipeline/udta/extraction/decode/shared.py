@@ -1,0 +1,176 @@
+"""Views of the images of several extractions that run at the same time: every image is read and decoded once for all of them.
+
+Each extraction announces the rows and views it needs before any begins. Whoever comes to a row first makes the views of
+everybody who still needs that row (the pixels are decoded once whatever the transforms, and a transform that two have in common
+is applied once); the others find them, or wait until they are made. They are kept until everybody has taken them.
+
+What is kept is bounded by pacing: nobody begins a batch more than `ahead` rows beyond the rearmost one's next row. The rearmost
+one therefore never waits for another, so there is always one that goes on, and whoever has no rows left, or has left, holds up
+nobody. Only the thread that asks for batches is paced. A thread that decodes waits at most for another one that is at work on the
+same image, never for room.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+
+import numpy as np
+from jaxtyping import UInt8
+
+from udta.errors import ImageError
+from udta.extraction.decode.makers import make_views, note_colours, read_image
+from udta.extraction.meter import Meter
+from udta.images import EncodedImage, Manifest, Transform, ViewSpec
+
+# What a view is made by: its transform, and what its random numbers come from.
+_Key = tuple[Transform, int, int]
+_Made = Mapping[_Key, UInt8[np.ndarray, "height width 3"] | ImageError]
+
+
+class StoppedExtraction(BaseException):  # it is no error: the one that stopped it all is raised elsewhere
+    """Raised in the extractions that go on when another has failed."""
+
+
+class SharedViews:
+    """The images of one manifest for several readers.
+
+    Args:
+        manifest: all readers' rows are its rows.
+        ahead: rows by which a reader may be ahead of the rearmost one.
+    """
+
+    def __init__(self, manifest: Manifest, ahead: int) -> None:
+        self._manifest, self._ahead = manifest, ahead
+        self._readers: list[Reader] = []
+        self._made: dict[int, Future[_Made]] = {}
+        self._changed = threading.Condition()
+        self._stopped = False
+
+    def reader(self, views: ViewSpec, which: Sequence[int], rows: np.ndarray) -> Reader:
+        """One more extraction, before any begins.
+
+        Args:
+            views: how its views are made.
+            which: view numbers that it takes of every row.
+            rows: that it takes, once each and ascending; rows that it takes besides are made for it alone.
+        """
+        reader = Reader(self, views, which, rows, len(self._manifest))
+        self._readers.append(reader)
+        return reader
+
+    def stop(self) -> None:
+        """Every reader's next batch raises `StoppedExtraction`."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def wait_to_begin(self, reader: Reader, batch: Sequence[int]) -> None:
+        """Return when the reader may begin a batch of its rows."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or self._may_begin(reader))
+            if self._stopped:
+                raise StoppedExtraction
+            reader.begin(batch)
+            self._changed.notify_all()
+
+    def take(self, reader: Reader, row: int, meter: Meter) -> _Made:
+        """What was made of a row that the reader needs, for whoever needed it then. Raises as `make_views`."""
+        with self._changed:
+            made = self._made.get(row)
+            mine = made is None
+            if made is None:
+                needing = [other for other in self._readers if other.needs[row]]
+                wanted = {key: view for other in needing for key, view in other.wants.items()}
+                made = self._made[row] = Future()
+            reader.needs[row] = False
+            self._forget([row])
+        if mine:
+            try:
+                made.set_result(self._make(row, wanted, meter))
+            except BaseException as error:
+                made.set_exception(error)
+        return made.result()
+
+    def leave(self, reader: Reader) -> None:
+        """Nothing is kept for the reader any more, and nobody waits for it."""
+        with self._changed:
+            self._readers.remove(reader)
+            self._forget(list(self._made))
+            self._changed.notify_all()
+
+    def _may_begin(self, reader: Reader) -> bool:
+        rearmost = min(other.next_row for other in self._readers)
+        return math.isinf(reader.next_row) or reader.next_row <= rearmost + self._ahead
+
+    def _forget(self, rows: Sequence[int]) -> None:
+        """Drop what nobody needs any more."""
+        for row in rows:
+            if not any(reader.needs[row] for reader in self._readers):
+                del self._made[row]
+
+    def _make(self, row: int, wanted: Mapping[_Key, tuple[ViewSpec, int]], meter: Meter) -> _Made:
+        """An error of one transform is the result of that one: it may be nobody else's."""
+        content, sample = read_image(self._manifest, row, meter), self._manifest.sample(row)
+        made: dict[_Key, np.ndarray | ImageError] = {}
+        with meter.step("decode"):
+            image = EncodedImage(content, sample.id)
+            note_colours(image, meter)
+            for key, (views, view) in wanted.items():
+                try:
+                    made[key] = views.view(image, sample.sha256, view)
+                except ImageError as error:
+                    made[key] = error
+        return made
+
+
+class Reader:
+    """One extraction's access to shared views; `SharedViews.reader` makes it, `leave` when it ends, however it does."""
+
+    def __init__(
+        self, shared: SharedViews, views: ViewSpec, which: Sequence[int], rows: np.ndarray, total: int
+    ) -> None:
+        self._shared, self._rows, self._begun = shared, rows, 0
+        self.wants = {_key(views, view): (views, view) for view in which}
+        self.needs = np.zeros(total, bool)
+        self.needs[rows] = True
+
+    @property
+    def next_row(self) -> float:
+        """The first row that it has not begun yet; infinite when there is none."""
+        return int(self._rows[self._begun]) if self._begun < len(self._rows) else math.inf
+
+    def begin(self, batch: Sequence[int]) -> None:
+        """Count a batch as begun."""
+        self._begun = int(np.searchsorted(self._rows, batch[-1], side="right"))
+
+    def paced(self, batches: Iterable[list[int]]) -> Iterator[list[int]]:
+        """The same batches, each when it may begin. Raises `StoppedExtraction` where it shall not go on."""
+        for batch in batches:
+            self._shared.wait_to_begin(self, batch)
+            yield batch
+
+    def make(
+        self, manifest: Manifest, row: int, views: ViewSpec, which: Sequence[int], meter: Meter
+    ) -> UInt8[np.ndarray, "views height width 3"]:
+        """As `make_views`: the same bits, the same errors."""
+        if not self.needs[row]:
+            return make_views(manifest, row, views, which, meter)
+        made = self._shared.take(self, row, meter)
+        found = []
+        for view in which:
+            one = made[_key(views, view)]
+            if isinstance(one, ImageError):
+                raise one
+            found.append(one)
+        return np.stack(found)
+
+    def leave(self) -> None:
+        """See `SharedViews.leave`."""
+        self._shared.leave(self)
+
+
+def _key(views: ViewSpec, view: int) -> _Key:
+    return views.transform(view), views.seed, view

@@ -1,0 +1,1 @@
+"""Ways in which images are named: a reader each."""

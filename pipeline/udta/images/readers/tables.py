@@ -1,0 +1,180 @@
+"""CSV and Parquet files with a row per image: `path,label[,split]`, and splits files: `path,split`."""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PureWindowsPath
+from typing import Any
+
+from udta.errors import ConfigError, DataError, did_you_mean
+from udta.images.formats import has_image_suffix, why_no_image
+from udta.images.listing import Listing, other_spellings, relative_id
+from udta.images.manifest import UNLABELLED, first_few
+
+TABLE_SUFFIXES = (".csv", ".parquet")
+Columns = Mapping[str, list[str]]
+
+_FLOAT = re.compile(r"-?\d+\.0", re.ASCII)
+
+
+def list_table(path: Path, *, missing: bool = False) -> Listing:
+    """The images that a table names, in its order; paths are relative to the folder that the table is in.
+
+    An empty label is an unknown class; other columns than `path`, `label` and `split` are ignored. A path that is not there is
+    looked for as Windows or macOS would write it.
+
+    Args:
+        path: of the table.
+        missing: keep rows whose file is not there, as long as one is: they become images that cannot be read.
+
+    Raises:
+        DataError: a missing column, no rows, rows without a path or split, files that do not exist or are no images.
+    """
+    columns = read_columns(path, required=("path", "label"), optional=("split",))
+    labels, ids = _whole_numbers(columns["label"]), _ids(path, columns["path"], missing)
+    splits = columns.get("split")
+    if splits is not None:
+        splits = [split or ("" if label else UNLABELLED) for split, label in zip(splits, labels, strict=True)]
+        _refuse(path, "have a label but no split", [_line(row) for row, split in enumerate(splits) if not split])
+    return Listing(path.parent, ids, tuple(labels), None if splits is None else tuple(splits))
+
+
+def list_paths_of(path: Path, names: Sequence[str] | None = None, *, missing: bool = False) -> tuple[str, ...]:
+    """The images of the column `path` of a table, or of `names` from a list at `path`, each once. Raises as `list_table`."""
+    names = read_columns(path, required=("path",))["path"] if names is None else names
+    return tuple(dict.fromkeys(_ids(path, names, missing)))
+
+
+def _ids(path: Path, names: Sequence[str], missing: bool) -> tuple[str, ...]:
+    """The id of every row of a table at `path`. Raises `DataError` for what is not there or no image."""
+    root = path.parent
+    _refuse(path, "have no path", [_line(row) for row, name in enumerate(names) if not name])
+    ids = [_existing(root, name) for name in names]
+    absent = [name for name in ids if not _is_there(root, name)]
+    if not missing or len(absent) == len(ids):
+        _refuse(path, "do not exist", absent, _cause(root, absent))
+    gone = set(absent)
+    others = (name for name in ids if not has_image_suffix(name) and name not in gone)
+    wrong = {name: reason for name in others if (reason := why_no_image(os.path.basename(name), f"{root}/{name}"))}  # noqa: PTH119
+    _refuse(path, "are no images by their extension or content", [f"{name} ({wrong[name]})" for name in wrong])
+    return tuple(ids)
+
+
+def read_columns(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> Columns:
+    """The columns asked for, as text without surrounding white space, empty where a value is missing.
+
+    Raises:
+        DataError: the file cannot be read, has no rows, or lacks a column, or an optional one is nearly there.
+    """
+    columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
+    problems = []
+    for name in (*required, *optional):
+        others = [other for other in columns if other not in (*required, *optional)]
+        near = difflib.get_close_matches(name, [other.lower() for other in others], cutoff=0.75)
+        if name not in columns and (near or name in required):
+            problems.append(f"{path} has no column {name!r}: {did_you_mean(name, others)}")
+    if problems:
+        wanted = ",".join((*required, *(f"[{name}]" for name in optional)))
+        raise DataError("\n".join([*problems, f"its columns must be {wanted}"]))
+    if not columns[required[0]]:
+        raise DataError(f"{path} has no rows below its header")
+    return {name: columns[name] for name in (*required, *optional) if name in columns}
+
+
+def _read_csv(path: Path) -> Columns:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            header = [name.strip() for name in next(reader, [])]
+            rows = [(reader.line_num, row) for row in reader if row]
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror})") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{path} is no CSV file in UTF-8 ({error})") from error
+    _refuse(
+        path,
+        f"do not have {len(header)} values as the header has",
+        [f"line {line}" for line, row in rows if len(row) != len(header)],
+    )
+    return {name: [row[index].strip() for _, row in rows] for index, name in enumerate(header)}
+
+
+def _read_parquet(path: Path) -> Columns:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ConfigError(f"reading {path} needs pyarrow: pip install 'udta[parquet]', or write a .csv") from error
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error})") from error
+    except pyarrow.ArrowException as error:
+        raise DataError(f"{path} is no Parquet file ({error})") from error
+    return {name: _texts(table[name].to_pylist()) for name in table.column_names}
+
+
+def _texts(values: list[Any]) -> list[str]:
+    """Whole numbers that a missing value made floats of (pandas does that) are whole numbers again."""
+    given = [None if isinstance(value, float) and math.isnan(value) else value for value in values]
+    if all(value is None or (isinstance(value, float) and value.is_integer()) for value in given):
+        given = [None if value is None else int(value) for value in given]
+    return ["" if value is None else str(value).strip() for value in given]
+
+
+def _whole_numbers(labels: list[str]) -> list[str]:
+    """The same for a CSV: `1` for `1.0` where all labels are like that and one is missing."""
+    given = [label for label in labels if label]
+    if len(given) == len(labels) or not all(_FLOAT.fullmatch(label) for label in given):
+        return labels
+    return [label.removesuffix(".0") for label in labels]
+
+
+def _existing(root: Path, name: str) -> str:
+    """The id of a path in a table; as another system would write it where it is not there as it stands."""
+    found = relative_id(root, name)
+    if _is_there(root, found):
+        return found
+    others = (relative_id(root, other) for other in other_spellings(name))
+    return next((other for other in others if _is_there(root, other)), found)
+
+
+def _is_there(root: Path, name: str) -> bool:
+    """Also a link to nothing and what is no regular file: why they cannot be read is said when they are."""
+    return os.path.lexists(f"{root}/{name}")  # of a million rows: a `Path` of each takes seconds
+
+
+def _cause(root: Path, absent: Sequence[str]) -> str:
+    """Why files may be missing, as far as the first of them tells."""
+    if not absent:
+        return ""
+    name = absent[0]
+    if PureWindowsPath(name).drive:
+        return "; these are paths of another computer, make them relative to the table"
+    folder, _, file = f"{root}/{name}".rpartition("/")
+    alike = [other for other in _names_in(folder) if other.casefold() == file.casefold()]
+    if alike:
+        return f"; there is {alike[0]}: capital letters count"
+    return f"; paths are relative to {root.resolve()}"
+
+
+def _names_in(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208  # names, not paths
+    except OSError:
+        return []
+
+
+def _line(row: int) -> str:
+    return f"row {row + 1}"
+
+
+def _refuse(path: Path, what: str, names: Iterable[str], cause: str = "") -> None:
+    every = list(names)
+    if every:
+        raise DataError(f"{path}: {len(every)} of its rows {what}: {first_few(every)}{cause}")

@@ -1,0 +1,121 @@
+"""The views of a sample: view 0 is the evaluation transform, the others are seeded augmentations.
+
+View v of a sample depends on (seed, content hash, v) alone: never on its row, on the worker that makes it, or on which other
+views are made. So an extraction that is resumed, distributed or extended gives the bits of one that was not.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from jaxtyping import UInt8
+
+from udta.errors import ConfigError, Problems, did_you_mean
+from udta.images.decode import EncodedImage
+from udta.images.ops import Size
+from udta.images.transforms import Transform
+
+# `nvjpeg` decodes plain JPEGs on a GPU and makes their views there; everything else is left to Pillow.
+Decoder = Literal["pillow", "nvjpeg"]
+DECODERS: tuple[Decoder, ...] = get_args(Decoder)
+
+# Making a generator takes 0.1 ms of Python, which threads that decode for a GPU take turns in.
+_UNUSED = np.random.default_rng(0)
+
+
+@dataclass(frozen=True)
+class ViewSpec:
+    """How many views there are and how each is made; view 0 by `evaluate`, views 1 to `count - 1` by `augment`.
+
+    Raises:
+        ConfigError: `count` under 1, a random `evaluate`, sizes of the two transforms that are not fixed and equal, or an unknown
+            `decoder`.
+    """
+
+    count: int
+    seed: int
+    evaluate: Transform
+    augment: Transform
+    decoder: Decoder = "pillow"
+
+    @classmethod
+    def from_fields(cls, fields: Mapping[str, Any]) -> ViewSpec:
+        """The views that a fingerprint's fields describe. Raises `ConfigError` where they do not."""
+        try:
+            given, views = fields["input"], fields["views"]
+            evaluate, augment = Transform.parse(given["evaluate"]), Transform.parse(views["augment"])
+            return cls(views["count"], views["seed"], evaluate, augment, given.get("decoder", "pillow"))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"the fingerprint does not say how its views were made ({error})") from error
+
+    def __post_init__(self) -> None:
+        problems = Problems()
+        if self.count < 1:
+            problems.add(f"the number of views is {self.count}, but view 0 is always there: give 1 or more")
+        if self.evaluate.is_random:
+            problems.add(f"view 0 must be deterministic, but {str(self.evaluate)!r} draws random numbers")
+        transforms = {"evaluate": self.evaluate, "augment": self.augment}
+        for name, transform in transforms.items():
+            if transform.size is None:
+                problems.add(
+                    f"the {name} transform {str(transform)!r} gives images of no fixed size: end it with a crop, "
+                    "such as centre_crop(224), or give resize a height and a width"
+                )
+        if all(transform.size for transform in transforms.values()) and self.evaluate.size != self.augment.size:
+            problems.add(
+                f"the views differ in size: evaluate {str(self.evaluate)!r} gives {self.evaluate.size}, "
+                f"augment {str(self.augment)!r} gives {self.augment.size} (height, width)"
+            )
+        if self.decoder not in DECODERS:
+            problems.add(f"decoder is {self.decoder!r}: {did_you_mean(self.decoder, DECODERS)}")
+        problems.raise_any()
+
+    @property
+    def size(self) -> Size:
+        """(height, width) of every view."""
+        size = self.evaluate.size
+        assert size is not None  # refused when it was made
+        return size
+
+    def transform(self, v: int) -> Transform:
+        """What makes view `v`."""
+        return self.evaluate if v == 0 else self.augment
+
+    def rng(self, sha256: str, v: int) -> np.random.Generator:
+        """The random numbers that view `v` of the image whose file has this SHA-256 is made with."""
+        return view_rng(self.seed, sha256, v) if self.transform(v).is_random else _UNUSED
+
+    def view(self, image: EncodedImage, sha256: str, v: int) -> UInt8[np.ndarray, "height width 3"]:
+        """View `v` of the image whose file has this SHA-256.
+
+        At which size it is decoded depends on this view's transform alone: view 0 has the same bits beside any other views.
+
+        Raises:
+            ConfigError: there is no view `v`.
+            ImageError: the image cannot be decoded; as `Transform.apply`.
+        """
+        if not 0 <= v < self.count:
+            raise ConfigError(f"view {v} was asked for, but there are views 0 to {self.count - 1}")
+        transform = self.transform(v)
+        return transform.apply(image.picture(transform.input_side), self.rng(sha256, v))
+
+    def some(self, image: EncodedImage, sha256: str, which: Sequence[int]) -> UInt8[np.ndarray, "views height width 3"]:
+        """Several views of one image. Raises as `view`."""
+        return np.stack([self.view(image, sha256, v) for v in which])
+
+    def to_json(self) -> dict[str, int | str]:
+        """As it stands in a fingerprint, where `evaluate` has its own place."""
+        return {"count": self.count, "seed": self.seed, "augment": str(self.augment)}
+
+
+def view_rng(seed: int, sha256: str, v: int) -> np.random.Generator:
+    """The random numbers of one view: Philox keyed by the first 128 bits of SHA-256("seed:sha256:v"), little endian.
+
+    Philox is counter-based (Salmon et al. 2011): neighbouring seeds or views give unrelated streams.
+    """
+    digest = hashlib.sha256(f"{seed}:{sha256}:{v}".encode()).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))

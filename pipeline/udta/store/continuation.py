@@ -1,0 +1,149 @@
+"""How what is stored stands to what is asked: the same, less of it, or something else. Nothing is written here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from udta.errors import CorruptStoreError
+from udta.store.attributes import check_attributes
+from udta.store.changes import Changes, changes
+from udta.store.engine import Engine
+from udta.store.growth import Predecessor, only_more
+from udta.store.layout import Layout
+from udta.store.ledger import Record
+from udta.store.registry import check_version, engine_at, find_engine
+from udta.store.structure import check_records
+
+# Rows of a store whose columns are lost and whose records do not vouch for so many.
+_MOST_LOST = 10_000_000
+Samples = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a writer does with a store that is there.
+
+    `asked` is the layout asked for with the block size of the store; `differences` says why the store cannot be used (empty when
+    it can); `old` is there when it has to grow; `outdated` when columns or attributes have to be written anew; `changes` says
+    which images come and go when it grows.
+    """
+
+    asked: Layout
+    records: Mapping[int, Record]
+    differences: list[str]
+    old: Predecessor | None
+    outdated: bool
+    changes: Changes
+
+
+def standing(
+    engine: Engine,
+    layout: Layout,
+    samples: Samples,
+    format: str | None,  # noqa: A002
+    *,
+    retry_skipped: bool = False,
+) -> Standing:
+    """Compare the store of `engine` with what is asked of it.
+
+    Args:
+        engine: of a store that is there.
+        layout: what is asked.
+        samples: (id, content hash) of every row that is asked.
+        format: name of an engine, or None for any.
+        retry_skipped: whether a store with images that were skipped has to grow by them.
+
+    Raises:
+        NotAStoreError: the store was written by a newer udta.
+        CorruptStoreError: its metadata and its seal are damaged, or a record is.
+    """
+    check_version(engine)
+    sound = not engine.ledger.check_seal()
+    records = {record.block: record for record in engine.ledger.records()}
+    stored = engine.load() if sound else _recovered(engine, records)
+    records = {record.block: record for record in check_records(stored, records.values(), engine.directory.path)}
+    asked = replace(layout, block_rows=stored.block_rows)
+    code = _code_differences(stored, asked)
+    differences, none = _format_differences(engine, asked, stored, format) + code, Changes(len(stored))
+    same = stored.fingerprint == asked.fingerprint and _same_samples(samples, stored, records)
+    retry = retry_skipped and any(record.skipped for record in records.values())
+    if not differences and same and not retry:
+        asked = replace(
+            asked,
+            storage_error=stored.storage_error,
+            compute_error=stored.compute_error,
+            probe=stored.probe,
+            memory_format=stored.memory_format,
+            generation=stored.generation,  # the same, or one that an older udta did not write
+        )
+        return Standing(asked, records, [], None, not sound or columns_differ(stored, asked), none)
+    if not differences and only_more(stored.fingerprint, asked.fingerprint):
+        old = Predecessor(engine, stored, records, asked, samples)
+        if not old.shares_nothing:
+            found = none if same or not records else changes(stored.ids, records, samples)
+            return Standing(asked, records, [], old, False, found)
+        differences = ["images: none of those asked for is among those stored"]
+    if not code:  # then what is more would be no reason
+        differences += stored.fingerprint.diff(asked.fingerprint)
+    return Standing(asked, records, differences, None, False, none)
+
+
+def columns_differ(stored: Layout, asked: Layout) -> bool:
+    """Whether labels, splits or attributes are others, features being the same."""
+    return (
+        not np.array_equal(stored.labels, asked.labels)
+        or stored.splits != asked.splits
+        or stored.attributes() != asked.attributes()
+    )
+
+
+def _format_differences(engine: Engine, asked: Layout, stored: Layout, format: str | None) -> list[str]:  # noqa: A002
+    lines = []
+    if format is not None and find_engine(format) is not type(engine):
+        lines.append(f"format: stored {engine.format!r}, asked {format!r} (`udta export --to {format}` converts)")
+    if asked.codec != stored.codec:
+        lines.append(f"codec: stored {stored.codec!r}, asked {asked.codec!r}")
+    return lines
+
+
+def _code_differences(stored: Layout, asked: Layout) -> list[str]:
+    """What a fingerprint cannot show: code of the same name and weights that computes something else."""
+    if not only_more(stored.fingerprint, asked.fingerprint):
+        return []
+    return stored.probe.differences(asked.probe)
+
+
+def _same_samples(samples: Samples, stored: Layout, records: Mapping[int, Record]) -> bool:
+    committed = all(samples[record.start : record.stop] == record.samples for record in records.values())
+    return committed and stored.ids == tuple(name for name, _ in samples)
+
+
+def _recovered(engine: Engine, records: Mapping[int, Record]) -> Layout:
+    """The layout of a store whose columns are damaged: attributes from the seal, identities from the records."""
+    attributes = engine.ledger.sealed_attributes()
+    try:
+        check_attributes(attributes)
+        n = attributes["rows"]
+        if n > max(_MOST_LOST, 1000 * sum(len(record.samples) for record in records.values())):
+            raise ValueError(f"it claims {n} rows")
+        ids = [""] * n
+        for record in records.values():
+            ids[record.start : record.stop] = [name for name, _ in record.samples]
+        return Layout.from_seal(attributes, ids[:n])
+    except ValueError as error:
+        raise CorruptStoreError(
+            f"{engine.directory.path}: the store's seal is not that of a store ({error}); remove it and extract again"
+        ) from error
+
+
+def known_layout(path: Path, asked: Layout) -> tuple[Layout | None, bool]:
+    """The layout of the sound store at `path`, if there is one, and whether a store with it can continue or grow to `asked`."""
+    engine = engine_at(path)
+    if engine is None or engine.ledger.check_seal():
+        return None, False
+    stored = engine.load()
+    return stored, only_more(stored.fingerprint, asked.fingerprint) and not _code_differences(stored, asked)

@@ -1,0 +1,1 @@
+"""Training: from stored rows to an adapter."""

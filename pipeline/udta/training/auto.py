@@ -1,0 +1,178 @@
+"""`auto`: cross-validates a few adapters on the training rows alone, and picks the one to train on all of them.
+
+A fold is a set of images: all views of an image are in the same one, and so are files with the same bytes. Every candidate
+is trained as it would be otherwise and measured as `udta evaluate` does. With three folds a candidate costs about two trainings
+on the whole split (three on two thirds of it). No row outside the ones given is ever read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+from pydantic import Field, ValidationError
+
+from udta._console.progress import announce
+from udta.adapters import ADAPTERS, AdapterOptions, find_adapter
+from udta.errors import ConfigError, Problems, did_you_mean
+from udta.scoring import log_probabilities
+from udta.scoring.metrics import classification_metrics
+from udta.store import Store
+from udta.training.loop import fit
+from udta.training.sources import build, training_sources
+
+AUTO = "auto"
+_CHOOSING = "candidates cross-validated"
+CANDIDATES = ("ridge", "linear", "concat_linear", "udta")
+
+
+class AutoOptions(AdapterOptions):
+    """Options of `auto`.
+
+    `candidates`: adapters with their default options, cheap ones first: of equals the first is picked.
+    `folds`: parts of the training images, each of which is left out once.
+    """
+
+    candidates: list[str] = Field(default=list(CANDIDATES), min_length=1)
+    folds: int = Field(default=3, ge=2, le=20)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A candidate on the images left out: accuracy of view 0, and of the log-probabilities averaged over views."""
+
+    adapter: str
+    top1: float
+    top1_views: float
+    top1_by_fold: tuple[float, ...]
+    seconds: float
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Score:
+        """The inverse of `asdict`."""
+        return cls(**{**document, "top1_by_fold": tuple(document["top1_by_fold"])})
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What was `picked` of the `table`, and in how many folds it was measured."""
+
+    picked: str
+    folds: int
+    table: tuple[Score, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Every figure."""
+        return {"picked": self.picked, "folds": self.folds, "table": [asdict(score) for score in self.table]}
+
+
+def select(
+    store: Store,
+    rows: np.ndarray,
+    *,
+    options: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    seed: int = 0,
+    device: str = "cpu",
+    on_score: Callable[[Score], None] | None = None,
+) -> Selection:
+    """Cross-validate the candidates on `rows`.
+
+    Args:
+        store: where the features are.
+        rows: labelled training rows, the only ones that are looked at.
+        options: fields of `AutoOptions`.
+        recipe: what shall differ from every candidate's recipe; closed forms have none.
+        seed: of the folds and of every training.
+        device: where to train.
+        on_score: called after every candidate.
+
+    Raises:
+        ConfigError: wrong options or recipe, or fewer images than folds; every problem is listed.
+    """
+    settings = auto_options(options, recipe)
+    folds = assign_folds(store, rows, settings.folds, seed)
+    table = []
+    for number, candidate in enumerate(settings.candidates):
+        announce(_CHOOSING, number, len(settings.candidates), candidate)
+        table.append(_cross_validate(candidate, store, rows, folds, recipe, seed, device))
+        if on_score:
+            on_score(table[-1])
+    announce(_CHOOSING, len(table), len(table))
+    return Selection(best(table).adapter, settings.folds, tuple(table))
+
+
+def best(table: Sequence[Score]) -> Score:
+    """The highest `top1`; of equals, the highest `top1_views`, then the first."""
+    return max(table, key=lambda score: (score.top1, score.top1_views))
+
+
+def assign_folds(store: Store, rows: np.ndarray, n_folds: int, seed: int) -> Int64[np.ndarray, " rows"]:
+    """The fold of every row: stratified by class, files with the same bytes together.
+
+    Raises:
+        ConfigError: there are fewer different images than folds.
+    """
+    _, first, image = np.unique([store.hashes[id_] for id_ in store.ids[rows]], return_index=True, return_inverse=True)
+    if len(first) < n_folds:
+        raise ConfigError(f"{len(first)} different image(s) cannot be cross-validated in {n_folds} folds")
+    shuffled = np.random.default_rng(seed).permutation(len(first))
+    by_class = shuffled[np.argsort(store.labels[rows][first][shuffled], kind="stable")]
+    folds = np.empty(len(first), dtype=np.int64)
+    folds[by_class] = np.arange(len(first)) % n_folds
+    assigned: np.ndarray = folds[image]
+    return assigned
+
+
+def recipe_changes(adapter: str, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What of a recipe that is asked of all candidates concerns this one."""
+    return {} if find_adapter(adapter).closed_form else changes
+
+
+def auto_options(options: Mapping[str, Any], recipe: Mapping[str, Any]) -> AutoOptions:
+    """The options of `auto`; raises `ConfigError`, also for a recipe that a candidate cannot have."""
+    problems = Problems()
+    try:
+        settings = AutoOptions(**options)
+    except ValidationError as error:
+        valid = AutoOptions.model_fields
+        raise ConfigError(
+            [
+                f"adapter {AUTO!r}, option {detail['loc'][0]!r}: {detail['msg']}; {did_you_mean(str(detail['loc'][0]), valid)}"
+                for detail in error.errors()
+            ]
+        ) from error
+    for candidate in settings.candidates:
+        if candidate not in ADAPTERS:
+            problems.add(f"adapter {AUTO!r}: there is no candidate {candidate!r}: {did_you_mean(candidate, ADAPTERS)}")
+    problems.raise_any()
+    for candidate in settings.candidates:
+        find_adapter(candidate).recipe_with(recipe_changes(candidate, recipe))
+    return settings
+
+
+def _cross_validate(
+    adapter: str,
+    store: Store,
+    rows: np.ndarray,
+    folds: Int64[np.ndarray, " rows"],
+    recipe: Mapping[str, Any],
+    seed: int,
+    device: str,
+) -> Score:
+    started = time.perf_counter()
+    settings = find_adapter(adapter).recipe_with(recipe_changes(adapter, recipe))
+    log_p = np.empty((len(rows), store.n_views, len(store.classes)), dtype=np.float32)
+    by_fold = []
+    for fold in range(int(folds.max()) + 1):
+        model, left_out = build(adapter, store, {}, seed), folds == fold
+        loader, every_view = training_sources(model, store, rows[~left_out], settings.batch_size, seed, device)
+        fit(model, loader, recipe=settings, every_view=every_view, seed=seed, device=device)
+        log_p[left_out] = log_probabilities(model, store, rows[left_out], device)
+        by_fold.append(classification_metrics(log_p[left_out], store.labels[rows[left_out]])["top1"])
+    metrics = classification_metrics(log_p, store.labels[rows])
+    return Score(adapter, metrics["top1"], metrics["top1_views"], tuple(by_fold), time.perf_counter() - started)

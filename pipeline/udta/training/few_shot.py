@@ -1,0 +1,187 @@
+"""Few-shot curves: how good an adapter is after 1, 2, 5, 10 or all images a class, from one store.
+
+No image is extracted again for it: a point of the curve is an ordinary training on a part of the training rows, evaluated on
+the whole test split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+
+from udta._console.progress import Listener, announce, heard
+from udta._files.files import local_path, write_json, write_table
+from udta._files.locks import one_writer_of
+from udta.errors import ConfigError, Problems
+from udta.scoring import labelled_rows
+from udta.store import Store, open_store
+from udta.training.train import train
+
+SHOTS: tuple[int | None, ...] = (1, 2, 5, 10, None)
+SEEDS = 5
+_FIGURES = ("top1", "top1_views", "mean_per_class")
+
+
+@dataclass(frozen=True)
+class ShotRun:
+    """One training: `shots` images a class (None: all of them), `images` in all; accuracies of the test split."""
+
+    shots: int | None
+    seed: int
+    images: int
+    top1: float
+    top1_views: float
+    mean_per_class: float
+    train_seconds: float
+
+
+@dataclass(frozen=True)
+class FewShotReport:
+    """The runs of a curve, in the order of shots and seeds."""
+
+    store: str
+    adapter: str
+    runs: tuple[ShotRun, ...]
+
+    @property
+    def curve(self) -> list[dict[str, Any]]:
+        """A point for each number of shots: mean over seeds, and `*_std`, the sample standard deviation (None of one seed)."""
+        points = []
+        for shots in dict.fromkeys(run.shots for run in self.runs):
+            runs = [run for run in self.runs if run.shots == shots]
+            point: dict[str, Any] = {"shots": shots, "images": runs[0].images, "seeds": len(runs)}
+            for figure in _FIGURES:
+                values = [getattr(run, figure) for run in runs]
+                point[figure] = float(np.mean(values))
+                point[f"{figure}_std"] = float(np.std(values, ddof=1)) if len(runs) > 1 else None
+            points.append(point)
+        return points
+
+    def to_json(self) -> dict[str, Any]:
+        """The curve and every run."""
+        return {
+            "store": self.store,
+            "adapter": self.adapter,
+            "curve": self.curve,
+            "runs": [asdict(run) for run in self.runs],
+        }
+
+    def __str__(self) -> str:
+        lines = ["shots  images  top-1 %        over views %   per class %"]
+        for point in self.curve:
+            figures = (_percent(point[figure], point[f"{figure}_std"]) for figure in _FIGURES)
+            lines.append("  ".join([f"{_shown(point['shots']):>5}", f"{point['images']:6}", *figures]).rstrip())
+        return "\n".join(lines)
+
+
+@one_writer_of("out")
+@heard
+def few_shot(
+    store: str | Path | Store,
+    *,
+    out: str | Path,
+    adapter: str = "udta",
+    shots: Sequence[int | None] = SHOTS,
+    seeds: int | Sequence[int] = SEEDS,
+    options: Mapping[str, Any] | None = None,
+    recipe: Mapping[str, Any] | None = None,
+    split: str = "train",
+    test_split: str = "test",
+    overwrite: bool = False,
+    device: str = "auto",
+    on_run: Callable[[ShotRun, int, int], None] | None = None,
+    on_phase: Listener | None = None,  # noqa: ARG001  # `heard` uses it
+) -> FewShotReport:
+    """Train an adapter on nested, seeded subsets of the training rows, the same number of each class, and evaluate each.
+
+    Args:
+        store: where the features are.
+        out: a folder for `few_shot.json` (curve and runs), `few_shot.csv` (a line a run) and the run folders `<shots>/<seed>`.
+        adapter: as of `train`.
+        shots: images a class, None for all; a class with fewer gives what it has.
+        seeds: how many, counted from 0, or which; a seed decides both the subset and the training.
+        options: as of `train`.
+        recipe: as of `train`.
+        split: the rows that subsets are taken from.
+        test_split: the rows to evaluate on.
+        overwrite: train anew where other runs are finished; those that are asked for are never trained twice.
+        device: where to train: `auto`, `cpu`, `cuda` or `cuda:N`.
+        on_run: called after every training with its figures, how many are done, and of how many.
+        on_phase: called with what is counted ("views read", "runs"), how many are done, of how many, and a word more, for all
+            that is gone through; see `udta._console.progress`.
+
+    Raises:
+        ConfigError: nothing to train, no such split, or as `train`.
+        AdapterError, StoreError: as `train`.
+        OutputBusyError: another process is writing `out`.
+    """
+    folder = local_path("out", out)
+    opened = store if isinstance(store, Store) else open_store(store)
+    chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
+    problems = Problems()
+    if not shots or any(count is not None and count < 1 for count in shots):
+        problems.add(
+            f"shots are {list(shots)}: give at least one number of images a class, each 1 or more, or None for all"
+        )
+    if not chosen:
+        problems.add(f"seeds is {seeds}: give at least one")
+    rows = problems.collect(labelled_rows, opened, split)
+    problems.collect(labelled_rows, opened, test_split)
+    problems.raise_any()
+    assert rows is not None
+    runs = list[ShotRun]()
+    announce("runs", 0, len(shots) * len(chosen))
+    for count in shots:
+        for seed in chosen:
+            report = train(
+                opened,
+                out=folder / _shown(count) / str(seed),
+                adapter=adapter,
+                options=options,
+                recipe=recipe,
+                seed=seed,
+                rows=few_rows(rows, opened.labels[rows], count, seed),
+                test_split=test_split,
+                overwrite=overwrite,
+                device=device,
+            )
+            figures = {figure: report.metrics[figure] for figure in _FIGURES}
+            runs.append(ShotRun(count, seed, report.train_samples, train_seconds=report.seconds, **figures))
+            announce("runs", len(runs), len(shots) * len(chosen))
+            if on_run:
+                on_run(runs[-1], len(runs), len(shots) * len(chosen))
+    result = FewShotReport(str(opened.path), adapter, tuple(runs))
+    write_json(folder / "few_shot.json", result.to_json())
+    columns = {field.name: [getattr(run, field.name) for run in runs] for field in fields(ShotRun)}
+    write_table(folder / "few_shot.csv", {**columns, "shots": [_shown(run.shots) for run in runs]})
+    return result
+
+
+def few_rows(
+    rows: Int64[np.ndarray, " rows"], labels: Int64[np.ndarray, " rows"], shots: int | None, seed: int
+) -> Int64[np.ndarray, " few"]:
+    """`shots` rows of each class in ascending order; those of fewer shots are among those of more with the same seed."""
+    order = np.random.default_rng(seed).permutation(len(rows))
+    few = [order[labels[order] == label][:shots] for label in np.unique(labels)]
+    return np.sort(rows[np.concatenate(few)])
+
+
+def parse_shots(text: str) -> list[int | None]:
+    """The shots that a user wrote, such as `1,5,all`; raises `ConfigError`."""
+    wrong = [part for part in text.split(",") if part != "all" and not part.isdecimal()]
+    if wrong:
+        raise ConfigError(f"shots {text!r}: {wrong[0]!r} is neither a number nor 'all'")
+    return [None if part == "all" else int(part) for part in text.split(",")]
+
+
+def _shown(shots: int | None) -> str:
+    return "all" if shots is None else str(shots)
+
+
+def _percent(mean: float, std: float | None) -> str:
+    return f"{100 * mean:5.1f}" + (f" +- {100 * std:4.1f}" if std is not None else " " * 8)

@@ -1,0 +1,98 @@
+"""Images that are left out to find the temperature of an adapter, so that its probabilities mean what they say.
+
+Label smoothing and heavy weight decay flatten probabilities, and one number by which logits are divided mends that (Guo et al.
+2017, arXiv 1706.04599, section 4.2); it changes no prediction. It has to come from images that were not trained on, and none
+shall be missing in the end. So when an adapter has been trained on all images, its like is trained in the same way without a
+fifth of them (`udta.training.loop`), and what that one says of them gives the temperature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int64
+from torch import Tensor
+
+from udta.adapters import Adapter, Samples
+from udta.adapters.samples import SomeSamples
+from udta.adapters.temperature import fit_temperature
+from udta.loader import FeatureLoader
+from udta.scoring import view_logits
+
+SHARE = 0.2
+
+
+class Source(Protocol):
+    """Batches that say which rows they are of, such as a `FeatureLoader`."""
+
+    def __iter__(self) -> Iterator[Samples]: ...
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Without:
+    """The batches of a source, each without the samples of some rows; `out` is a mask by row number."""
+
+    source: Source
+    out: Bool[Tensor, " rows"]
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __iter__(self) -> Iterator[SomeSamples]:
+        for batch in self.source:
+            kept = ~self.out[batch.rows]
+            taps = {tap: values[kept] for tap, values in batch.taps.items()}
+            yield SomeSamples(taps, batch.labels[kept], batch.rows[kept])
+
+
+def choose(labels: Int64[np.ndarray, " images"], contents: np.ndarray, seed: int) -> Bool[np.ndarray, " images"]:
+    """A fifth of the images of each class, at least one where it has two; images of the same content stay together."""
+    _, first, image = np.unique(contents, return_index=True, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(first))
+    chosen = np.zeros(len(first), dtype=bool)
+    for label in np.unique(labels):
+        own = order[labels[first][order] == label]
+        chosen[own[: min(len(own) - 1, max(1, round(SHARE * len(own))))]] = True
+    mask: np.ndarray = chosen[image.reshape(-1)]
+    return mask
+
+
+def rows_to_leave_out(source: Source, every_view: Iterable[Samples], seed: int, device: torch.device) -> Tensor:
+    """A mask by row number, bool `[rows]` on `device`: of the rows of a store, or of arrays, of which each is an image."""
+    if isinstance(source, FeatureLoader):
+        store, rows = source.store, source.rows
+        n_rows, labels = len(store), store.labels[rows]
+        contents = np.array([store.hashes[id_] for id_ in store.ids[rows]])
+    else:
+        batches = list(every_view)
+        rows, labels = (
+            np.concatenate([np.empty(0, int), *column])
+            for column in (
+                [batch.rows.cpu().numpy() for batch in batches],
+                [batch.labels.cpu().numpy() for batch in batches],
+            )
+        )
+        n_rows, contents = len(rows), rows
+    mask = np.zeros(n_rows, dtype=bool)
+    mask[rows[choose(labels, contents, seed)]] = True
+    return torch.from_numpy(mask).to(device)
+
+
+def temperature_from(
+    like: Adapter, source: Source, every_view: Iterable[Samples], out: Bool[Tensor, " rows"], device: torch.device
+) -> float:
+    """From what `like`, which was trained without the rows that are `out`, says of them; of a store in view 0."""
+    with torch.inference_mode():
+        if isinstance(source, FeatureLoader):
+            rows = np.flatnonzero(out.cpu().numpy())
+            logits = view_logits(like, source.store, rows, str(device), views=[0])[:, 0]
+            labels = torch.from_numpy(source.store.labels[rows])
+        else:
+            parts = [(like(batch.taps), batch.labels, out[batch.rows]) for batch in every_view]
+            logits, labels = (torch.cat([part[which][part[2]] for part in parts]).cpu() for which in (0, 1))
+    return fit_temperature(logits, labels)

@@ -1,0 +1,194 @@
+"""The epochs of a sweep, and what becomes of its trials between them."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from udta._files.files import write_text
+from udta._machine.cores import one_thread
+from udta._machine.device import own_randomness
+from udta.adapters import Adapter, load_adapter
+from udta.adapters.temperature import fit_temperature
+from udta.scoring import labelled_rows, view_logits
+from udta.store import Store
+from udta.training.checkpoint import below
+from udta.training.cost import shared_cost
+from udta.training.loop import set_temperature
+from udta.training.run import leave_run
+from udta.training.run_folder import HISTORY_COLUMNS, history_line
+from udta.training.sources import VECTORS, build, training_sources
+from udta.training.sweep.group import Group, form_groups
+from udta.training.sweep.halving import losers, validation_top1
+from udta.training.sweep.sharing import Feeds, solve
+from udta.training.sweep.spec import Halving
+from udta.training.sweep.tasks import VALIDATION
+from udta.training.sweep.trial import Trial
+from udta.training.train import train
+
+# Buffers that steps change; all others of an adapter were solved before the first one.
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+class Loop:
+    """All trials with the groups that they are trained in; `epoch` is the last one that was done."""
+
+    def __init__(
+        self, store: Store, trials: Sequence[Trial], halving: Halving | None, runs: Path, seed: int, device: str
+    ) -> None:
+        self.trials, self.epoch = trials, 0
+        self._halving, self._runs, self._seed, self._device = halving, runs, seed, device
+        self.epochs = max((trial.member.settings.epochs for trial in trials if not trial.closed_form), default=0)
+        self.groups: list[Group] = []
+        self._feeds, self._solving = Feeds(store, device), 0.0
+
+    def begin(self, states: Mapping[str, Mapping[str, Tensor]] | None = None) -> None:
+        """Form the groups of the trials that are running, from their states after `epoch`; at first they are solved."""
+        started = time.perf_counter()
+        stepped = [trial for trial in self.trials if not trial.closed_form and trial.status == "running"]
+        if states:
+            for trial in stepped:
+                trial.model.load_state_dict(below("adapter/", states[trial.member.name]))
+        else:
+            solve(stepped, self._device)
+        self.groups = form_groups(
+            stepped, lambda trial: self._feeds.vectors(trial) is not None, self._device, self.epoch
+        )
+        if states:
+            for group in self.groups:
+                for number, trial in enumerate(group.trials):
+                    group.load_moments(number, states[trial.member.name])
+        self._solving = time.perf_counter() - started
+
+    @property
+    def active(self) -> int:
+        """How many adapters are being trained."""
+        return sum(len(group.trials) for group in self.groups)
+
+    def solve(self) -> bool:
+        """Train every closed form that is not done, as `train` does it; whether there was one."""
+        solved = False
+        for trial in self.trials:
+            if trial.closed_form and trial.status == "running":
+                run, member = self._runs / trial.member.name, trial.member
+                report = train(
+                    trial.store,
+                    out=run,
+                    adapter=member.adapter,
+                    options=member.options,
+                    recipe=member.recipe,
+                    seed=member.seed,
+                    device=self._device,
+                )
+                trial.metrics, trial.seconds, trial.status = report.metrics, report.seconds, "finished"
+                trial.validation = validation_top1(load_adapter(run)[0].to(self._device), trial, self._device)
+                solved = True
+        return solved
+
+    def train_epoch(self) -> None:
+        """The steps of the next epoch; every trial gets its share of the time."""
+        self.epoch += 1
+        started, spent = time.perf_counter() - self._solving, dict.fromkeys(self.groups, 0.0)
+        self._solving = 0.0
+        groups = [group for group in self.groups if group.trials]
+        with own_randomness(_epoch_seed(self._seed, self.epoch), torch.device(self._device)):
+            for group in groups:
+                group.begin_epoch()
+            for alike, batches in self._feeds.epoch(self.epoch, groups):
+                with one_thread(max(group.flops for group in alike)):
+                    for values, rows in batches:
+                        for group in alike:
+                            before = time.perf_counter()
+                            group.step(values, rows)
+                            spent[group] += time.perf_counter() - before
+        common = (time.perf_counter() - started - sum(spent.values())) / max(self.active, 1)
+        for group in groups:
+            for trial, result in zip(group.trials, group.end_epoch(self.epoch), strict=True):
+                trial.seconds += common + spent[group] / len(group.trials)
+                trial.history.append(replace(result, seconds=trial.seconds))
+                if not np.isfinite(result.loss):
+                    trial.status = "diverged"
+
+    def settle(self) -> None:
+        """After an epoch: finish those trials whose last one it was, and stop losers where it is time to."""
+        for group in self.groups:
+            for trial in group.trials:
+                if trial.status == "running" and trial.member.settings.epochs == self.epoch:
+                    self._finish(trial, group.model(trial))
+        if self._halving and self.epoch in self._halving.epochs(self.epochs):
+            self._stop_losers(self._halving.keep)
+        for group in self.groups:
+            group.keep([trial for trial in group.trials if trial.status == "running"])
+
+    def _finish(self, trial: Trial, model: Adapter) -> None:
+        run, member = self._runs / trial.member.name, trial.member
+        run.mkdir(parents=True, exist_ok=True)
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([HISTORY_COLUMNS, *map(history_line, trial.history)])
+        write_text(run / "history.csv", text.getvalue())
+        self._set_temperature(trial, model)
+        report = leave_run(
+            run,
+            model,
+            trial.store,
+            member.settings,
+            seed=member.seed,
+            rows=trial.rows,
+            spent=shared_cost(trial.seconds, torch.device(self._device)),
+        )
+        trial.metrics, trial.validation = report.metrics, validation_top1(model, trial, self._device)
+        trial.status = "finished"
+
+    def _set_temperature(self, trial: Trial, model: Adapter) -> None:
+        """From the validation split where there is one, otherwise as single training does it."""
+        if VALIDATION in set(trial.store.splits.tolist()):
+            rows = labelled_rows(trial.store, VALIDATION)
+            logits = view_logits(model, trial.store, rows, self._device, views=[0])[:, 0]
+            model.temperature.fill_(fit_temperature(logits, torch.from_numpy(trial.store.labels[rows])))
+            return
+        member, vectors = trial.member, self._feeds.vectors(trial)
+        place, recipe = torch.device(self._device), member.settings
+        loader, every = training_sources(model, trial.store, trial.rows, recipe.batch_size, member.seed, place)
+        if vectors is not None:
+            loader.hold({VECTORS: vectors})
+        like = build(member.adapter, trial.store, member.options, member.seed).to(place)
+        solved = {name: value for name, value in model.state_dict().items() if name in dict(model.named_buffers())}
+        counted = {name for name in solved if name.endswith(_STATISTICS)}
+        like.load_state_dict({**like.state_dict(), **{name: solved[name] for name in solved.keys() - counted}})
+        set_temperature(model, like, loader, recipe, every, member.seed, place, pooled=vectors is not None)
+
+    def _stop_losers(self, keep: float) -> None:
+        for group in self.groups:
+            for trial in group.trials:
+                if trial.status == "running":
+                    trial.validation = validation_top1(group.model(trial), trial, self._device)
+        for trial in losers(self.trials, keep):
+            trial.status = "stopped"
+
+
+def identity(store: Store, trials: Sequence[Trial], options: Mapping[str, Any]) -> dict[str, Any]:
+    """All that decides a sweep's results, as JSON: two with the same identity may continue each other."""
+    data = hashlib.sha256()
+    for trial in trials:
+        for values in (trial.rows, trial.store.labels, trial.store.splits):
+            data.update(np.ascontiguousarray(values).tobytes())
+    return {
+        **options,
+        "adapters": {trial.member.name: trial.member.to_json() for trial in trials},
+        "features": dict(store.fingerprint.fields),
+        "rows": data.hexdigest(),
+    }
+
+
+def _epoch_seed(seed: int, epoch: int) -> int:
+    return int(np.random.SeedSequence([seed, epoch]).generate_state(1)[0])

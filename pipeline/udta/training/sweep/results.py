@@ -1,0 +1,115 @@
+"""The table of a sweep: a line for each adapter, in the order of its file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from udta._files.atomic import new_folder
+from udta._files.files import csv_cell, write_table, write_text
+from udta.errors import AdapterError
+from udta.training.sweep.tasks import task_names
+from udta.training.sweep.trial import Trial
+
+_METRICS = ("top1", "top5", "mean_per_class", "top1_views", "ece", "n")
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """`rows` is the table, `best` the name of the best adapter by task (`store`, or the label table's name, see `task_names`)."""
+
+    out: str
+    rows: Sequence[Mapping[str, Any]]
+    best: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Every figure."""
+        return {"out": self.out, "best": dict(self.best), "adapters": [dict(row) for row in self.rows]}
+
+    def __str__(self) -> str:
+        """For a terminal; accuracies in percent."""
+        lines = [_HEADINGS, *(_cells(row, row["name"] in self.best.values()) for row in self.rows)]
+        widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADINGS))]
+        text = [
+            "  ".join(
+                cell.ljust(width) if column < 2 else cell.rjust(width)
+                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+            for line in lines
+        ]
+        text.insert(1, "  ".join("-" * width for width in widths))
+        return "\n".join(
+            [*text, "views: log-probabilities averaged over all cached views; * best on the validation split"]
+        )
+
+
+def make_report(out: Path, trials: Sequence[Trial], best: Mapping[Path | None, Trial]) -> SweepReport:
+    """The table of what there is."""
+    tasks = task_names(trial.member.labels for trial in trials)
+    names = {tasks[labels]: trial.member.name for labels, trial in best.items()}
+    return SweepReport(str(out), [_row(trial, tasks[trial.member.labels]) for trial in trials], names)
+
+
+def write_results(out: Path, report: SweepReport) -> None:
+    """`results.csv`, `results.parquet` where pyarrow is installed, and the best run: `best/`, or `best/<task>/` of several."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(report.rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: csv_cell(value) for name, value in row.items()} for row in report.rows)
+    write_text(out / "results.csv", text.getvalue())
+    if find_spec("pyarrow"):  # the extra `parquet`; results.csv holds the same
+        write_table(out / "results.parquet", {name: [row[name] for row in report.rows] for name in report.rows[0]})
+    if not report.best:
+        shutil.rmtree(out / "best", ignore_errors=True)
+        return
+    with new_folder(out / "best", replace=True) as folder:
+        for task, name in report.best.items():
+            run, target = out / "runs" / name, folder / task if len(report.best) > 1 else folder
+            if not run.is_dir():
+                raise AdapterError(f"{run} is missing, though it was finished; remove {out} to train all again")
+            shutil.copytree(run, target, dirs_exist_ok=len(report.best) == 1)
+
+
+def _row(trial: Trial, task: str) -> dict[str, Any]:
+    member = trial.member
+    return {
+        "name": member.name,
+        "status": trial.status,
+        "adapter": member.adapter,
+        "task": task,
+        "label_fraction": float(member.label_fraction),
+        "seed": member.seed,
+        "taps": " ".join(trial.model.taps_used),
+        "options": json.dumps(trial.model.options, sort_keys=True),
+        **{name: value if name in _WHOLE else float(value) for name, value in asdict(member.settings).items()},
+        "epochs_done": len(trial.history),
+        "parameters": trial.model.n_parameters,
+        "train_samples": len(trial.rows),
+        "train_seconds": round(trial.seconds, 3),
+        "validation_top1": trial.validation,
+        **{name: trial.metrics.get(name) for name in _METRICS},
+    }
+
+
+_WHOLE = ("epochs", "batch_size")
+_HEADINGS = ("adapter", "status", "task", "epochs", "images", "params", "train s", "valid. %", "top-1 %", "views %")
+
+
+def _cells(row: Mapping[str, Any], best: bool) -> tuple[str, ...]:
+    return (
+        row["name"] + " *" * best,
+        row["status"],
+        row["task"],
+        str(row["epochs_done"]),
+        str(row["train_samples"]),
+        f"{row['parameters']:,}",
+        f"{row['train_seconds']:.1f}",
+        *("-" if row[name] is None else f"{100 * row[name]:.1f}" for name in ("validation_top1", "top1", "top1_views")),
+    )

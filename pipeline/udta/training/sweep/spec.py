@@ -1,0 +1,209 @@
+"""What to train: a YAML file of named entries, each of which may stand for many adapters."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from udta._files.yaml_file import load_yaml
+from udta.adapters import Recipe, find_adapter
+from udta.errors import ConfigError, Problems, did_you_mean
+from udta.training.sweep.tasks import task_names
+
+# Each leaves a run folder, and all of them are trained side by side.
+MOST_MEMBERS = 10_000
+_Fraction = Annotated[float, Field(gt=0, le=1)]
+# YAML has no way to write an empty mapping but `{}`; an empty entry means the same.
+_Mapping = BeforeValidator(lambda value: value or {})
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Grid(_Table):
+    """Lists of values instead of one; their product is trained. The fields are those of an entry."""
+
+    adapter: list[str] = []
+    options: Annotated[dict[str, list[Any]], _Mapping] = {}
+    recipe: Annotated[dict[str, list[Any]], _Mapping] = {}
+    taps: list[list[str]] = []
+    label_fraction: list[_Fraction] = []
+    labels: list[Path] = []
+
+
+class Entry(_Table):
+    """One adapter, or a grid of them.
+
+    `options` and `recipe` are as in `udta train`; one adapter is trained for each of `seeds`. `taps`: what it may read, all by
+    default. `label_fraction`: the share of each class that it is trained on. `labels`: a CSV or Parquet file `path,label` with
+    another task over the same images.
+    """
+
+    adapter: str = "udta"
+    options: Annotated[dict[str, Any], _Mapping] = {}
+    recipe: Annotated[dict[str, Any], _Mapping] = {}
+    seeds: list[int] = Field(default=[0], min_length=1)
+    taps: list[str] | None = None
+    label_fraction: _Fraction = 1.0
+    labels: Path | None = None
+    grid: Annotated[Grid, _Mapping] = Grid()
+
+
+class Halving(_Table):
+    """Successive halving: at each of `rungs` moments, the best `keep` of the adapters go on and the others are stopped."""
+
+    rungs: int = Field(default=3, ge=1, le=10)
+    keep: float = Field(default=0.5, gt=0, lt=1)
+
+    def epochs(self, last: int) -> list[int]:
+        """After which epochs losers are stopped: `last` keep, `last` keep^2 and so on, in ascending order."""
+        return sorted({max(1, round(last * self.keep**rung)) for rung in range(1, self.rungs + 1)} - {last})
+
+
+class SweepFile(_Table):
+    """The whole file."""
+
+    adapters: dict[str, Annotated[Entry, _Mapping]] = Field(min_length=1)
+    validation: float = Field(default=0.2, ge=0, lt=1)
+    halving: Halving | None = None
+
+
+@dataclass(frozen=True)
+class Member:
+    """One adapter of a sweep: `recipe` is what differs from the adapter's own, `settings` the whole of it."""
+
+    name: str
+    adapter: str
+    options: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+    settings: Recipe
+    seed: int
+    taps: tuple[str, ...] | None
+    label_fraction: float
+    labels: Path | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything that decides it."""
+        return {**asdict(self), "labels": None if self.labels is None else str(self.labels)}
+
+
+def load_file(path: Path) -> SweepFile:
+    """Read and check the file.
+
+    Raises:
+        ConfigError: it is not there, not YAML, or wrong in any number of places; all of them are listed.
+    """
+    return parse(load_yaml(path), str(path))
+
+
+def parse(document: Any, where: str) -> SweepFile:
+    """The same from what a YAML file holds; `where` names it in messages."""
+    if not isinstance(document, Mapping):
+        raise ConfigError(f"{where}: is empty or no mapping; it needs a table `adapters`")
+    try:
+        return SweepFile.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError([_problem(where, detail) for detail in error.errors()]) from error
+
+
+def expand(file: SweepFile, where: str, folder: Path) -> list[Member]:
+    """Every adapter that the file stands for, in its order; paths in it are relative to `folder`.
+
+    Raises:
+        ConfigError: unknown adapters or recipe fields, impossible values, two adapters of one name; every problem is listed.
+    """
+    problems, members = Problems(), []
+    most = sum(len(entry.seeds) * math.prod(map(len, _axes(entry).values())) for entry in file.adapters.values())
+    if most > MOST_MEMBERS:
+        raise ConfigError(
+            f"{where}: its seeds and grids stand for {most:,} adapters; a sweep trains {MOST_MEMBERS:,} at the most: take fewer"
+        )
+    for name, entry in file.adapters.items():
+        for varied, chosen in _product(entry):
+            for seed in entry.seeds:
+                suffix = [*varied, *([f"seed={seed}"] if len(entry.seeds) > 1 else [])]
+                found = problems.collect(_member, "-".join([name, *suffix]), entry, chosen, seed, folder)
+                members += [] if found is None else [found]
+    problems.found = list(dict.fromkeys(f"{where}: {problem}" for problem in problems.found))
+    names = Counter(member.name for member in members)
+    for name in sorted(name for name, times in names.items() if times > 1):
+        problems.add(f"{where}: two adapters would be named {name!r}: seeds and values of a grid must differ")
+    problems.raise_any()
+    return members
+
+
+def _axes(entry: Entry) -> dict[tuple[str, ...], Sequence[Any]]:
+    """The values by field that an entry's grid combines."""
+    axes: dict[tuple[str, ...], Sequence[Any]] = {}
+    for field in ("adapter", "taps", "label_fraction", "labels"):
+        axes[field,] = getattr(entry.grid, field)
+    for field in ("options", "recipe"):
+        axes |= {(field, key): values for key, values in getattr(entry.grid, field).items()}
+    return {where: values for where, values in axes.items() if values}
+
+
+def _product(entry: Entry) -> Iterator[tuple[list[str], dict[tuple[str, ...], Any]]]:
+    """Every combination of an entry's grid: what to call it, and the values by field."""
+    axes = _axes(entry)
+    tasks = task_names(entry.grid.labels)
+    for values in itertools.product(*axes.values()):
+        chosen = dict(zip(axes, values, strict=True))
+        called = {where: tasks[value] if isinstance(value, Path) else _label(value) for where, value in chosen.items()}
+        yield [f"{where[-1]}={text}" for where, text in called.items()], chosen
+
+
+def _label(value: Any) -> str:
+    """A value as part of a folder's name."""
+    return re.sub(r"[^\w.+=-]", "_", "+".join(map(str, value)) if isinstance(value, list) else str(value))
+
+
+def _member(name: str, entry: Entry, chosen: Mapping[tuple[str, ...], Any], seed: int, folder: Path) -> Member:
+    problems = Problems()
+    if not re.fullmatch(r"[\w+=][\w.+=-]{0,199}", name):
+        problems.add(f"adapters.{name}: a name becomes a folder: letters, digits and . _ + = - only, 200 at the most")
+    values = {
+        field: chosen.get((field,), getattr(entry, field)) for field in ("adapter", "taps", "label_fraction", "labels")
+    }
+    options, recipe = (
+        {
+            **getattr(entry, field),
+            **{key[1]: value for key, value in chosen.items() if key[0] == field and len(key) == 2},
+        }
+        for field in ("options", "recipe")
+    )
+    found = problems.collect(find_adapter, values["adapter"])
+    changed = None if found is None else problems.collect(found.recipe_with, recipe)
+    if problems.found:
+        raise ConfigError(
+            [f"adapters.{name}: {problem.removeprefix(f'adapters.{name}: ')}" for problem in problems.found]
+        )
+    assert changed is not None
+    return Member(
+        name,
+        values["adapter"],
+        options,
+        recipe,
+        changed,
+        seed,
+        None if values["taps"] is None else tuple(values["taps"]),
+        values["label_fraction"],
+        None if values["labels"] is None else folder / values["labels"],
+    )
+
+
+def _problem(where: str, detail: Any) -> str:
+    location = ".".join(map(str, detail["loc"]))
+    if detail["type"] != "extra_forbidden":
+        return f"{where}: {location}: {detail['msg']}" if location else f"{where}: {detail['msg']}"
+    inner: dict[int, type[BaseModel]] = {0: SweepFile, 2: Entry, 3: Grid}
+    model: type[BaseModel] = Halving if detail["loc"][0] == "halving" else inner[len(detail["loc"]) - 1]
+    return f"{where}: {location}: there is no such setting: {did_you_mean(str(detail['loc'][-1]), model.model_fields)}"

@@ -1,0 +1,146 @@
+"""`udta.sweep`: what was asked, going on where it was left, and the results."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from udta._console.progress import Listener, announce, heard
+from udta._files.atomic import is_temporary
+from udta._files.files import local_path
+from udta._files.locks import one_writer_of
+from udta._machine.device import resolve_device
+from udta._machine.memory import freed_memory_kept
+from udta.errors import AdapterError, ConfigError
+from udta.store import Store, open_store
+from udta.training.sweep.epochs import Loop, identity
+from udta.training.sweep.halving import best_trials
+from udta.training.sweep.results import SweepReport, make_report, write_results
+from udta.training.sweep.spec import SweepFile, expand, load_file, parse
+from udta.training.sweep.state import StatesByTrial, damaged_path, load_state, restore, save_state
+from udta.training.sweep.trial import make_trials
+
+_STATE = "state.safetensors"
+_FILES = {_STATE, damaged_path(Path(_STATE)).name, "runs", "best", "results.csv", "results.parquet"}
+# A checkpoint holds every parameter three times: seldom enough to cost little, often enough that a kill costs little.
+_CHECKPOINT_SECONDS = 15.0
+
+
+@one_writer_of("out")
+@heard
+def sweep(
+    store: str | Path | Store,
+    *,
+    adapters: str | Path | Mapping[str, Any],
+    out: str | Path,
+    validation: float | None = None,
+    halving: Mapping[str, Any] | bool | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    checkpoint_seconds: float = _CHECKPOINT_SECONDS,
+    on_epoch: Callable[[int, int, int], None] | None = None,
+    on_phase: Listener | None = None,  # noqa: ARG001  # `heard` uses it
+) -> SweepReport:
+    """Train many adapters, reading the data once an epoch for all of them; the same call continues an interrupted sweep.
+
+    Args:
+        store: where the features are.
+        adapters: a YAML file, or what it would hold: `{"adapters": {name: entry}}`; see `udta.training.sweep.spec`.
+        out: `runs/<name>/` for each adapter as `train` leaves it, `best/`, `results.csv` and, with pyarrow, `results.parquet`.
+        validation: share of the training rows that adapters are compared on and not trained on; that of the file by default.
+            With 0 all rows are trained on, and there is no best one.
+        halving: `{"rungs": 3, "keep": 0.5}` stops losers early; that of the file by default. True is the file's, or these values.
+        seed: of the validation split and the shares of labels, which are the same for all. Initial weights, order, views and
+            mixup of an adapter depend on the seed of its own in the file, as in `train`.
+        device: where to train: `auto`, `cpu`, `cuda` or `cuda:N`.
+        checkpoint_seconds: what a kill may cost, beside the epoch it falls into.
+        on_epoch: called after every epoch with its number, the number of epochs, and how many adapters are still in training.
+        on_phase: called with what is counted ("views read", "epochs"), how many are done, of how many, and a word more, for all
+            that is gone through; see `udta._console.progress`.
+
+    Raises:
+        ConfigError: anything wrong in the file, alone or beside this store; every problem is listed.
+        AdapterError: `out` holds something else, or another sweep.
+        StoreError: the store cannot be read.
+        OutputBusyError: another process is writing `out`.
+    """
+    place, target = str(resolve_device(device)), local_path("out", out)
+    opened = store if isinstance(store, Store) else open_store(store)
+    where, folder, file = _asked(adapters, validation, halving)
+    members = expand(file, where, folder)
+    trials = make_trials(opened, members, validation=file.validation, seed=seed)
+    options = {"validation": file.validation, "halving": file.halving and file.halving.model_dump(), "seed": seed}
+    asked = identity(opened, trials, options)
+    with freed_memory_kept(place):
+        loop = Loop(opened, trials, file.halving, target / "runs", seed, place)
+        states = _go_on(target, asked, loop)
+        if loop.solve():  # before the first epoch, so there is no other state to keep
+            save_state(target / _STATE, asked, loop.epoch, trials, loop.groups)
+        loop.begin(states)
+        saved = time.monotonic()
+        announce("epochs", loop.epoch, loop.epochs)
+        while loop.active:
+            loop.train_epoch()
+            loop.settle()
+            if time.monotonic() - saved >= checkpoint_seconds or not loop.active:
+                save_state(target / _STATE, asked, loop.epoch, trials, loop.groups)
+                saved = time.monotonic()
+            announce("epochs", loop.epoch, loop.epochs, f"{loop.active} adapters")
+            if on_epoch:
+                on_epoch(loop.epoch, loop.epochs, loop.active)
+    report = make_report(target, trials, best_trials(trials))
+    write_results(target, report)
+    return report
+
+
+def _asked(
+    adapters: str | Path | Mapping[str, Any], validation: float | None, halving: Mapping[str, Any] | bool | None
+) -> tuple[str, Path, SweepFile]:
+    """What messages call the file, the folder that its paths are relative to, and the file with the options of the call."""
+    if isinstance(adapters, Mapping):
+        where, folder, file = "adapters", Path(), parse(adapters, "adapters")
+    else:
+        where, folder, file = str(adapters), Path(adapters).parent, load_file(Path(adapters))
+    changed = file.model_dump(exclude_unset=True)
+    if validation is not None:
+        changed["validation"] = validation
+    if halving is not None:
+        changed["halving"] = (changed.get("halving") or {}) if halving is True else halving or None
+    file = parse(changed, where)
+    if file.halving and not file.validation:
+        raise ConfigError(f"{where}: halving compares adapters on a validation split, but validation is 0")
+    return where, folder, file
+
+
+def _go_on(out: Path, asked: Mapping[str, Any], loop: Loop) -> StatesByTrial:
+    """Restore the state in `out`, or write the first one; what trials go on from."""
+    found = load_state(out / _STATE)
+    if found is None:
+        if out.exists() and not (out.is_dir() and all(_is_ours(file.name) for file in out.iterdir())):
+            raise AdapterError(
+                f"{out} exists and is not the folder of a sweep; it was left as it is, choose another --out"
+            )
+        save_state(out / _STATE, asked, 0, loop.trials, loop.groups)
+        return {}
+    document, tensors = found
+    if differences := _differences(document["sweep"], json.loads(json.dumps(asked))):
+        raise AdapterError(
+            f"{out} holds another sweep (other {', '.join(differences)}); it was left as it is, choose another --out or remove it"
+        )
+    loop.epoch = document["epoch"]
+    return restore(document, tensors, loop.trials)
+
+
+def _is_ours(name: str) -> bool:
+    """A file of a sweep, or what a killed process left of one."""
+    return name in _FILES or any(is_temporary(name, known) for known in _FILES)
+
+
+def _differences(there: Mapping[str, Any], asked: Mapping[str, Any]) -> list[str]:
+    found = [name for name in asked if name != "adapters" and asked[name] != there.get(name)]
+    names = [*asked["adapters"], *(name for name in there["adapters"] if name not in asked["adapters"])]
+    changed = [name for name in names if asked["adapters"].get(name) != there["adapters"].get(name)]
+    return [*found, *(f"adapters.{name}" for name in changed)]

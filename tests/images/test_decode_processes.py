@@ -1,0 +1,65 @@
+"""A child process makes the pixels that this one makes, says what is wrong with an image, and leaves nobody waiting."""
+
+import numpy as np
+import pytest
+from toy import photographs
+
+from udta.errors import DataError
+from udta.images import EncodedImage, Transform, ViewSpec, read_images
+from udta.images.processes import DecodeProcess, can_share_memory, rows_of_request
+
+pytestmark = pytest.mark.skipif(not can_share_memory(), reason="needs anonymous files")
+SPEC = ViewSpec(3, 5, Transform.parse("resize(16,16)"), Transform.parse("random_resized_crop(16)|flip|jitter(0.3)"))
+WHICH = [0, 2]
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    root = photographs(tmp_path / "images")
+    (root / "cat" / "000.png").write_bytes(b"no image")
+    return read_images(root)
+
+
+@pytest.fixture
+def child(manifest):
+    process = DecodeProcess(manifest.root, SPEC)
+    yield process
+    process.end()
+
+
+def key(sample):
+    return sample.id, sample.sha256
+
+
+def test_pixels_are_the_same_and_bad_images_are_named(manifest, child):
+    chunk = rows_of_request(SPEC)
+    assert 1 < chunk < len(manifest)
+    for start in range(0, len(manifest), chunk):
+        rows = range(start, min(start + chunk, len(manifest)))
+        samples = [manifest.sample(row) for row in rows]
+        target = np.full((len(WHICH), len(samples), 16, 16, 3), 7, np.uint8)
+        made = child.make([key(sample) for sample in samples], WHICH, target)
+        assert made.read > 0
+        assert made.decode > 0
+        for place, sample in enumerate(samples):
+            if sample.id == "cat/000.png":
+                assert "is not an image" in made.bad.pop(place)
+                assert (target[:, place] == 0).all()
+            else:
+                expected = SPEC.some(EncodedImage(sample.read(), sample.id), sample.sha256, WHICH)
+                np.testing.assert_array_equal(target[:, place], expected)
+        assert not made.bad
+
+
+def test_a_file_that_changed_is_told(manifest, child):
+    sample = manifest.sample(3)
+    sample.path.write_bytes(sample.path.read_bytes() + b" ")
+    with pytest.raises(DataError, match="changed after the manifest was made"):
+        child.make([key(sample)], WHICH, np.zeros((2, 1, 16, 16, 3), np.uint8))
+    child.make([key(manifest.sample(4))], WHICH, np.zeros((2, 1, 16, 16, 3), np.uint8))
+
+
+def test_a_child_that_dies_is_told_with_its_images(manifest, child):
+    child._process.kill()
+    with pytest.raises(DataError, match=r"a process that decodes images died \(status -9\) at one of: bird/000.png"):
+        child.make([key(manifest.sample(0))], WHICH, np.zeros((2, 1, 16, 16, 3), np.uint8))
