@@ -42,7 +42,7 @@ from udta._machine.cores import n_cores
 from udta.backbones import TapForward, build_backbone
 from udta.extraction import Computer, decoded_batches
 from udta.extraction.decode.batches import ViewBatch
-from udta.extraction.request import Setup, set_up
+from udta.extraction.request import Request, make_request
 from udta.store import BATCH_ROWS
 
 RESULTS = Path(__file__).parent / "results"
@@ -97,7 +97,7 @@ def usual_loop(spec: str, taps: str, files: list[Path], out: Path, device: str) 
     return len(files) / (time.perf_counter() - started)
 
 
-def decode_alone(setup: Setup, rows: int) -> tuple[float, list[ViewBatch]]:
+def decode_alone(setup: Request, rows: int) -> tuple[float, list[ViewBatch]]:
     """Images per second of reading and decoding, and some of the batches."""
     batches = [list(range(start, min(start + BATCH_ROWS, rows))) for start in range(0, rows, BATCH_ROWS)]
     kept: list[ViewBatch] = []
@@ -107,7 +107,7 @@ def decode_alone(setup: Setup, rows: int) -> tuple[float, list[ViewBatch]]:
     return rows / (time.perf_counter() - started), kept
 
 
-def forward_alone(setup: Setup, batches: list[ViewBatch], images: int) -> float:
+def forward_alone(setup: Request, batches: list[ViewBatch], images: int) -> float:
     """Images per second of the backbone on batches that are in memory, as many passes at a time as the extraction runs."""
     forward = TapForward(setup.backbone, setup.taps, setup.compute, setup.device)
     computer = Computer(forward, setup.taps, {}, setup.manifest.ids)
@@ -134,7 +134,7 @@ def measure(name: str, folder: Path, files: list[Path], options: argparse.Namesp
         "compute": options.compute,
         "device": options.device,
     }
-    setup = set_up(folder, **common)
+    setup = make_request(folder, **common)
     rates: dict[str, list[float]] = {"decode": [], "forward": [], "bound": [], "udta": [], "usual": []}
     few = min(len(files), options.usual_images)
     for number in range(options.rounds):

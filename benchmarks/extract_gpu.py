@@ -31,7 +31,7 @@ from udta._machine.cores import n_cores
 from udta.backbones import TapForward, build_backbone
 from udta.extraction import Computer, decoded_batches
 from udta.extraction.decode.makers import Filler, ProcessFiller, processes_pay
-from udta.extraction.request import Setup, set_up
+from udta.extraction.request import Request, make_request
 from udta.images import DECODERS, Manifest, read_images
 from udta.store import BATCH_ROWS
 
@@ -72,7 +72,7 @@ def bare(name: str, batch: int) -> dict[str, float]:
         return {"launched": launched, "replayed": rate(graph.replay, batch)}
 
 
-def decode(setup: Setup, rows: int) -> float:
+def decode(setup: Request, rows: int) -> float:
     """Images per second of reading and decoding alone, as the extraction does it; the first batches start processes."""
     batches = [list(range(start, min(start + BATCH_ROWS, rows))) for start in range(0, rows, BATCH_ROWS)]
     filler: Filler | None = None
@@ -87,7 +87,7 @@ def decode(setup: Setup, rows: int) -> float:
     return (rows - BATCH_ROWS * (_WARM_UP + 1)) / (time.perf_counter() - started)
 
 
-def forward(setup: Setup, images: int) -> float:
+def forward(setup: Request, images: int) -> float:
     """Images per second of our own pass, without decoding: copies there and back, normalisation, taps."""
     batches = [list(range(start, start + BATCH_ROWS)) for start in range(0, 8 * BATCH_ROWS, BATCH_ROWS)]
     ready = list(decoded_batches(setup.manifest, setup.views, [0], batches, "fail", device=setup.device))
@@ -105,7 +105,7 @@ def measure(name: str, images: Manifest, options: argparse.Namespace) -> dict[st
     """One backbone."""
     common: dict[str, Any] = {"backbone": name, "taps": TAPS[name], "device": "cuda"}
     row: dict[str, Any] = {"bare": {str(batch): bare(name, batch) for batch in (BATCH_ROWS, _LARGE)}}
-    setups = {decoder: set_up(images, decoder=decoder, **common) for decoder in DECODERS}
+    setups = {decoder: make_request(images, decoder=decoder, **common) for decoder in DECODERS}
     row["compute"] = setups["pillow"].compute
     row["decode"] = {decoder: decode(setup, min(options.images, 8192)) for decoder, setup in setups.items()}
     row["forward"] = forward(setups["pillow"], 16384)

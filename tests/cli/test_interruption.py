@@ -17,14 +17,14 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def interrupted_after(monkeypatch):
-    def set_up(rows):
+    def make_request(rows):
         def stop(self, name, done, total, note=""):
             if done >= rows:
                 raise KeyboardInterrupt
 
         monkeypatch.setattr(ProgressDisplay, "phase", stop)
 
-    return set_up
+    return make_request
 
 
 def test_an_interrupted_extraction_says_how_many_blocks_are_kept(udta_command, folder, tmp_path, interrupted_after):

@@ -21,7 +21,7 @@ from udta.backbones import TapForward
 from udta.errors import FeatureError
 from udta.extraction.compute import Computer
 from udta.extraction.decode.batches import decoded_batches
-from udta.extraction.request import Setup
+from udta.extraction.request import Request
 from udta.fingerprint import TapSpec
 from udta.images import OnError
 from udta.store import BATCH_ROWS, Layout, Quantiser, not_finite, storable_as, value_dtype
@@ -68,25 +68,25 @@ def _joined(known: Mapping[str, Any], new: Mapping[str, Any], layout: Layout) ->
     return error
 
 
-def calibrate(setup: Setup, on_error: OnError, known: Layout | None = None) -> Calibration:
+def calibrate(request: Request, on_error: OnError, known: Layout | None = None) -> Calibration:
     """Look at the taps that `known`, the layout of a store that is continued or grows, does not have.
 
     Raises:
         ImageError: an image cannot be used, with `on_error="fail"`. FeatureError: its features cannot be stored.
     """
-    dtype = setup.taps[0].dtype
-    taps = [replace(tap, dtype="float32") for tap in setup.taps if known is None or tap.name not in known.taps]
+    dtype = request.taps[0].dtype
+    taps = [replace(tap, dtype="float32") for tap in request.taps if known is None or tap.name not in known.taps]
     quantisers: dict[str, Quantiser] = {}
     storage_error: dict[str, Any] = {}
     compute_error: dict[str, Any] = {}
     if taps and dtype in _IMAGES:
-        rows, exact = _features(setup, taps, _IMAGES[dtype], on_error)
-        labels = setup.layout.labels[rows]
+        rows, exact = _features(request, taps, _IMAGES[dtype], on_error)
+        labels = request.layout.labels[rows]
         if len(rows):
             quantisers, storage_error = _storage(exact, labels, dtype)
-    if taps and setup.compute != "float32":
-        rows, fast = _features(setup, taps, _COMPUTE_IMAGES, on_error)
-        others, reference = _features(replace(setup, compute="float32"), taps, _COMPUTE_IMAGES, on_error)
+    if taps and request.compute != "float32":
+        rows, fast = _features(request, taps, _COMPUTE_IMAGES, on_error)
+        others, reference = _features(replace(request, compute="float32"), taps, _COMPUTE_IMAGES, on_error)
         both, mine, theirs = np.intersect1d(
             rows, others, return_indices=True
         )  # either may skip what the other need not
@@ -111,19 +111,21 @@ def _storage(
 
 
 def _features(
-    setup: Setup, taps: list[TapSpec], count: int, on_error: OnError
+    request: Request, taps: list[TapSpec], count: int, on_error: OnError
 ) -> tuple[Int64[np.ndarray, " images"], dict[str, Float[np.ndarray, "images views ..."]]]:
     """Rows of some usable images and their float32 features: of view 0 and, for the ranges, of the last augmented view."""
-    rows = np.unique(np.linspace(0, len(setup.manifest) - 1, min(count, len(setup.manifest))).astype(int)).tolist()
-    views = sorted({0, setup.views.count - 1}) if setup.taps[0].dtype == "uint8" else [0]
-    forward = TapForward(setup.backbone, taps, setup.compute, setup.device, memory_format=setup.layout.memory_format)
-    computer = Computer(forward, taps, {}, setup.manifest.ids)
+    rows = np.unique(np.linspace(0, len(request.manifest) - 1, min(count, len(request.manifest))).astype(int)).tolist()
+    views = sorted({0, request.views.count - 1}) if request.taps[0].dtype == "uint8" else [0]
+    forward = TapForward(
+        request.backbone, taps, request.compute, request.device, memory_format=request.layout.memory_format
+    )
+    computer = Computer(forward, taps, {}, request.manifest.ids)
     parts: dict[str, list[np.ndarray]] = {tap.name: [] for tap in taps}
     kept: list[int] = []
-    dtype = setup.taps[0].dtype
+    dtype = request.taps[0].dtype
     types = {tap.name: "float32" if dtype == "uint8" else dtype for tap in taps}
     batches = [rows[start : start + BATCH_ROWS] for start in range(0, len(rows), BATCH_ROWS)]
-    decoded = decoded_batches(setup.manifest, setup.views, views, batches, on_error, device=setup.device)
+    decoded = decoded_batches(request.manifest, request.views, views, batches, on_error, device=request.device)
     for batch in computer.batches(decoded):
         usable = np.flatnonzero([row not in batch.skipped for row in batch.rows])
         stored = {tap: storable_as(values, dtype) for tap, values in batch.features.items()}
@@ -131,7 +133,7 @@ def _features(
         if bad and on_error == "fail":
             position = min(bad)
             raise FeatureError(
-                f"{setup.manifest.ids[batch.rows[position]]}: {bad[position]}; such values are never stored"
+                f"{request.manifest.ids[batch.rows[position]]}: {bad[position]}; such values are never stored"
             )
         good = [position for position in usable.tolist() if position not in bad]
         for tap, found in parts.items():

@@ -20,7 +20,7 @@ from udta.extraction.decode.batches import decoded_batches
 from udta.extraction.decode.makers import Filler, ProcessFiller, ThreadFiller, make_views, processes_pay
 from udta.extraction.decode.shared import Reader
 from udta.extraction.meter import Meter
-from udta.extraction.request import PREFETCH, Setup
+from udta.extraction.request import PREFETCH, Request
 from udta.extraction.work import FeatureStream
 from udta.images import OnError
 from udta.store import BlockWriter, Layout, Part, stored_dtype
@@ -55,7 +55,7 @@ class Effort:
 
 def prepare_blocks(
     writer: BlockWriter,
-    setup: Setup,
+    request: Request,
     blocks: Iterable[int],
     on_error: OnError,
     *,
@@ -72,7 +72,7 @@ def prepare_blocks(
 
     Args:
         writer: of the store.
-        setup: what is extracted.
+        request: what is extracted.
         blocks: which; an iterator is asked for the next one shortly before it is begun.
         on_error: what an image that cannot be used does.
         effort: threads and batches ahead.
@@ -85,8 +85,8 @@ def prepare_blocks(
         BackboneError: it cannot be prepared. The returned function: ImageError, DataError, FeatureError, StoreError.
     """
     with ExitStack() as unused:
-        filler = unused.enter_context(closing(_filler(setup, on_error, effort, meter, reader)))
-        factory = _StreamFactory(writer.layout, setup, on_error, effort, meter, computed, filler, reader)
+        filler = unused.enter_context(closing(_filler(request, on_error, effort, meter, reader)))
+        factory = _StreamFactory(writer.layout, request, on_error, effort, meter, computed, filler, reader)
         streams, plan = _grown(writer, blocks, factory) if writer.grows else _whole(writer, blocks, factory)
         open_until_done = unused.pop_all()
 
@@ -133,7 +133,7 @@ class _StreamFactory:
     """Makes the stream of a kind of parts: from decoding to stored features."""
 
     layout: Layout
-    setup: Setup
+    request: Request
     on_error: OnError
     effort: Effort
     meter: Meter
@@ -143,13 +143,13 @@ class _StreamFactory:
 
     def __call__(self, kind: _Kind, parts: Iterable[Part]) -> FeatureStream:
         views, names = kind
-        setup, layout = self.setup, self.layout
+        request, layout = self.request, self.layout
         taps = tuple(layout.taps[name] for name in names)
         computer = Computer(
-            TapForward(setup.backbone, taps, setup.compute, setup.device, memory_format=layout.memory_format),
+            TapForward(request.backbone, taps, request.compute, request.device, memory_format=layout.memory_format),
             taps,
             layout.quantisers,
-            setup.manifest.ids,
+            request.manifest.ids,
             threads=self.effort.threads,
             meter=self.meter,
             turns=self.effort.turns,
@@ -158,13 +158,13 @@ class _StreamFactory:
 
         def compute(batches: Iterator[list[int]]) -> Generator[FeatureBatch, None, None]:
             decoded = decoded_batches(
-                setup.manifest,
-                setup.views,
+                request.manifest,
+                request.views,
                 views,
                 self.reader.paced(batches) if self.reader else batches,
                 self.on_error,
                 prefetch=self.effort.prefetch,
-                device=setup.device,
+                device=request.device,
                 meter=self.meter,
                 filler=self.filler,
             )
@@ -176,13 +176,13 @@ class _StreamFactory:
         return FeatureStream(parts, layout, views, compute, self.computed)
 
 
-def _filler(setup: Setup, on_error: OnError, effort: Effort, meter: Meter, reader: Reader | None) -> Filler:
+def _filler(request: Request, on_error: OnError, effort: Effort, meter: Meter, reader: Reader | None) -> Filler:
     """Processes where they pay, which make every view alone; else threads, which may share views with others."""
-    views, n_views = setup.views, len(setup.manifest) * setup.views.count
-    if reader is None and views.decoder == "pillow" and processes_pay(setup.device, effort.threads, n_views):
-        return ProcessFiller(setup.manifest, views, on_error, meter=meter, threads=effort.threads)
+    views, n_views = request.views, len(request.manifest) * request.views.count
+    if reader is None and views.decoder == "pillow" and processes_pay(request.device, effort.threads, n_views):
+        return ProcessFiller(request.manifest, views, on_error, meter=meter, threads=effort.threads)
     make = reader.make if reader else make_views
-    return ThreadFiller(setup.manifest, views, on_error, make=make, meter=meter, threads=effort.threads)
+    return ThreadFiller(request.manifest, views, on_error, make=make, meter=meter, threads=effort.threads)
 
 
 _Plan = Iterator[tuple[int, list[Part]]]

@@ -12,7 +12,7 @@ from udta.extraction.counter import Progress
 from udta.extraction.disk_space import check_room
 from udta.extraction.job import Job, JobOptions
 from udta.extraction.report import ExtractReport
-from udta.extraction.request import PREFETCH, set_up
+from udta.extraction.request import PREFETCH, make_request
 from udta.images import Decoder, Manifest, OnError
 from udta.store import IfStale
 
@@ -90,7 +90,7 @@ def extract(
     """
     place = local_path("out", out)
     with freed_memory_kept(device), left_as_found():
-        setup = set_up(
+        request = make_request(
             images,
             backbone=backbone,
             taps=taps,
@@ -112,6 +112,6 @@ def extract(
             allow_impure=allow_impure,
         )
         options = JobOptions(on_error, if_stale, format, workers, prefetch, prune, retry_skipped)
-        with Job(setup, place, options) as job:
+        with Job(request, place, options) as job:
             check_room(job.room)
             return job.run(progress)

@@ -19,7 +19,7 @@ from udta.extraction.job import Job, JobOptions
 from udta.extraction.meter import Meter
 from udta.extraction.report import ExtractReport
 from udta.extraction.request import PREFETCH
-from udta.extraction.requests import set_up_many
+from udta.extraction.requests import make_requests
 from udta.images import Manifest, OnError
 from udta.store import BATCH_ROWS
 
@@ -73,16 +73,16 @@ def extract_many(
     with ExitStack() as opened:
         opened.enter_context(freed_memory_kept(device))
         opened.enter_context(left_as_found())
-        setups, jobs = set_up_many(images, wanted, splits=splits, seed=seed, **how), []
-        for setup, store in zip(setups, wanted, strict=True):
+        requests, jobs = make_requests(images, wanted, splits=splits, seed=seed, **how), []
+        for request, store in zip(requests, wanted, strict=True):
             stale, kind = store.get("if_stale", "refuse"), store.get("format")
             options = JobOptions(on_error, stale, kind, workers, prefetch, prune, retry_skipped)
-            jobs.append(opened.enter_context(Job(setup, Path(store["out"]), options)))
+            jobs.append(opened.enter_context(Job(request, Path(store["out"]), options)))
         check_room(*(job.room for job in jobs))
         whole, shown = Meter(), _JoinedProgress(jobs, progress)
         if len(jobs) == 1 or not all(job.may_run_beside_others for job in jobs):
             return [job.run(shown.of(number, whole), Meter(whole)) for number, job in enumerate(jobs)]
-        return _at_once(jobs, SharedViews(setups[0].manifest, prefetch * BATCH_ROWS), shown, whole)
+        return _at_once(jobs, SharedViews(requests[0].manifest, prefetch * BATCH_ROWS), shown, whole)
 
 
 def _at_once(jobs: Sequence[Job], shared: SharedViews, shown: _JoinedProgress, whole: Meter) -> list[ExtractReport]:

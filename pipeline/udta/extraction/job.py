@@ -21,7 +21,7 @@ from udta.extraction.decode.shared import Reader, SharedViews
 from udta.extraction.kept import with_what_is_kept
 from udta.extraction.meter import Meter
 from udta.extraction.report import ExtractReport, stored_bytes
-from udta.extraction.request import PREFETCH, Setup
+from udta.extraction.request import PREFETCH, Request
 from udta.extraction.workers import in_processes
 from udta.images import OnError
 from udta.store import IfStale, Layout, Part, StoreWriter, add_run, known_layout, open_store
@@ -55,22 +55,22 @@ class Job:
         ImageError: an image of the calibration cannot be used. What `StoreWriter` raises.
     """
 
-    def __init__(self, setup: Setup, path: Path, options: JobOptions) -> None:
+    def __init__(self, request: Request, path: Path, options: JobOptions) -> None:
         self._path, self._options = path, options
         if options.if_stale == "refuse":
-            setup = with_what_is_kept(setup, path)
-        self._setup = calibrated(setup, path, options.on_error, options.if_stale)
+            request = with_what_is_kept(request, path)
+        self._setup = calibrated(request, path, options.on_error, options.if_stale)
         self._writer = StoreWriter(
             path,
             self._setup.layout,
-            setup.manifest.hashes,
+            request.manifest.hashes,
             options.if_stale,
             options.format,
             prune=options.prune,
             retry_skipped=options.retries,
         )
         self._missing_at_first = frozenset(self._writer.missing)
-        self.workers = 1 if self._writer.grows else options.workers or _default_workers(setup.device)
+        self.workers = 1 if self._writer.grows else options.workers or _default_workers(request.device)
 
     def __enter__(self) -> Self:
         return self
@@ -96,9 +96,9 @@ class Job:
         torch's tracers change its modules for every thread. Decoding processes serve one extraction, and in turn two are faster
         with them than at once with the threads of one Python, which decode a fifth as much (16 cores, one H100).
         """
-        setup = self._setup
-        in_processes = processes_pay(setup.device, None, len(setup.manifest) * setup.views.count)
-        return self.workers == 1 and not setup.compute.endswith(COMPILED) and not in_processes
+        request = self._setup
+        in_processes = processes_pay(request.device, None, len(request.manifest) * request.views.count)
+        return self.workers == 1 and not request.compute.endswith(COMPILED) and not in_processes
 
     @property
     def room(self) -> tuple[Path, Layout, int]:
@@ -182,8 +182,8 @@ class Job:
 
     def _report(self, computed_rows: int, meter: Meter, created: bool) -> ExtractReport:
         """The report, which is kept beside the store too."""
-        seconds, store, setup = meter.elapsed, open_store(self._path), self._setup
-        block_rows, ids = store.layout.block_rows, setup.manifest.ids
+        seconds, store, request = meter.elapsed, open_store(self._path), self._setup
+        block_rows, ids = store.layout.block_rows, request.manifest.ids
         report = ExtractReport(
             store=str(self._path),
             format=store.format,
@@ -198,29 +198,29 @@ class Job:
             skipped={ids[row]: reason for row, reason in store.skipped.items()},
             skipped_before=tuple(ids[row] for row in store.skipped if row // block_rows not in self._missing_at_first),
             changes=self._writer.changes,
-            kept=setup.kept,
-            left_out=setup.manifest.left_out,
-            notes=(*setup.manifest.notes, *(f"{what} ({n} images)" for what, n in meter.notes.items())),
+            kept=request.kept,
+            left_out=request.manifest.left_out,
+            notes=(*request.manifest.notes, *(f"{what} ({n} images)" for what, n in meter.notes.items())),
             clipped=store.clipped,
             storage_error=store.layout.storage_error,
             compute_error=store.layout.compute_error,
             fingerprint=store.fingerprint.digest,
-            device=_device_name(setup.device),
-            compute=setup.compute,
-            dtype=setup.taps[0].dtype,
+            device=_device_name(request.device),
+            compute=request.compute,
+            dtype=request.taps[0].dtype,
             workers=self.workers,
         )
         add_run(self._path, report.to_json(), anew=created)
         return report
 
 
-def calibrated(setup: Setup, path: Path, on_error: OnError, if_stale: IfStale = "refuse") -> Setup:
-    """The setup with ranges and errors of its storage type: those of the store at `path` where it goes on, else measured."""
-    known, usable = known_layout(path, setup.layout)
+def calibrated(request: Request, path: Path, on_error: OnError, if_stale: IfStale = "refuse") -> Request:
+    """The request with ranges and errors of its storage type: those of the store at `path` where it goes on, else measured."""
+    known, usable = known_layout(path, request.layout)
     if known is not None and not usable and if_stale == "refuse":
-        return setup  # the writer is about to refuse it
-    found = calibrate(setup, on_error, known if usable else None)
-    return replace(setup, layout=found.into(setup.layout, known if usable else None))
+        return request  # the writer is about to refuse it
+    found = calibrate(request, on_error, known if usable else None)
+    return replace(request, layout=found.into(request.layout, known if usable else None))
 
 
 def _default_workers(device: torch.device) -> int:

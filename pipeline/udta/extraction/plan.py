@@ -18,8 +18,8 @@ from udta.extraction.decode.batches import decoded_batches
 from udta.extraction.disk_space import block_bytes, free_bytes
 from udta.extraction.job import JobOptions
 from udta.extraction.kept import with_what_is_kept
-from udta.extraction.request import Setup, set_up
-from udta.extraction.requests import set_up_many, split_options
+from udta.extraction.request import Request, make_request
+from udta.extraction.requests import make_requests, split_options
 from udta.images import Manifest, OnError
 from udta.store import BATCH_ROWS, Changes, IfStale, Layout, Part, engine_at, row_bytes, standing
 from udta.store.location import is_vacant
@@ -113,9 +113,9 @@ def plan(
         ConfigError, DataError, BackboneError, NotAStoreError: as `extract` would.
     """
     place = local_path("out", out)
-    setup = set_up(images, format=format, on_error=on_error, **options)
+    request = make_request(images, format=format, on_error=on_error, **options)
     policy = JobOptions(on_error, if_stale, format, prune=prune, retry_skipped=retry_skipped)
-    return _plan(setup, place, policy)
+    return _plan(request, place, policy)
 
 
 def plan_many(
@@ -131,23 +131,23 @@ def plan_many(
     own, how = split_options(options)
     wanted = [{**own, **store} for store in stores]
     plans = []
-    for setup, store in zip(set_up_many(images, wanted, on_error=on_error, **how), wanted, strict=True):
+    for request, store in zip(make_requests(images, wanted, on_error=on_error, **how), wanted, strict=True):
         stale, kind = store.get("if_stale", "refuse"), store.get("format")
         policy = JobOptions(on_error, stale, kind, prune=prune, retry_skipped=retry_skipped)
-        plans.append(_plan(setup, Path(store["out"]), policy))
+        plans.append(_plan(request, Path(store["out"]), policy))
     return plans
 
 
-def _plan(setup: Setup, path: Path, policy: JobOptions) -> Plan:
-    setup = with_what_is_kept(setup, path) if policy.if_stale == "refuse" else setup
-    layout, state, committed, differences, changes = setup.layout, "new", 0, list[str](), Changes(0)
+def _plan(request: Request, path: Path, policy: JobOptions) -> Plan:
+    request = with_what_is_kept(request, path) if policy.if_stale == "refuse" else request
+    layout, state, committed, differences, changes = request.layout, "new", 0, list[str](), Changes(0)
     parts = _everything(layout)
     missing = layout.n_blocks
     engine = engine_at(path)
     if engine is None and not is_vacant(path):
         raise NotAStoreError(f"{path} exists and is not a udta store; choose another --out")
     if engine is not None:
-        samples, retry = tuple(zip(layout.ids, setup.manifest.hashes, strict=True)), policy.retries
+        samples, retry = tuple(zip(layout.ids, request.manifest.hashes, strict=True)), policy.retries
         found = standing(engine, layout, samples, policy.format, retry_skipped=retry)
         differences, changes = found.differences, found.changes
         if differences and policy.if_stale == "replace":
@@ -164,9 +164,9 @@ def _plan(setup: Setup, path: Path, policy: JobOptions) -> Plan:
             committed, missing = len(found.records), layout.n_blocks - len(found.records)
             state = "complete" if not missing else "unfinished"
             parts = [part for part in _everything(layout) if part.rows[0] // layout.block_rows not in found.records]
-    rate = _images_per_second(setup, parts)
+    rate = _images_per_second(request, parts)
     compute_images = sum(len(part.rows) * len(part.views) for part in parts)
-    by_tap = {tap.name: layout.n_blocks * layout.block_rows * layout.n_views * row_bytes(tap) for tap in setup.taps}
+    by_tap = {tap.name: layout.n_blocks * layout.block_rows * layout.n_views * row_bytes(tap) for tap in request.taps}
     return Plan(
         out=str(path),
         state=state,
@@ -182,12 +182,12 @@ def _plan(setup: Setup, path: Path, policy: JobOptions) -> Plan:
         compute_images=compute_images,
         images_per_second=round(rate, 1),
         seconds=compute_images / rate if compute_images else 0.0,
-        device=str(setup.device),
-        compute=setup.compute,
+        device=str(request.device),
+        compute=request.compute,
         changes=changes,
-        kept=setup.kept,
-        left_out=setup.manifest.left_out,
-        notes=setup.manifest.notes,
+        kept=request.kept,
+        left_out=request.manifest.left_out,
+        notes=request.manifest.notes,
         differences=tuple(differences),
     )
 
@@ -197,7 +197,7 @@ def _everything(layout: Layout) -> list[Part]:
     return [Part(np.arange(*layout.block_range(block)), views, taps) for block in range(layout.n_blocks)]
 
 
-def _images_per_second(setup: Setup, parts: list[Part]) -> float:
+def _images_per_second(request: Request, parts: list[Part]) -> float:
     """Decoding and forward at the same time, as the extraction runs them; 0 when there is nothing to compute."""
     if not parts:
         return 0.0
@@ -205,12 +205,12 @@ def _images_per_second(setup: Setup, parts: list[Part]) -> float:
     chosen = rows[: BATCH_ROWS * (1 + _CALIBRATION_BATCHES)]
     batches = [chosen[start : start + BATCH_ROWS] for start in range(0, len(chosen), BATCH_ROWS)]
     forward = TapForward(
-        setup.backbone, setup.taps, setup.compute, setup.device, memory_format=setup.layout.memory_format
+        request.backbone, request.taps, request.compute, request.device, memory_format=request.layout.memory_format
     )
-    taps = tuple(replace(tap, dtype="float32") if tap.dtype == "uint8" else tap for tap in setup.taps)
-    computer = Computer(forward, taps, {}, setup.manifest.ids)
+    taps = tuple(replace(tap, dtype="float32") if tap.dtype == "uint8" else tap for tap in request.taps)
+    computer = Computer(forward, taps, {}, request.manifest.ids)
     started, images = time.perf_counter(), 0
-    decoded = decoded_batches(setup.manifest, setup.views, views, batches, "skip", device=setup.device)
+    decoded = decoded_batches(request.manifest, request.views, views, batches, "skip", device=request.device)
     for number, batch in enumerate(computer.batches(decoded)):
         images += len(batch) * len(views)
         if number == 0 and len(batches) > 1:

@@ -32,7 +32,7 @@ PREFETCH = 4
 
 
 @dataclass(frozen=True)
-class Setup:
+class Request:
     """What is extracted, with what, and how it will lie in the store; `kept` names what the store holds beyond what was asked."""
 
     manifest: Manifest
@@ -49,7 +49,7 @@ class Setup:
         return tuple(self.layout.taps.values())
 
 
-def set_up(
+def make_request(
     images: str | Path | Manifest,
     *,
     backbone: str | Backbone,
@@ -70,7 +70,7 @@ def set_up(
     workers: int | None = None,
     prefetch: int = PREFETCH,
     allow_impure: bool = False,
-) -> Setup:
+) -> Request:
     """Read the images, build the backbone and lay out the store; see `extract` for the arguments and errors."""
     requests, place, arithmetic = check_options(
         backbone=backbone,
@@ -107,7 +107,7 @@ def set_up(
         **examined(network, specs, arithmetic, place, allow_impure=allow_impure),
         source={"images": str(manifest.root.resolve()), **network.source},
     )
-    return Setup(manifest, network, spec, layout, arithmetic, place)
+    return Request(manifest, network, spec, layout, arithmetic, place)
 
 
 def check_options(

@@ -10,7 +10,7 @@ from typing import Any
 from udta._files.files import local_path
 from udta.backbones import Backbone
 from udta.errors import ConfigError, Problems, did_you_mean
-from udta.extraction.request import Setup, check_options, manifest_of, set_up
+from udta.extraction.request import Request, check_options, make_request, manifest_of
 from udta.images import Manifest
 
 # What a store of several may have of its own; everything else decides which samples there are or how the work is done.
@@ -27,15 +27,15 @@ def split_options(options: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str,
     return own, {name: value for name, value in options.items() if name not in _OWN}
 
 
-def set_up_many(
+def make_requests(
     images: str | Path | Manifest,
     stores: Sequence[Mapping[str, Any]],
     *,
     splits: str | Path | None = None,
     seed: int = 0,
     **how: Any,
-) -> list[Setup]:
-    """`set_up` for each store, over one manifest. Raises as it does, and `ConfigError` with the problems of all stores."""
+) -> list[Request]:
+    """`make_request` for each store, over one manifest. Raises as it does, and `ConfigError` with the problems of all stores."""
     _check_arguments(stores)
     wanted = [
         {name: value for name, value in store.items() if name not in ("out", "if_stale")} | how for store in stores
@@ -47,13 +47,13 @@ def set_up_many(
         problems.collect(check_options, **{name: value for name, value in options.items() if name in checked})
         found.append(problems.found)
     _raise_named(stores, found)
-    manifest, setups, found = manifest_of(images, splits, seed, how.get("on_error", "fail")), [], []
+    manifest, requests, found = manifest_of(images, splits, seed, how.get("on_error", "fail")), [], []
     for options in wanted:
         problems = Problems()
-        setups.append(problems.collect(set_up, manifest, seed=seed, **options))
+        requests.append(problems.collect(make_request, manifest, seed=seed, **options))
         found.append(problems.found)
     _raise_named(stores, found)
-    return [setup for setup in setups if setup is not None]
+    return [request for request in requests if request is not None]
 
 
 def _check_arguments(stores: Sequence[Mapping[str, Any]]) -> None:

@@ -31,7 +31,7 @@ from udta.errors import BackboneError, StoreError, UdtaError
 from udta.extraction.commit import Effort, prepare_blocks
 from udta.extraction.counter import Counter
 from udta.extraction.meter import Meter
-from udta.extraction.request import Setup
+from udta.extraction.request import Request
 from udta.extraction.silent_workers import Silence
 from udta.images import OnError
 from udta.store import BlockWriter, Claims, StoreWriter, engine_at
@@ -50,7 +50,7 @@ class Task:
 
     path: Path
     claims: Path
-    setup: Setup
+    request: Request
     on_error: OnError
     effort: Effort
 
@@ -58,7 +58,7 @@ class Task:
 def in_processes(
     n: int,
     writer: StoreWriter,
-    setup: Setup,
+    request: Request,
     on_error: OnError,
     *,
     prefetch: int,
@@ -74,13 +74,13 @@ def in_processes(
         UdtaError: of the first child that failed, whatever kind it was; the others are stopped, what they committed stays.
         StoreError: every child died.
     """
-    effort = Effort.on(setup.device, prefetch, max(1, n_cores() // n))
+    effort = Effort.on(request.device, prefetch, max(1, n_cores() // n))
     events: Events = SimpleQueue()
     claims = writer.claims_folder()
     children: list[_Child] = []
     try:
         for number in range(n):
-            own = replace(setup, device=_device(setup.device, number), layout=writer.layout)
+            own = replace(request, device=_device(request.device, number), layout=writer.layout)
             task = Task(writer.path, claims, own, on_error, effort)
             children.append(_Child(number, task, events, writer.lock_descriptor))
         rows = _listen(Silence([child.pid for child in children]), events, meter, counter)
@@ -107,7 +107,7 @@ class _Child:
             self._content = pickle.dumps(task)
         except Exception as error:  # whatever a stranger's module raises
             raise BackboneError(
-                f"backbone {task.setup.backbone.factory} cannot be sent to another process ({error}); use --workers 1"
+                f"backbone {task.request.backbone.factory} cannot be sent to another process ({error}); use --workers 1"
             ) from error
         self._number, self._events = number, events
         command = [sys.executable, "-c", f"from {__name__} import main; main()"]
@@ -200,8 +200,8 @@ def _work(task: Task, reports: Reports) -> None:
     """In the child: claim, compute, commit, until the ledger has everything."""
     engine = engine_at(task.path)
     assert engine is not None  # the parent holds its lock
-    samples = tuple(zip(task.setup.layout.ids, task.setup.manifest.hashes, strict=True))
-    writer = BlockWriter(task.path, engine, task.setup.layout, samples)
+    samples = tuple(zip(task.request.layout.ids, task.request.manifest.hashes, strict=True))
+    writer = BlockWriter(task.path, engine, task.request.layout, samples)
     claims, meter, told = Claims(task.claims, writer), Meter(), Meter()
 
     def tell(rows: int) -> None:
@@ -220,7 +220,7 @@ def _work(task: Task, reports: Reports) -> None:
             continue
         prepare_blocks(
             writer,
-            task.setup,
+            task.request,
             chain([first], blocks),
             task.on_error,
             effort=task.effort,

@@ -5,8 +5,8 @@ import threading
 import time
 
 import pytest
+from many_stores import STORES, assert_alike, many, one_by_one
 from PIL import Image
-from several_stores import STORES, assert_alike, many, one_by_one
 from toy import photographs
 
 import udta

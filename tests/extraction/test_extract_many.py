@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
-from several_stores import STORES, assert_alike, many, one_by_one
+from many_stores import STORES, assert_alike, many, one_by_one
 from toy import photographs
 
 import udta

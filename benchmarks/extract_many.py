@@ -1,13 +1,13 @@
 """Two backbones in one command against one command after the other.
 
-    UDTA_REAL_DATA=FOLDER python -m benchmarks.several [--images 96] [--camera 32] [--rounds 3] [--device cuda]
+    UDTA_REAL_DATA=FOLDER python -m benchmarks.extract_many [--images 96] [--camera 32] [--rounds 3] [--device cuda]
 
 FOLDER holds `real/<set>/<class>/*.jpg` (shorter side 224 px). MobileNetV2 and ResNet-18 with random weights, which take the same
 time, float32, last stages pooled and stored as float32, for which there is no calibration; view 0 of `--images` photographs, and
 of `--camera` of them enlarged to 4000 x 3000. Both ways run in this process, so that no start-up is counted, and take turns; the
 first round is not counted. Wall and processor seconds, medians, and the seconds of each step that the reports say, in which the
 threads of a busy machine wait too. On a GPU the arithmetic is what suits it. Photographs are repeated where there are fewer.
-Writes `benchmarks/results/several.json`, or `several-cuda.json`.
+Writes `benchmarks/results/extract-many.json`, or `extract-many-cuda.json`.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def main() -> None:
             results[name] = {**found, "in_turn / together": ratios}
             print(name, results[name], flush=True)
     write_json(
-        RESULTS / ("several.json" if options.device == "cpu" else "several-cuda.json"),
+        RESULTS / ("extract-many.json" if options.device == "cpu" else "extract-many-cuda.json"),
         {
             "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu",
             "versions": versions("pillow"),
