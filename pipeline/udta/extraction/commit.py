@@ -113,7 +113,7 @@ def prepare_blocks(
                     for part in parts:
                         bad, outside = streams[part.views, part.taps].fill(part.rows, start, features)
                         skipped |= bad
-                        clipped = {tap: clipped.get(tap, 0) + outside.get(tap, 0) for tap in {*clipped, *outside}}
+                        clipped = {tap: clipped.get(tap, 0) + outside.get(tap, 0) for tap in [*clipped, *outside]}
                     rows += len(np.unique(np.concatenate([part.rows for part in parts]))) if parts else 0
                     if len(pending) == effort.writers:
                         pending.popleft().result()  # no block waits in memory for a writer, and their errors surface here
