@@ -27,7 +27,7 @@ import numpy as np
 import udta
 from benchmarks.heads import AttentionPool, AverageOfBoth, ClosedFormStart, LowRank, MovingAverage
 from benchmarks.variants import HalfSecondOrder, LearnedThroughout
-from udta._files.files import write_json
+from udta._files.atomic import write_json
 from udta._machine.device import own_randomness
 from udta.adapters import Adapter
 from udta.adapters.linear import Linear

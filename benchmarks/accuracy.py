@@ -29,7 +29,7 @@ from benchmarks.live.photographs import Photographs
 from benchmarks.real import BACKBONE, LAST_TAP, SETS, TAPS, backbone, real_data, weights
 from benchmarks.regression import read, regression
 from benchmarks.store_checks import as_uint8, parity, with_taps
-from udta._files.files import write_json
+from udta._files.atomic import write_json
 from udta.adapters import load_adapter
 from udta.backbones import parse_taps
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from udta._files.files import write_text
+from udta._files.atomic import write_text
 
 _RESULTS = Path(__file__).parent / "results"
 _DOC = Path(__file__).parents[1] / "docs" / "accuracy.md"

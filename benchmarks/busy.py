@@ -23,7 +23,7 @@ from pathlib import Path
 
 import torch
 
-from udta._files.files import write_json
+from udta._files.atomic import write_json
 
 RESULT = Path(__file__).parent / "results" / "busy.json"
 WAYS: dict[str, dict[str, str]] = {

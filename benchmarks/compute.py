@@ -19,7 +19,7 @@ import udta
 from benchmarks.real import BACKBONE, LAST_TAP, real_data, weights
 from benchmarks.regression import read, regression
 from benchmarks.synthetic import versions
-from udta._files.files import write_json
+from udta._files.atomic import write_json
 
 RESULT = Path(__file__).parent / "results" / "compute.json"
 COMPUTES = ("float32", "bfloat16")

@@ -26,7 +26,7 @@ from PIL import Image
 from torchvision.io import ImageReadMode, decode_jpeg
 
 from benchmarks.synthetic import versions
-from udta._files.files import write_json
+from udta._files.atomic import write_json
 from udta._machine.cores import one_thread_each
 from udta.images import EncodedImage, Transform, ViewSpec
 

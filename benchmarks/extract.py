@@ -37,7 +37,7 @@ import udta
 from benchmarks.real import BACKBONE, real_data
 from benchmarks.real import weights as weights_file
 from benchmarks.synthetic import versions
-from udta._files.files import write_json
+from udta._files.atomic import write_json
 from udta._machine.cores import n_cores
 from udta.backbones import TapForward, build_backbone
 from udta.extraction import Computer, decoded_batches

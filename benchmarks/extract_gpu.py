@@ -26,7 +26,7 @@ import udta
 from benchmarks.extract import photographs
 from benchmarks.real import real_data
 from benchmarks.synthetic import versions
-from udta._files.files import write_json
+from udta._files.atomic import write_json
 from udta._machine.cores import n_cores
 from udta.backbones import TapForward, build_backbone
 from udta.extraction import Computer, decoded_batches

@@ -26,7 +26,7 @@ from PIL import Image
 import udta
 from benchmarks.real import real_data
 from benchmarks.synthetic import versions
-from udta._files.files import write_json
+from udta._files.atomic import write_json
 from udta._machine.cores import n_cores
 from udta.extraction import ExtractReport
 

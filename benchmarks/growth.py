@@ -21,7 +21,7 @@ from typing import Any
 import udta
 from benchmarks.accuracy import BACKBONE, TAPS
 from benchmarks.synthetic import versions
-from udta._files.files import write_json
+from udta._files.atomic import write_json
 
 VIEWS = 5
 RESULT = Path(__file__).parent / "results" / "growth.json"

@@ -19,7 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.synthetic import BLOCK_ROWS, ROW_BYTES, layout, versions, write_store
-from udta._files.files import write_json
+from udta._files.atomic import write_json
 from udta.store import engine_at
 
 RESULT = Path(__file__).parent / "results" / "memory.json"

@@ -30,7 +30,7 @@ import zarr
 import udta
 from benchmarks.rivals import arrow_rows, hugging_face_rows, lance_rows
 from benchmarks.synthetic import CHANNELS, ROW_BYTES, block, layout, versions, write_store
-from udta._files.files import write_json
+from udta._files.atomic import write_json
 
 BATCH = 128
 RING = 8

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 import udta
-from udta._files.files import write_json
+from udta._files.atomic import write_json
 from udta._machine.memory import freed_memory_kept
 from udta.scoring import evaluate_rows
 from udta.training import loop as trainer

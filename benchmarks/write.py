@@ -23,7 +23,7 @@ import numpy as np
 import zarr
 
 from benchmarks.synthetic import BLOCK_ROWS, CHANNELS, ROW_BYTES, block, layout, versions, write_store
-from udta._files.files import write_json
+from udta._files.atomic import write_json
 
 RESULT = Path(__file__).parent / "results" / "write.json"
 Blocks = dict[int, dict[str, np.ndarray]]

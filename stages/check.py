@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from _common import Params, run
 
-from udta._files.files import write_text
+from udta._files.atomic import write_text
 
 
 def check(params: Params) -> None:

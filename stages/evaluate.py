@@ -5,7 +5,7 @@ from __future__ import annotations
 from _common import Params, metrics_path, run, run_path, store_path
 
 from udta import evaluate as evaluate_run
-from udta._files.files import write_json
+from udta._files.atomic import write_json
 
 # Test images that go through the live backbone as well.
 PARITY = 32

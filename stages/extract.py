@@ -7,7 +7,7 @@ from _common import Params, features_path, run, store_path
 from udta import extract as extract_features
 from udta._console.display import ProgressDisplay
 from udta._console.messages import say
-from udta._files.files import write_json
+from udta._files.atomic import write_json
 from udta.images import Manifest
 
 

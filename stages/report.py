@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from _common import Params, features_path, metrics_path, run, run_path
 
-from udta._files.files import write_text
+from udta._files.atomic import write_text
 from udta._files.locks import one_writer
 from udta.report import ResultRow, read_result, to_csv, to_markdown, to_text
 

@@ -6,7 +6,7 @@ import click
 import pytest
 
 import udta
-from udta._files.files import local_path
+from udta._files.paths import local_path
 from udta.cli._common import OUT
 from udta.cli.main import command, main
 from udta.config import load_params

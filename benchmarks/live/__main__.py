@@ -26,7 +26,7 @@ from benchmarks.live.harness import evaluate, train
 from benchmarks.live.photographs import AUGMENT, Photographs, held_out
 from benchmarks.live.rival import Rival
 from benchmarks.real import SETS, backbone, real_data
-from udta._files.files import write_json
+from udta._files.atomic import write_json
 from udta.backbones import Backbone
 
 TEST_VIEWS = range(8)

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save as serialise
 from torch import nn
 
-from udta._files.files import write_bytes
+from udta._files.atomic import write_bytes
 
 _FILE = "checkpoint.safetensors"
 

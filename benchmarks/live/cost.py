@@ -31,7 +31,7 @@ from benchmarks.live.frozen import tap_specs
 from benchmarks.live.harness import train
 from benchmarks.live.photographs import Photographs
 from benchmarks.real import TAPS, backbone, real_data
-from udta._files.files import write_json
+from udta._files.atomic import write_json
 from udta.adapters import Adapter, build_adapter
 from udta.backbones import Backbone
 from udta.loader import Batch

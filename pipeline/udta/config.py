@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from udta._files.files import local_path
+from udta._files.paths import local_path
 from udta._files.yaml_file import load_yaml
 from udta.errors import ConfigError, did_you_mean
 

@@ -5,8 +5,7 @@ import stat
 
 import pytest
 
-from udta._files.atomic import is_temporary, new_file, new_folder, sweep, temporary_name
-from udta._files.files import write_bytes, write_json
+from udta._files.atomic import is_temporary, new_file, new_folder, sweep, temporary_name, write_bytes, write_json
 
 
 @pytest.fixture

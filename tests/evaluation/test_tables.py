@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet
 import pytest
 
-from udta._files.files import write_table
+from udta._files.table_file import write_table
 from udta.errors import ConfigError
 from udta.evaluation.tables import confusion_columns, prediction_columns
 

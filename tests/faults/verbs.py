@@ -21,7 +21,7 @@ from toy import photographs
 
 import udta
 import udta.store.layout
-from udta._files.files import write_json
+from udta._files.atomic import write_json
 from udta.adapters import load_adapter
 from udta.store.history import read_runs
 from udta.store.verify import verify

@@ -7,6 +7,7 @@ Names of files and classes may hold any character, and errors and tables quote t
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 # C0 but tab and newline, DEL, C1, the marks and overrides of direction, line and paragraph separators, lone surrogates (the
 # bytes of a file name that is not UTF-8, which no terminal could be sent).
@@ -21,3 +22,15 @@ def shown(text: str) -> str:
 def one_line(name: object) -> str:
     r"""A name within a line: with a newline in it, it could pass for a line of ours."""
     return str(name).replace("\n", r"\n").replace("\t", r"\t")
+
+
+def first_few(names: Iterable[object], limit: int = 5) -> str:
+    """`a, b, c, d, e and 12 more`, for errors about many files; bytes that are not UTF-8 are escaped."""
+    every = [one_line(name) for name in names]
+    more = f" and {len(every) - limit} more" if len(every) > limit else ""
+    return utf8(", ".join(every[:limit])) + more
+
+
+def utf8(text: str) -> str:
+    r"""The same text with what UTF-8 cannot say as `\udc80`: a log or a JSON file could not hold it."""
+    return text.encode(errors="backslashreplace").decode()

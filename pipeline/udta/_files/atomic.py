@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import re
 import secrets
@@ -18,7 +19,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from udta._files.locks import lock_held
 
@@ -75,6 +76,23 @@ def new_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
     finally:
         shutil.rmtree(place, ignore_errors=True)
         os.close(descriptor)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write under a temporary name beside `path`, flush to the disk, rename. Missing parent directories are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with new_file(path) as file:
+        file.write(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a text in UTF-8, whole or not at all, as `write_bytes`."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write JSON, indented for people, whole or not at all, as `write_bytes`; NaN and infinity are an error (RFC 8259, 6)."""
+    write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
 def open_new(path: Path) -> BinaryIO:

@@ -16,7 +16,7 @@ from functools import wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from udta._files.urls import is_url
+from udta._files.paths import is_url
 from udta.errors import OutputBusyError
 
 P = ParamSpec("P")

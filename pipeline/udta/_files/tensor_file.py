@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from udta._files.files import write_bytes
+from udta._files.atomic import write_bytes
 
 _CHECKSUM = "checksum"
 

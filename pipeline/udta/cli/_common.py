@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from udta._console.messages import say
-from udta._files.files import local_path
+from udta._files.paths import local_path
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

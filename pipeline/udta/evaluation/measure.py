@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int64
 
-from udta._files.files import check_table_name, local_path, write_json, write_table
+from udta._files.atomic import write_json
 from udta._files.locks import one_writer_of
+from udta._files.paths import local_path
+from udta._files.table_file import check_table_name, write_table
 from udta._machine.device import resolve_device
 from udta.adapters import load_adapter
 from udta.errors import Problems

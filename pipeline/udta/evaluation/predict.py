@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from udta._files.files import check_table_name, local_path, write_table
 from udta._files.locks import one_writer_of
+from udta._files.paths import local_path
+from udta._files.table_file import check_table_name, write_table
 from udta.adapters import Adapter, AdapterHeader, load_adapter
 from udta.backbones import (
     TapForward,

@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 from numpy.typing import ArrayLike
 
-from udta._files.atomic import new_folder, sweep
-from udta._files.files import csv_cell, local_path, write_json
+from udta._files.atomic import new_folder, sweep, write_json
 from udta._files.locks import one_writer_of
+from udta._files.paths import local_path
+from udta._files.table_file import csv_cell
 from udta.errors import ConfigError, StoreError, did_you_mean
 from udta.exporting.npy import write_npy
 from udta.exporting.parquet import write_parquet

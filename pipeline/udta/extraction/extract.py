@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from udta._files.files import local_path
+from udta._files.paths import local_path
 from udta._machine.memory import freed_memory_kept
 from udta._machine.process_state import left_as_found
 from udta.backbones import Backbone

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from udta._files.files import local_path
+from udta._files.paths import local_path
 from udta.backbones import TapForward
 from udta.errors import NotAStoreError
 from udta.extraction.compute import Computer

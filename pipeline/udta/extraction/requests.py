@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from udta._files.files import local_path
+from udta._files.paths import local_path
 from udta.backbones import Backbone
 from udta.errors import ConfigError, Problems, did_you_mean
 from udta.extraction.request import Request, check_options, make_request, manifest_of

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 
+from udta._files.paths import NotRegularError, opened_regular
 from udta.errors import ImageError
 
 
@@ -27,13 +28,10 @@ def opened_image(path: str | Path, name: str) -> Iterator[BufferedReader]:
             would be waited for until somebody writes into it.
     """
     try:
-        # O_NONBLOCK means nothing to a regular file, and opens a FIFO at once.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with open(descriptor, "rb") as file:  # noqa: PTH123  # a descriptor
-            mode = os.fstat(descriptor).st_mode
-            if not stat.S_ISREG(mode):
-                raise ImageError(name, f"is {_kind(mode)}, not a regular file")
+        with opened_regular(path) as file:
             yield file
+    except NotRegularError as error:
+        raise ImageError(name, f"is {_kind(error.mode)}, not a regular file") from error
     except OSError as error:
         raise ImageError(name, _reason(path, error)) from error
 

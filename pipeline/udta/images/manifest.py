@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from udta._console.terminal import one_line
-from udta._files.files import write_json
+from udta._console.terminal import first_few, utf8
+from udta._files.atomic import write_json
 from udta._files.names import labels_problem, path_problem
 from udta.errors import ConfigError, DataError, ImageError, did_you_mean
 from udta.fingerprint import UNREADABLE
@@ -172,14 +172,7 @@ class Manifest:
             lines.append(f"split: {counted} ({self.split_rule})")
         if self.left_out:
             lines.append(f"left out: {describe_counts(self.left_out)}")
-        return [_escaped(line) for line in lines]
-
-
-def first_few(names: Iterable[str], limit: int = 5) -> str:
-    """`a, b, c, d, e and 12 more`, for errors about many files; bytes that are not UTF-8 are escaped."""
-    every = [one_line(name) for name in names]
-    more = f" and {len(every) - limit} more" if len(every) > limit else ""
-    return _escaped(", ".join(every[:limit])) + more
+        return [utf8(line) for line in lines]
 
 
 def describe_counts(left_out: Mapping[str, int], limit: int = 8) -> str:
@@ -192,10 +185,6 @@ def check_utf8(root: Path, names: Iterable[str]) -> None:
     wrong = [name for name in names if not name.isascii() and not _is_utf8(name)]
     if wrong:
         raise DataError(f"{root}: rename these, their names are not UTF-8: {first_few(map(ascii, wrong))}")
-
-
-def _escaped(text: str) -> str:
-    return text.encode(errors="backslashreplace").decode()
 
 
 def _is_utf8(name: str) -> bool:

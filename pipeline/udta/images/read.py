@@ -11,15 +11,17 @@ from typing import Literal
 
 import numpy as np
 
+from udta._console.terminal import first_few
+from udta._files.table_file import TABLE_SUFFIXES
 from udta.errors import DataError, ImageError
 from udta.fingerprint import UNREADABLE
 from udta.images.builtin import BUILTIN, list_builtin
 from udta.images.contents import hash_image_file
 from udta.images.listing import Listing, class_order
-from udta.images.manifest import UNLABELLED, Manifest, check_utf8, first_few
+from udta.images.manifest import UNLABELLED, Manifest, check_utf8
 from udta.images.readers.folders import list_folder
 from udta.images.readers.paths import list_paths
-from udta.images.readers.tables import TABLE_SUFFIXES, list_table
+from udta.images.readers.tables import list_table
 from udta.images.splits import split_notes, splits_from_file, stratified_rule, stratified_splits
 
 # What an image that cannot be used does: stop the work, or be left out with its reason on record.

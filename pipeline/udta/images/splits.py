@@ -7,11 +7,12 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from udta._console.terminal import first_few
+from udta._files.table_file import read_columns
 from udta.errors import DataError
 from udta.fingerprint import UNREADABLE
 from udta.images.listing import other_spellings, relative_id
-from udta.images.manifest import UNLABELLED, first_few
-from udta.images.readers.tables import read_columns
+from udta.images.manifest import UNLABELLED
 
 TRAIN, TEST = "train", "test"
 _TRAIN_SHARE = 0.7

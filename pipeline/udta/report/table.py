@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from udta._files.files import csv_cell
+from udta._files.table_file import csv_cell
 from udta.errors import DataError
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from udta._files.files import write_json
+from udta._files.atomic import write_json
 
 
 def report_path(path: Path) -> Path:

@@ -20,9 +20,9 @@ from typing import Any
 import google_crc32c
 import numpy as np
 
-from udta._files.atomic import PARTIAL
-from udta._files.files import read_regular, write_bytes
+from udta._files.atomic import PARTIAL, write_bytes
 from udta._files.names import document_problem, path_problem
+from udta._files.paths import read_regular
 from udta.errors import CorruptStoreError
 from udta.store.directory import Directory
 

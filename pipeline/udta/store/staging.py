@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from udta._files.files import write_json
+from udta._files.atomic import write_json
 from udta.errors import StoreError
 from udta.store.block_files import flush_all
 from udta.store.directory import Directory, is_local

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from udta._files.files import local_path
+from udta._files.paths import local_path
 from udta.errors import CorruptStoreError, StoreError
 from udta.store.block_check import check_block
 from udta.store.engine import Engine

@@ -18,7 +18,7 @@ import zarr
 from zarr.codecs import BytesCodec, GzipCodec, VLenUTF8Codec, ZstdCodec
 from zarr.core.metadata import ArrayV3Metadata
 
-from udta._files.files import read_regular
+from udta._files.paths import read_regular
 from udta.errors import CorruptStoreError
 from udta.store.block_files import flush_all, link_or_copy, write_parts
 from udta.store.directory import Directory, is_local

@@ -15,8 +15,10 @@ import numpy as np
 from jaxtyping import Int64
 
 from udta._console.progress import Listener, announce, heard
-from udta._files.files import local_path, write_json, write_table
+from udta._files.atomic import write_json
 from udta._files.locks import one_writer_of
+from udta._files.paths import local_path
+from udta._files.table_file import write_table
 from udta.errors import ConfigError, Problems
 from udta.scoring import labelled_rows
 from udta.store import Store, open_store

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from udta._files.files import write_json
+from udta._files.atomic import write_json
 from udta.adapters import Adapter, AdapterHeader, Recipe, load_adapter, save_adapter
 from udta.errors import AdapterError
 from udta.fingerprint import Fingerprint

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import ArrayLike
 
 from udta._console.progress import Listener, heard
-from udta._files.files import local_path
 from udta._files.locks import one_writer_of
+from udta._files.paths import local_path
 from udta._machine.device import resolve_device
 from udta.adapters import Adapter, Recipe, find_adapter
 from udta.errors import Problems

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from udta._console.terminal import first_few
 from udta.errors import DataError
 from udta.images.listing import Listing
-from udta.images.manifest import first_few
 
 SPLITS = ("train", "val", "test")
 

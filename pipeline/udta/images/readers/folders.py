@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from udta._console.terminal import first_few
 from udta.errors import DataError
 from udta.images.formats import is_ignored, why_no_image
 from udta.images.listing import LeftOut, Listing, class_order
-from udta.images.manifest import UNLABELLED, describe_counts, first_few
+from udta.images.manifest import UNLABELLED, describe_counts
 
 # Folders of these names, and of no others, with class folders in them are the split.
 SPLIT_FOLDERS: Mapping[str, str] = {

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from udta._console.terminal import first_few
+from udta._files.table_file import TABLE_SUFFIXES
 from udta.errors import DataError
 from udta.images.listing import Listing
-from udta.images.manifest import first_few
 from udta.images.readers.folders import list_files
-from udta.images.readers.tables import TABLE_SUFFIXES, list_paths_of
+from udta.images.readers.tables import list_paths_of
 
 _LIST_SUFFIX = ".txt"
 

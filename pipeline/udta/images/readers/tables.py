@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import difflib
-import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PureWindowsPath
-from typing import Any
 
-from udta.errors import ConfigError, DataError, did_you_mean
+from udta._console.terminal import first_few
+from udta._files.table_file import read_columns
+from udta.errors import DataError
 from udta.images.formats import has_image_suffix, why_no_image
 from udta.images.listing import Listing, other_spellings, relative_id
-from udta.images.manifest import UNLABELLED, first_few
-
-TABLE_SUFFIXES = (".csv", ".parquet")
-Columns = Mapping[str, list[str]]
+from udta.images.manifest import UNLABELLED
 
 _FLOAT = re.compile(r"-?\d+\.0", re.ASCII)
 
@@ -65,70 +60,8 @@ def _ids(path: Path, names: Sequence[str], missing: bool) -> tuple[str, ...]:
     return tuple(ids)
 
 
-def read_columns(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> Columns:
-    """The columns asked for, as text without surrounding white space, empty where a value is missing.
-
-    Raises:
-        DataError: the file cannot be read, has no rows, or lacks a column, or an optional one is nearly there.
-    """
-    columns = _read_parquet(path) if path.suffix.lower() == ".parquet" else _read_csv(path)
-    problems = []
-    for name in (*required, *optional):
-        others = [other for other in columns if other not in (*required, *optional)]
-        near = difflib.get_close_matches(name, [other.lower() for other in others], cutoff=0.75)
-        if name not in columns and (near or name in required):
-            problems.append(f"{path} has no column {name!r}: {did_you_mean(name, others)}")
-    if problems:
-        wanted = ",".join((*required, *(f"[{name}]" for name in optional)))
-        raise DataError("\n".join([*problems, f"its columns must be {wanted}"]))
-    if not columns[required[0]]:
-        raise DataError(f"{path} has no rows below its header")
-    return {name: columns[name] for name in (*required, *optional) if name in columns}
-
-
-def _read_csv(path: Path) -> Columns:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            header = [name.strip() for name in next(reader, [])]
-            rows = [(reader.line_num, row) for row in reader if row]
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror})") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is no CSV file in UTF-8 ({error})") from error
-    _refuse(
-        path,
-        f"do not have {len(header)} values as the header has",
-        [f"line {line}" for line, row in rows if len(row) != len(header)],
-    )
-    return {name: [row[index].strip() for _, row in rows] for index, name in enumerate(header)}
-
-
-def _read_parquet(path: Path) -> Columns:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ConfigError(f"reading {path} needs pyarrow: pip install 'udta[parquet]', or write a .csv") from error
-    try:
-        table = pyarrow.parquet.read_table(path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror or error})") from error
-    except pyarrow.ArrowException as error:
-        raise DataError(f"{path} is no Parquet file ({error})") from error
-    return {name: _texts(table[name].to_pylist()) for name in table.column_names}
-
-
-def _texts(values: list[Any]) -> list[str]:
-    """Whole numbers that a missing value made floats of (pandas does that) are whole numbers again."""
-    given = [None if isinstance(value, float) and math.isnan(value) else value for value in values]
-    if all(value is None or (isinstance(value, float) and value.is_integer()) for value in given):
-        given = [None if value is None else int(value) for value in given]
-    return ["" if value is None else str(value).strip() for value in given]
-
-
 def _whole_numbers(labels: list[str]) -> list[str]:
-    """The same for a CSV: `1` for `1.0` where all labels are like that and one is missing."""
+    """`1` for `1.0` where all labels of a CSV are like that and one is missing: pandas made floats of whole numbers."""
     given = [label for label in labels if label]
     if len(given) == len(labels) or not all(_FLOAT.fullmatch(label) for label in given):
         return labels

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from udta._files.files import write_text
+from udta._files.atomic import write_text
 from udta._machine.cores import one_thread
 from udta._machine.device import own_randomness
 from udta.adapters import Adapter, load_adapter

@@ -12,8 +12,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from udta._files.atomic import new_folder
-from udta._files.files import csv_cell, write_table, write_text
+from udta._files.atomic import new_folder, write_text
+from udta._files.table_file import csv_cell, write_table
 from udta.errors import AdapterError
 from udta.training.sweep.tasks import task_names
 from udta.training.sweep.trial import Trial

@@ -10,8 +10,8 @@ from typing import Any
 
 from udta._console.progress import Listener, announce, heard
 from udta._files.atomic import is_temporary
-from udta._files.files import local_path
 from udta._files.locks import one_writer_of
+from udta._files.paths import local_path
 from udta._machine.device import resolve_device
 from udta._machine.memory import freed_memory_kept
 from udta.errors import AdapterError, ConfigError

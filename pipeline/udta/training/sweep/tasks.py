@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+from udta._files.table_file import read_columns
 from udta.errors import ConfigError, did_you_mean
-from udta.images.readers.tables import read_columns
 from udta.store import Store, twin
 
 TRAIN, VALIDATION, UNUSED = "train", "validation", "unused"

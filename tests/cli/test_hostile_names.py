@@ -1,7 +1,6 @@
-"""Names that drive a terminal or a spreadsheet: shown escaped, stored as they are."""
+"""Names that drive a terminal: no verb prints one raw, and stores and tables have them as they are."""
 
 import csv
-import io
 import json
 
 import pytest
@@ -10,8 +9,6 @@ from toy import photographs
 
 import udta
 from udta._console.messages import say
-from udta._console.terminal import one_line, shown
-from udta._files.files import csv_cell, write_table
 from udta.cli._common import emit
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202egnp.exe\x7f"
@@ -25,12 +22,6 @@ def folder(tmp_path):
     (root / "cat" / f"bad\nerror: all is well{HOSTILE}.png").write_bytes(b"no image")
     Image.new("RGB", (20, 20)).save(root / "cat" / f"+cmd{HOSTILE}.png")
     return root
-
-
-def test_a_character_is_shown_as_python_writes_it():
-    assert shown("a\x1b[31m\x9b\x7f\u202e\udc80") == r"a\x1b[31m\x9b\x7f\u202e\udc80"
-    assert shown("Größe\t日本\n👍") == "Größe\t日本\n👍"
-    assert one_line("a\nb\tc") == r"a\nb\tc"
 
 
 def test_no_verb_sends_a_name_raw_to_the_terminal(udta_command, folder, tmp_path):
@@ -72,25 +63,3 @@ def test_json_is_ascii_without_delete(capsys):
     assert json.loads(out) == {"name": HOSTILE}
     say(HOSTILE, err=True)
     assert not RAW & set(capsys.readouterr().err)
-
-
-@pytest.mark.parametrize("value", ["=1+1", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\r=1", "-", "-abc"])
-def test_a_cell_is_no_formula(value):
-    assert csv_cell(value) == f"'{value}"
-
-
-@pytest.mark.parametrize("value", ["-1.5", "+3", "-1e-9", "a=b", "", "x@y", -1.5, 3, None])
-def test_numbers_and_plain_names_stay(value):
-    assert csv_cell(value) == value
-
-
-def test_tables_for_people_hold_no_formulas_and_parquet_holds_the_names(tmp_path):
-    columns = {"@x": ["=1", "a", "-2"], "value": [-1.5, 2.0, None]}
-    write_table(tmp_path / "t.csv", columns)
-    assert list(csv.reader(io.StringIO((tmp_path / "t.csv").read_text()))) == [
-        ["'@x", "value"], ["'=1", "-1.500000"], ["a", "2.000000"], ["-2", ""],
-    ]  # fmt: skip
-    import pyarrow.parquet
-
-    write_table(tmp_path / "t.parquet", columns)
-    assert pyarrow.parquet.read_table(tmp_path / "t.parquet").to_pydict()["@x"] == ["=1", "a", "-2"]
