@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from udta.backbones import Backbone, build_backbone, list_taps
     from udta.errors import UdtaError
-    from udta.evaluation import evaluate
     from udta.evaluation.estimator import UDTAClassifier
+    from udta.evaluation.measure import evaluate
     from udta.evaluation.parity import parity
     from udta.evaluation.predict import predict
     from udta.exporting import export
@@ -63,7 +63,7 @@ _HOME = {
     "UdtaError": "errors",
     "build_backbone": "backbones",
     "diff_stores": "store.diff",
-    "evaluate": "evaluation",
+    "evaluate": "evaluation.measure",
     "export": "exporting",
     "extract": "extraction.extract",
     "extract_many": "extraction.extract_many",

@@ -1,10 +1,12 @@
 """Paired comparison, against SciPy and by hand."""
 
+import sys
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
 
-from udta.evaluation.comparison import mcnemar, paired_comparison
+from udta.evaluation._comparison import mcnemar, paired_comparison, sign_test
 
 
 @pytest.mark.parametrize(("b", "c"), [(0, 0), (0, 5), (3, 3), (10, 25), (400, 350), (2000, 2300)])
@@ -12,6 +14,13 @@ def test_mcnemar_agrees_with_scipy(b, c):
     expected = binomtest(b, b + c).pvalue if b + c else 1.0
     assert mcnemar(b, c) == pytest.approx(expected, rel=1e-9)
     assert mcnemar(c, b) == mcnemar(b, c)
+
+
+@pytest.mark.parametrize(("fewer", "n"), [(0, 1), (0, 5), (3, 6), (10, 35), (350, 750), (2000, 4300)])
+def test_without_scipy_the_figure_is_the_same(monkeypatch, fewer, n):
+    with_scipy = mcnemar(fewer, n - fewer)
+    monkeypatch.setitem(sys.modules, "scipy.stats", None)
+    assert mcnemar(fewer, n - fewer) == sign_test(fewer, n) == pytest.approx(with_scipy, rel=1e-9)
 
 
 def outcome(correct):

@@ -8,7 +8,7 @@ import pytest
 
 from udta._files.table_file import write_table
 from udta.errors import ConfigError
-from udta.evaluation.tables import confusion_columns, prediction_columns
+from udta.evaluation._tables import confusion_columns, prediction_columns
 
 
 def test_predictions_by_hand():

@@ -1,4 +1,21 @@
-"""The `udta` command: a thin layer over the library, one file for each verb."""
+"""The `udta` command: a thin layer over the library. A verb is one file, and one line in the registry of `main`.
+
+main              the command: registry of verbs, errors to messages, exit statuses
+_common           kinds of arguments, options that several verbs have, `--json`
+taps              udta taps: what can be tapped in a backbone
+extract_options   the options of `plan` and `extract`
+plan              udta plan: what an extraction would do
+extract           udta extract: images to a store
+info              udta info: what a store holds
+verify            udta verify: is it still what was written
+diff              udta diff: how two stores differ
+export            udta export: a store to other people's formats
+train             udta train: a store to an adapter
+sweep             udta sweep: many adapters in one pass over the data
+evaluate          udta evaluate: figures of an adapter
+fewshot           udta fewshot: figures after few images a class
+predict           udta predict: new images to a table of classes
+"""
 
 import os
 import sys

@@ -39,7 +39,7 @@ def evaluate(run: Path, store: Path, as_json: bool, **options: Any) -> None:
 
     The low and high ends of intervals are of 95 % bootstrap intervals over images.
     """
-    from udta.evaluation import evaluate as measure
+    from udta.evaluation.measure import evaluate as measure
 
     metrics = measure(run, store, **options)
     emit(as_json, metrics, "\n".join(_lines(metrics)))

@@ -1,4 +1,4 @@
-"""Evaluating a trained adapter on a store."""
+"""`udta.evaluate`: a trained adapter on one split of a store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int, Int64
 
 from udta._files.atomic import write_json
 from udta._files.locks import one_writer_of
@@ -16,24 +16,11 @@ from udta._files.table_file import check_table_name, write_table
 from udta._machine.device import resolve_device
 from udta.adapters import load_adapter
 from udta.errors import Problems
-from udta.evaluation.comparison import paired_comparison
-from udta.evaluation.tables import confusion_columns, prediction_columns
+from udta.evaluation._comparison import paired_comparison
+from udta.evaluation._tables import confusion_columns, prediction_columns
+from udta.scoring import class_indices, labelled_rows, log_probabilities
 from udta.scoring.metrics import classification_metrics, confusion_matrix
-from udta.scoring.rows import class_indices, labelled_rows, log_probabilities
 from udta.store import Store, open_store
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one run says about some rows; `labels` are indices into `classes`, as the last axis is.
-
-    `untrained` are those of the classes of the rows that no image was there of when it was trained.
-    """
-
-    classes: tuple[str, ...]
-    log_probabilities: Float[np.ndarray, "rows views classes"]
-    labels: Int64[np.ndarray, " rows"]
-    untrained: tuple[str, ...]
 
 
 @one_writer_of("out", "predictions", "confusion")
@@ -79,30 +66,18 @@ def evaluate(
         ConfigError: no labelled row has this split, or a table is neither CSV nor Parquet.
         OutputBusyError: another process is writing one of these files.
     """
-    problems = Problems()
-    for what, path in (("out", out), ("predictions", predictions), ("confusion", confusion)):
-        if path is not None:
-            problems.collect(local_path, what, path)
-    for what, path in (("predictions", predictions), ("confusion", confusion)):
-        if path is not None:
-            problems.collect(check_table_name, what, Path(path))
-    problems.raise_any()
-    place = str(resolve_device(device))
+    # Before anything is read: a run over a large store must not end in a name that cannot be written.
+    _check_files(out=out, predictions=predictions, confusion=confusion)
+    device = str(resolve_device(device))
     opened = store if isinstance(store, Store) else open_store(store)
     rows = labelled_rows(opened, split)
-    found = _outcome(run, opened, rows, place)
-    metrics = classification_metrics(found.log_probabilities, found.labels, seed)
-    matrix = confusion_matrix(found.log_probabilities[:, 0].argmax(axis=1), found.labels, len(found.classes))
-    if found.untrained:
-        concerned = np.isin(found.labels, [found.classes.index(name) for name in found.untrained])
-        metrics["untrained"] = {"classes": list(found.untrained), "images": int(concerned.sum())}
-    metrics["confusion"] = {"classes": list(found.classes), "matrix": matrix.tolist()}
+    found = _outcome(run, opened, rows, device)
+    metrics = found.metrics(seed)
     if against is not None:
-        other = _outcome(against, opened, rows, place)
-        compared = paired_comparison(found.log_probabilities, found.labels, other.log_probabilities, other.labels, seed)
-        metrics["against"] = {"run": str(against), **compared}
+        metrics["against"] = {"run": str(against), **found.compared_with(_outcome(against, opened, rows, device), seed)}
     if parity:
-        from udta.evaluation.parity import parity as compare_live  # training needs no backbone, and no import of it
+        # Here, not above: what reads a store alone waits for no import of backbones and decoders.
+        from udta.evaluation.parity import parity as compare_live
 
         report = compare_live(
             run,
@@ -112,7 +87,7 @@ def evaluate(
             images=images,
             backbone=backbone,
             weights=weights,
-            device=place,
+            device=device,
             seed=seed,
         )
         metrics["parity"] = report.to_json()
@@ -120,16 +95,63 @@ def evaluate(
         columns = prediction_columns(opened.ids[rows].tolist(), found.classes, found.log_probabilities, found.labels)
         write_table(Path(predictions), columns)
     if confusion is not None:
-        write_table(Path(confusion), confusion_columns(found.classes, matrix))
+        write_table(Path(confusion), confusion_columns(found.classes, found.confusion))
     if out is not None:
         write_json(Path(out), metrics)
     return metrics
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What one run says about some rows; `labels` are indices into `classes`, as the last axis is.
+
+    `untrained` are those of the classes of the rows that no image was there of when it was trained.
+    """
+
+    classes: tuple[str, ...]
+    log_probabilities: Float[np.ndarray, "rows views classes"]
+    labels: Int64[np.ndarray, " rows"]
+    untrained: tuple[str, ...]
+
+    @property
+    def confusion(self) -> Int[np.ndarray, "true predicted"]:
+        """Counts by class, of view 0."""
+        return confusion_matrix(self.log_probabilities[:, 0].argmax(axis=1), self.labels, len(self.classes))
+
+    def metrics(self, seed: int) -> dict[str, Any]:
+        """`classification_metrics`, the confusion matrix, and which images cannot be right."""
+        metrics = classification_metrics(self.log_probabilities, self.labels, seed)
+        if self.untrained:
+            # An adapter cannot name a class that it never saw: without a word the accuracy would seem to be its fault.
+            concerned = np.isin(self.labels, [self.classes.index(name) for name in self.untrained])
+            metrics["untrained"] = {"classes": list(self.untrained), "images": int(concerned.sum())}
+        metrics["confusion"] = {"classes": list(self.classes), "matrix": self.confusion.tolist()}
+        return metrics
+
+    def compared_with(self, other: Outcome, seed: int) -> dict[str, Any]:
+        """`paired_comparison` with another run on the same rows."""
+        return paired_comparison(self.log_probabilities, self.labels, other.log_probabilities, other.labels, seed)
+
+
+def _check_files(**files: str | Path | None) -> None:
+    """Raises `ConfigError` for every name that cannot be written to; all but `out` are tables."""
+    given = {what: path for what, path in files.items() if path is not None}
+    problems = Problems()
+    for what, path in given.items():
+        problems.collect(local_path, what, path)
+    for what, path in given.items():
+        if what != "out":
+            problems.collect(check_table_name, what, Path(path))
+    problems.raise_any()
+
+
 def _outcome(run: str | Path, store: Store, rows: np.ndarray, device: str) -> Outcome:
+    """Let a run judge the rows; raises `AdapterError` when it was trained on other features than the store's."""
     adapter, header = load_adapter(Path(run))
-    header.check(store.fingerprint, f"store {str(store.path)!r}")
-    header.check_code(store.layout.probe, f"store {str(store.path)!r}")
+    name = f"store {str(store.path)!r}"
+    header.check(store.fingerprint, name)
+    # The fingerprint knows the backbone by its weights and names; what its code computes shows in the probe alone.
+    header.check_code(store.layout.probe, name)
     labels = class_indices(store, header.classes)[store.labels[rows]]
     occurring = {header.classes[label] for label in np.unique(labels)}
     untrained = tuple(name for name in header.training.get("untrained_classes", ()) if name in occurring)

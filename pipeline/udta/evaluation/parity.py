@@ -17,7 +17,7 @@ from udta.errors import FeatureError
 from udta.extraction import decoded_batches, feature_fingerprint
 from udta.extraction.recompute import backbone_of, manifest_of
 from udta.images import ViewSpec
-from udta.scoring.rows import view_logits
+from udta.scoring import view_logits
 from udta.store import BATCH_ROWS, Store, open_store
 
 

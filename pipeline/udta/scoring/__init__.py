@@ -1,6 +1,12 @@
-"""What an adapter says about rows of a store, and how good that is: training validates by it, evaluation reports it."""
+"""Scoring: what an adapter says about rows of a store, and how good that is. Training validates by it, evaluation reports it.
 
-from udta.scoring.rows import class_indices, evaluate_rows, labelled_rows, log_probabilities, test_rows, view_logits
+_rows     which rows are measured, and their labels among an adapter's classes
+_logits   an adapter's scores of every cached view of them, as logits and log-probabilities
+metrics   figures of merit from log-probabilities, with intervals
+"""
+
+from udta.scoring._logits import evaluate_rows, log_probabilities, view_logits
+from udta.scoring._rows import class_indices, labelled_rows, test_rows
 
 __all__ = [
     "class_indices",

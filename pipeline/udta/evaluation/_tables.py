@@ -22,6 +22,7 @@ def prediction_columns(
     normalised again).
     """
     first, averaged = log_probabilities[:, 0], log_probabilities.mean(axis=1)
+    # A mean of logarithms is a geometric mean of probabilities, and those do not add up to 1.
     averaged = averaged - np.logaddexp.reduce(averaged, axis=1, keepdims=True)
     # Counted as `classification_metrics` sorts: of equal classes the one with the lower index comes first.
     order = np.argsort(-first, axis=1, kind="stable")
@@ -38,5 +39,5 @@ def prediction_columns(
 
 def confusion_columns(classes: Sequence[str], matrix: Int[np.ndarray, "classes classes"]) -> dict[str, list[Any]]:
     """A line for each true class, first `true/predicted` with its name, then a column of counts for each predicted class."""
-    # No folder, so no class named by one, has a slash in its name.
+    # No folder, so no class named by one, has a slash in its name: this heading is no class's.
     return {"true/predicted": list(classes), **{name: matrix[:, index].tolist() for index, name in enumerate(classes)}}

@@ -1,0 +1,59 @@
+"""Which rows of a store an adapter is measured on, and what their labels are among the adapter's classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int64
+from numpy.typing import ArrayLike
+
+from udta.errors import AdapterError, ConfigError, did_you_mean
+from udta.store import Store
+
+
+def labelled_rows(store: Store, split: str, rows: ArrayLike | None = None) -> Int64[np.ndarray, " rows"]:
+    """The rows of a split whose class is known, or exactly the `rows` given.
+
+    Raises:
+        ConfigError: there is none, or one of those given has no label.
+        UncommittedRowError, IndexError: one of those given was never committed, or is outside of the store.
+    """
+    if rows is not None:
+        given = store.check_rows(rows)
+        # Refused, not dropped: who names rows counts on every one of them.
+        if not len(given) or store.labels[given].min() < 0:
+            raise ConfigError("rows must be at least one, and all of them must have a label")
+        return given
+    found: np.ndarray = store.rows(split)
+    found = found[store.labels[found] >= 0]
+    if not len(found):
+        raise ConfigError(f"{store.path} has no labelled row in split {split!r}")
+    return found
+
+
+def test_rows(store: Store, split: str | None) -> Int64[np.ndarray, " rows"] | None:
+    """The labelled rows of a split to measure on: by default of `test`, or None where the store has none of that.
+
+    Raises:
+        ConfigError: a split was given, and no labelled row is in it.
+    """
+    # A split that somebody named and that is not there is a misspelling; one that nobody named is only not measured.
+    if split is None and not ((store.splits == "test") & (store.labels >= 0)).any():
+        return None
+    return labelled_rows(store, split or "test")
+
+
+def class_indices(store: Store, classes: Sequence[str]) -> Int64[np.ndarray, " store_classes"]:
+    """Where each class of a store stands among an adapter's `classes`, by name: two stores may order theirs differently.
+
+    Raises:
+        AdapterError: a class of the store is not among them.
+    """
+    unknown = [name for name in store.classes if name not in classes]
+    if unknown:
+        raise AdapterError(
+            f"{store.path} has {len(unknown)} class(es) that the adapter does not know, such as {unknown[0]!r}: "
+            f"{did_you_mean(unknown[0], classes)}"
+        )
+    return np.array([classes.index(name) for name in store.classes], dtype=np.int64)
