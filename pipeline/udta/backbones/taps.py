@@ -18,6 +18,7 @@ from udta.backbones.copying import clone
 from udta.backbones.failure import failed_in
 from udta.backbones.recommend import recommended
 from udta.backbones.reducers import Reducer, positions
+from udta.backbones.reducers.none import Whole
 from udta.errors import BackboneError, ConfigError, Problems, did_you_mean
 from udta.fingerprint import TapSpec
 from udta.images import Transform
@@ -181,11 +182,11 @@ def _check_request(
             f"module {name!r} gives {output.shape[0]} rows for {_IMAGES} images (windows, tokens first, or nothing of the "
             "images), so it cannot be a tap; take the module around it"
         )
-    shape, reducer = output.shape[1:], request.reducer or Reducer("none")
+    shape, reducer = output.shape[1:], request.reducer or Reducer(Whole())
     problem = reducer.on_tokens(shape, _prefix(backbone)).problem(shape)
     if problem:
         raise ConfigError(f"tap {name!r}: {problem}")
-    if reducer.name == "cls" and getattr(backbone.module, "cls_token", name) is None:
+    if reducer.reduction.reads_class_token and getattr(backbone.module, "cls_token", name) is None:
         raise ConfigError(f"tap {name!r}: this backbone has no class token; take avg")
 
 

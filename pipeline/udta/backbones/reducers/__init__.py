@@ -1,0 +1,19 @@
+"""Reducers: what is done to a tap's output before it is stored, always in float32.
+
+reducer      a reducer as it is written, `grid(7,prefix=5)`: reading it, whether it fits an output, reducing
+registry     the ones there are, a line each
+reduction    what each of them says of itself, and what shapes of outputs mean
+none         the output as it is
+grid         maps, or the square of the patches, averaged down to n x n
+avg          one average over all places
+cls          the class token
+tokens       the patches, without what comes before them
+
+A tap's output is a map `[B, C, H, W]` (Swin has it as `[B, H, W, C]`), tokens `[B, T, D]`, or a vector `[B, C]`. Tokens are those
+of a grid of patches, after `prefix` others: a class token, a distillation token, registers.
+"""
+
+from udta.backbones.reducers.reducer import Reducer, positions
+from udta.backbones.reducers.registry import REDUCERS
+
+__all__ = ["REDUCERS", "Reducer", "positions"]

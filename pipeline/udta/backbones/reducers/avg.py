@@ -1,0 +1,31 @@
+"""`avg`: one average over all places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from udta.backbones.reducers.reduction import Reduction
+
+
+@dataclass(frozen=True)
+class Average(Reduction):
+    """Over the places of a map, or over the patches."""
+
+    name: ClassVar[str] = "avg"
+    spelling: ClassVar[str] = "avg"
+
+    def problem(self, shape: tuple[int, ...], prefix: int) -> str | None:
+        """A vector has no places."""
+        return f"for maps and tokens, but its output is a vector of {shape[0]}; use none" if len(shape) == 1 else None
+
+    def of_map(self, values: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch channels"]:
+        """What a global average pooling gives."""
+        return values.mean(dim=(2, 3))
+
+    def of_tokens(self, values: Float[Tensor, "batch token channels"], prefix: int) -> Float[Tensor, "batch channels"]:
+        """Without class token and registers, whose values are of another size than those of patches."""
+        return values[:, prefix:].mean(dim=1)
