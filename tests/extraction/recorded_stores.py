@@ -73,7 +73,7 @@ def make(folder: Path) -> dict[str, Path]:
 
 
 def digests(path: Path) -> dict[str, str]:
-    """SHA-256 of a store's fingerprint, samples and the values of every tap; of a Zarr store also of its chunk and ledger files."""
+    """SHA-256 of a store's fingerprint, samples and values by tap; of a Zarr store also of its chunk and ledger files."""
     import udta
 
     store = udta.open_store(path)
