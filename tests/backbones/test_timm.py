@@ -8,8 +8,8 @@ from torch import nn
 
 from udta.backbones import Backbone, InputSpec, build_backbone, parse_taps, resolve_taps
 from udta.backbones.reducers import Reducer
-from udta.backbones.sources import torchvision as torchvision_models
-from udta.backbones.sources.timm import source
+from udta.backbones.sources.timm import Timm
+from udta.backbones.sources.torchvision import Torchvision
 from udta.errors import ConfigError, WeightsError
 
 SMALL = "mobilenetv3_small_050?num_classes=3"
@@ -71,7 +71,7 @@ def test_without_timm_the_error_says_how_to_install_it(monkeypatch):
 
 def input_of(name, size=None):
     """Built without memory: only the input is looked at."""
-    made = source(name, "none", size)
+    made = Timm().blueprint(name, "none", {"img_size": size})
     with torch.device("meta"):
         return made.input_of(made.factory())
 
@@ -96,7 +96,7 @@ def test_the_input_is_the_one_timm_would_make(timm, name, size, evaluate, mean):
 
 def test_dinov2_has_no_classes_so_that_its_file_fits(timm):
     with torch.device("meta"):
-        assert isinstance(source("vit_small_patch14_dinov2", "none").factory().head, nn.Identity)
+        assert isinstance(Timm().blueprint("vit_small_patch14_dinov2", "none").factory().head, nn.Identity)
 
 
 def test_an_input_that_no_transform_gives_has_to_be_told(timm, monkeypatch):
@@ -120,7 +120,7 @@ def test_an_input_that_no_transform_gives_has_to_be_told(timm, monkeypatch):
     ],
 )
 def test_torchvision_names_have_the_input_of_their_first_weights(name, evaluate):
-    made = torchvision_models.source(name, "none")
+    made = Torchvision().blueprint(name, "none")
     assert made.input_of(nn.Identity()).evaluate == evaluate
 
 

@@ -18,25 +18,12 @@ from torch.nn.parameter import is_lazy
 
 from udta._machine.process_state import left_as_found
 from udta.backbones.backbone import Backbone, InputSpec
-from udta.backbones.sources import factory as factories
-from udta.backbones.sources import timm as timm_models
-from udta.backbones.sources import torchvision as torchvision_models
-from udta.backbones.sources.source import Source
+from udta.backbones.sources.registry import SOURCES, source_of
+from udta.backbones.sources.source import WEIGHT_KEYWORDS, Blueprint
 from udta.backbones.weights import load_weights
 from udta.errors import BackboneError, ConfigError, Problems, WeightsError, did_you_mean
 
 _PYTHON_WORDS = {"True": True, "False": False, "None": None}
-# Keywords of torchvision's and timm's builders that fetch weights, or load them without looking at what is in the file.
-WEIGHT_KEYWORDS = (
-    "weights",
-    "weights_backbone",
-    "pretrained",
-    "pretrained_backbone",
-    "pretrained_cfg",
-    "pretrained_cfg_overlay",
-    "checkpoint_path",
-    "cache_dir",
-)
 
 
 def build_backbone(spec: str, weights: str = "none", *, evaluate: str | None = None, seed: int = 0) -> Backbone:
@@ -57,13 +44,13 @@ def build_backbone(spec: str, weights: str = "none", *, evaluate: str | None = N
     """
     name, given = parse_spec(spec)
     with left_as_found(seed):
-        source = _source(name, weights, given)
-        module = _call(spec, source, {**source.defaults, **given})
-    if weights != "none" and not source.loads:
+        blueprint = _blueprint(name, weights, given)
+        module = _call(spec, blueprint, {**blueprint.defaults, **given})
+    if weights != "none" and not blueprint.loads:
         load_weights(module, Path(weights))
     module.eval().requires_grad_(False)
     where = {"backbone": spec, "weights": str(Path(weights).resolve()) if Path(weights).is_file() else weights}
-    return Backbone(module, _canonical(source.name, given), _input(source, module, evaluate), where)
+    return Backbone(module, _canonical(blueprint.name, given), _input(blueprint, module, evaluate), where)
 
 
 def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
@@ -72,21 +59,17 @@ def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
     return name, {key: _value(text) for key, text in parse_qsl(query, keep_blank_values=True)}
 
 
-def _source(name: str, weights: str, given: Mapping[str, Any]) -> Source:
-    if ":" in name and not name.startswith(timm_models.PREFIX):
-        return factories.source(name)
+def _blueprint(name: str, weights: str, given: Mapping[str, Any]) -> Blueprint:
+    source = source_of(name)
     problems = Problems()
-    for key in sorted(given.keys() & set(WEIGHT_KEYWORDS)):
+    for key in sorted(given.keys() & set(source.refused_keywords if source else WEIGHT_KEYWORDS)):
         problems.add(
             f"backbone {name!r}: {key!r} is no keyword here; weights are given by --weights, as a file or an enum"
         )
     problems.raise_any()
-    if name in torchvision_models.names():
-        return torchvision_models.source(name, weights)
-    bare = name.removeprefix(timm_models.PREFIX)
-    if name != bare or name in timm_models.names():
-        return timm_models.source(bare, weights, given.get("img_size"))
-    raise ConfigError(_unknown(name))
+    if source is None:
+        raise ConfigError(_unknown(name))
+    return source.blueprint(name, weights, given)
 
 
 def _unknown(name: str) -> str:
@@ -95,22 +78,21 @@ def _unknown(name: str) -> str:
             f"backbone {name!r} is a file: name the architecture, and give the file as --weights; "
             "a TorchScript file has no modules that can be tapped"
         )
-    near = did_you_mean(name, dict.fromkeys([*torchvision_models.names(), *timm_models.names()]))
-    if timm_models.is_installed():
-        return f"there is no backbone {name!r} in torchvision or timm: {near} Your own is package.module:factory"
-    return (
-        f"there is no backbone {name!r} in torchvision: {near} Your own is package.module:factory; "
-        f"for timm's models: {timm_models.INSTALL}"
-    )
+    names = {source.name: source.names() for source in SOURCES.values()}
+    listing = " or ".join(source for source, known in names.items() if known)
+    near = did_you_mean(name, dict.fromkeys(chain.from_iterable(names.values())))
+    missing = {source.name: source.missing() for source in SOURCES.values()}
+    more = "".join(f"; for {source}'s models: {install}" for source, install in missing.items() if install)
+    return f"there is no backbone {name!r} in {listing}: {near} Your own is package.module:factory{more}"
 
 
-def _call(spec: str, source: Source, arguments: dict[str, Any]) -> nn.Module:
+def _call(spec: str, blueprint: Blueprint, arguments: dict[str, Any]) -> nn.Module:
     try:
-        inspect.signature(source.factory).bind(**arguments)
+        inspect.signature(blueprint.factory).bind(**arguments)
     except TypeError as error:
         raise ConfigError(f"backbone {spec!r}: {error}") from error
     try:
-        module = source.factory(**arguments)
+        module = blueprint.factory(**arguments)
     except URLError as error:
         url = getattr(arguments.get("weights"), "url", "them")
         raise WeightsError(
@@ -136,11 +118,11 @@ def _call(spec: str, source: Source, arguments: dict[str, Any]) -> nn.Module:
     return module
 
 
-def _input(source: Source, module: nn.Module, evaluate: str | None) -> InputSpec:
-    spec = source.input_of(module)
+def _input(blueprint: Blueprint, module: nn.Module, evaluate: str | None) -> InputSpec:
+    spec = blueprint.input_of(module)
     if not (evaluate or spec.evaluate):
         raise ConfigError(
-            f"backbone {source.name} pads its images or wants them not square, which has no default here: give --transform"
+            f"backbone {blueprint.name} pads its images or wants them not square, which has no default here: give --transform"
         )
     return replace(spec, evaluate=evaluate or spec.evaluate)
 

@@ -13,13 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from udta.backbones.backbone import Backbone
-from udta.backbones.build import WEIGHT_KEYWORDS, build_backbone, parse_spec
-from udta.backbones.library import library_factory
-from udta.backbones.sources import timm as timm_models
-from udta.backbones.sources import torchvision as torchvision_models
+from udta.backbones.build import build_backbone, parse_spec
+from udta.backbones.sources.registry import source_of
+from udta.backbones.sources.source import WEIGHT_KEYWORDS
 from udta.errors import ConfigError, Problems
 
 # A number of classes or of pixels; what is larger has a layer allocated that fits nowhere.
@@ -62,7 +59,8 @@ def _name(remembered: object, where: str) -> str:
     if not isinstance(remembered, str):
         raise ConfigError(f"{where} names its backbone by {type(remembered).__name__}, not by text: give --backbone")
     name, given = parse_spec(remembered)
-    if not _is_known(name):
+    known = source_of(name)
+    if known is None or not known.is_safe_from_file(name):
         raise ConfigError(
             f"{where} names its backbone {remembered!r}, which is no model of torchvision or timm; importing it would run code "
             "because a file says so: if you know it and trust it, give it as --backbone"
@@ -74,13 +72,6 @@ def _name(remembered: object, where: str) -> str:
             f"false and null, and none about weights, so not {', '.join(map(repr, wrong))}: give it as --backbone"
         )
     return remembered
-
-
-def _is_known(name: str) -> bool:
-    if ":" in name and not name.startswith(timm_models.PREFIX):
-        return library_factory(name) is not None
-    bare = name.removeprefix(timm_models.PREFIX)
-    return (name == bare and name in torchvision_models.names()) or bare in timm_models.names()
 
 
 def _is_small(value: object) -> bool:
@@ -118,10 +109,9 @@ def _check_regular(path: Path, where: str) -> None:
         raise ConfigError(f"{where} names weights {str(path)!r}, which is no regular file: give --weights")
 
 
-def _is_on_this_machine(backbone: str | None, enum: str) -> bool:
-    """Whether a weight enum of torchvision lies in torch's cache, where its builder will find it."""
-    name = parse_spec(backbone or "")[0]
-    if name not in torchvision_models.names():
+def _is_on_this_machine(backbone: str | None, weights: str) -> bool:
+    if backbone is None:  # it was refused, and says so
         return False
-    url = torchvision_models.weight_url(name, enum)
-    return url is not None and (Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]).is_file()
+    name, _ = parse_spec(backbone)
+    source = source_of(name)
+    return source is not None and source.has_weights(name, weights)

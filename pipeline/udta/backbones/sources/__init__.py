@@ -1,1 +1,8 @@
-"""Where backbones come from: a file a source."""
+"""Where backbones come from: a file a source.
+
+registry       the ones there are, a line each, and which one a name means
+source         what each of them tells, and the blueprint that it draws of a model
+torchvision    classification models of torchvision, with their weight enums
+timm           models of timm, by name or `timm:NAME`
+factory        `package.module:factory`: one's own, and those that a data file may name
+"""

@@ -4,24 +4,62 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 from torch import nn
 
 from udta.backbones.backbone import InputSpec
-from udta.backbones.library import library_factory
-from udta.backbones.sources.source import Source
+from udta.backbones.sources.source import Blueprint, Source
 from udta.errors import BackboneError, ConfigError, did_you_mean
 
+_LETTERS = "udta.backbones.letters:letters_net"
+# Classification alone: builders of `segmentation` and `detection` fetch the weights of their own backbone by default.
+_TORCHVISION = ("torchvision.models", "torchvision.models.quantization")
 
-def source(name: str) -> Source:
-    """Of a factory. Its module may carry `input_spec`, a mapping with `evaluate`, `mean` and `std`, and have its weights.
 
-    Raises:
-        ConfigError: no such module or factory. BackboneError: importing it fails.
+class Factory(Source):
+    """Any callable that can be imported, also from the current folder."""
+
+    name: ClassVar[str] = "factory"
+    # The user's own code: what its keywords mean is its own affair, and it may load its weights itself.
+    refused_keywords: ClassVar[Sequence[str]] = ()
+
+    def accepts(self, name: str) -> bool:
+        """Whatever has a colon and is no other source's, which the registry has seen to."""
+        return ":" in name
+
+    def blueprint(self, name: str, weights: str = "none", arguments: Mapping[str, Any] | None = None) -> Blueprint:
+        """Of a factory. Its module may carry `input_spec`, a mapping with `evaluate`, `mean` and `std`, and have its weights.
+
+        Raises:
+            ConfigError: no such module or factory. BackboneError: importing it fails.
+        """
+        return Blueprint(name, _vouched_for(name) or _import(name), _input)
+
+    def is_safe_from_file(self, name: str) -> bool:
+        """One of the factories that udta vouches for; any other module would be imported, which runs what is in it."""
+        return _vouched_for(name) is not None
+
+
+def _vouched_for(name: str) -> Callable[..., nn.Module] | None:
+    """The factory of this name where it is one of ours or a model builder of torchvision, else None.
+
+    Building one of these runs code of torchvision or of udta, wherever the name came from. It is looked up in fixed lists: no
+    module is imported because of what a name says, and none from the current folder.
     """
-    return Source(name, library_factory(name) or _import(name), _input)
+    if name == _LETTERS:
+        from udta.backbones.letters import letters_net
+
+        return letters_net
+    package, _, attribute = name.partition(":")
+    if package not in _TORCHVISION:
+        return None
+    models, module = (importlib.import_module(known) for known in ("torchvision.models", package))
+    # What torchvision registered itself; the modules hold other functions as well, such as those that load from a URL.
+    builders = {models.get_model_builder(known) for known in models.list_models(module=module)}
+    found: Callable[..., nn.Module] | None = vars(module).get(attribute)
+    return found if found in builders else None
 
 
 def _import(name: str) -> Callable[..., nn.Module]:

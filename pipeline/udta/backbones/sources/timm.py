@@ -7,52 +7,62 @@ says which published weights are meant; their input and number of classes are th
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import nn
 
 from udta.backbones.backbone import InputSpec
-from udta.backbones.sources.source import Source
+from udta.backbones.sources.source import Blueprint, Source
 from udta.errors import ConfigError, WeightsError, did_you_mean
 from udta.images import Transform
 from udta.images.ops import FILTERS, CentreCrop, Op, Resize
 
-# Written before a name that torchvision has too.
-PREFIX = "timm:"
-INSTALL = "pip install 'udta[timm]'"
+_INSTALL = "pip install 'udta[timm]'"
 
 
-def is_installed() -> bool:
-    """Whether there is a timm to ask."""
-    return _timm() is not None
+class Timm(Source):
+    """Everything that `timm.list_models` lists."""
 
+    name: ClassVar[str] = "timm"
+    prefix: ClassVar[str] = "timm:"
 
-def names() -> list[str]:
-    """All architectures, and all with a tag; none where timm is not installed."""
-    timm = _timm()
-    return [] if timm is None else [*timm.list_models(), *timm.list_models(pretrained=True)]
+    def names(self) -> list[str]:
+        """All architectures, and all with a tag; none where timm is not installed."""
+        timm = _timm()
+        return [] if timm is None else [*timm.list_models(), *timm.list_models(pretrained=True)]
 
+    def missing(self) -> str:
+        """How to install timm."""
+        return _INSTALL if _timm() is None else ""
 
-def source(name: str, weights: str, img_size: int | None = None) -> Source:
-    """Of one of `names`; `img_size` replaces the image size of its configuration.
+    def blueprint(self, name: str, weights: str = "none", arguments: Mapping[str, Any] | None = None) -> Blueprint:
+        """Of one of `names`; `img_size` among the arguments replaces the image size of its configuration.
 
-    Raises:
-        ConfigError: no such model, or no timm. WeightsError: `weights` is neither `none` nor a file.
-    """
-    timm = _timm()
-    if timm is None:
-        raise ConfigError(f"backbone {PREFIX}{name} needs timm, which is not installed: {INSTALL}")
-    if name not in names():
-        raise ConfigError(f"there is no backbone {name!r} in timm: {did_you_mean(name, names())}")
-    if weights != "none" and not Path(weights).is_file():
-        raise WeightsError(
-            f"weights {weights!r}: there is no such weights file; timm's models take a file or none, nothing is fetched for them"
-        )
-    create = partial(timm.create_model, name, pretrained=False)
-    return Source(PREFIX + name, create, partial(_input, img_size))
+        Raises:
+            ConfigError: no such model, or no timm. WeightsError: `weights` is neither `none` nor a file.
+        """
+        timm, bare = _timm(), name.removeprefix(self.prefix)
+        if timm is None:
+            raise ConfigError(f"backbone {self.prefix}{bare} needs timm, which is not installed: {_INSTALL}")
+        # timm itself would take `hf-hub:` and `local-dir:` here, and fetch or read what they name.
+        if bare not in self.names():
+            raise ConfigError(f"there is no backbone {bare!r} in timm: {did_you_mean(bare, self.names())}")
+        if weights != "none" and not Path(weights).is_file():
+            raise WeightsError(
+                f"weights {weights!r}: there is no such weights file; timm's models take a file or none, nothing is fetched for"
+                " them"
+            )
+        create = partial(timm.create_model, bare, pretrained=False)
+        # The prefix is part of the one spelling: a later torchvision may have a model of the same name.
+        return Blueprint(self.prefix + bare, create, partial(_input, (arguments or {}).get("img_size")))
+
+    def is_safe_from_file(self, name: str) -> bool:
+        """A listed architecture, built with `pretrained=False`; no `hf-hub:` or `local-dir:` behind the prefix."""
+        return name.removeprefix(self.prefix) in self.names()
 
 
 def _timm() -> ModuleType | None:

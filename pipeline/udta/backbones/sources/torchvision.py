@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
+
+import torch
 
 from udta.backbones.backbone import InputSpec
-from udta.backbones.sources.source import Source
+from udta.backbones.sources.source import Blueprint, Source
 from udta.errors import WeightsError, did_you_mean
 from udta.images import Transform
 from udta.images.ops import CentreCrop, Resize
@@ -18,45 +21,61 @@ from udta.images.ops import CentreCrop, Resize
 _FROM_TENSORFLOW = ("googlenet", "inception_v3")
 
 
+class Torchvision(Source):
+    """Models of `torchvision.models` itself, without those of its sub-packages (detection, segmentation, video, ...)."""
+
+    name: ClassVar[str] = "torchvision"
+
+    def names(self) -> list[str]:
+        """All of them."""
+        found: list[str] = _models().list_models(module=_models())
+        return found
+
+    def blueprint(self, name: str, weights: str = "none", arguments: Mapping[str, Any] | None = None) -> Blueprint:
+        """Of one of `names`.
+
+        Raises:
+            WeightsError: `weights` is neither `none`, nor a file, nor the name of an enum.
+        """
+        known = _enums(name)
+        enum = None if weights == "none" or Path(weights).is_file() else _enum(name, weights, known)
+        defaults = {"transform_input": True, "init_weights": False} if name in _FROM_TENSORFLOW else {}
+        # Weights from a file are most likely torchvision's first: the ones that its paper or reference recipe gave the network.
+        spec = _input(enum or next(iter(known.values())))
+        return Blueprint(
+            name,
+            _models().get_model_builder(name),
+            lambda _: spec,
+            # The builder loads an enum itself: it knows what else belongs to it.
+            {**defaults, "weights": enum},
+            loads=enum is not None,
+        )
+
+    def is_safe_from_file(self, name: str) -> bool:
+        """Builders of classification models fetch nothing unless `weights` says so, which a file may not."""
+        return self.accepts(name)
+
+    def has_weights(self, name: str, weights: str) -> bool:
+        """Whether an enum lies in torch's cache, where its builder will find it."""
+        known = _enums(name) if self.accepts(name) else {}
+        if weights not in known:
+            return False
+        # `torch.hub.load_state_dict_from_url` calls a file by the end of its URL.
+        return (Path(torch.hub.get_dir()) / "checkpoints" / str(known[weights].url).rsplit("/", 1)[-1]).is_file()
+
+
 def _models() -> ModuleType:
     """`torchvision.models`, imported when it is asked for: it loads torch's compiler, 3 s that other backbones need not wait."""
     return importlib.import_module("torchvision.models")
 
 
-def names() -> list[str]:
-    """All of them."""
-    found: list[str] = _models().list_models(module=_models())
-    return found
+def _enums(name: str) -> Mapping[str, Any]:
+    """The published weights of a model by name, its first and oldest one first."""
+    known: Mapping[str, Any] = _models().get_model_weights(name).__members__
+    return known
 
 
-def source(name: str, weights: str) -> Source:
-    """Of one of `names`, with `weights` as `build_backbone` takes them.
-
-    Raises:
-        WeightsError: `weights` is neither `none`, nor a file, nor the name of an enum.
-    """
-    known = _models().get_model_weights(name).__members__
-    enum = None if weights == "none" or Path(weights).is_file() else _enum(name, weights, known)
-    defaults = {"transform_input": True, "init_weights": False} if name in _FROM_TENSORFLOW else {}
-    # Weights from a file are most likely torchvision's first: the ones that its paper or reference recipe gave the network.
-    spec = _input(enum or next(iter(known.values())))
-    # The builder loads an enum itself: it knows what else belongs to it.
-    return Source(
-        name,
-        _models().get_model_builder(name),
-        lambda _: spec,
-        {**defaults, "weights": enum},
-        enum is not None,
-    )
-
-
-def weight_url(name: str, enum: str) -> str | None:
-    """Where the published weights of one of `names` are; None where no enum has this name."""
-    known = _models().get_model_weights(name).__members__
-    return str(known[enum].url) if enum in known else None
-
-
-def _enum(name: str, weights: str, known: dict[str, Any]) -> Any:
+def _enum(name: str, weights: str, known: Mapping[str, Any]) -> Any:
     if weights not in known:
         raise WeightsError(
             f"weights {weights!r}: there is no such weights file, and no torchvision weights of this name for {name}: "
