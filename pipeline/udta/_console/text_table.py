@@ -20,7 +20,7 @@ _FORMAT = TableFormat(
 )
 
 
-def text_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> str:
+def text_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1, dashes: bool = True) -> str:
     """Lines with aligned columns, two spaces between them and dashes under the headings; no newline at the end.
 
     Args:
@@ -28,10 +28,11 @@ def text_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, left: 
         rows: the cells of each line, as many as headings and formatted already. Names in them come from files: `one_line` and
             `messages.say` keep them from breaking lines or driving the terminal.
         left: so many columns begin at the same place, as texts do; the others end there, as figures do.
+        dashes: whether there is a line of them, which a table of a few lines does without.
     """
     aligned = ("left",) * left + ("right",) * (len(headings) - left)
     table = tabulate(
-        [list(headings), SEPARATING_LINE, *(list(row) for row in rows)],
+        [list(headings), *([SEPARATING_LINE] if dashes else []), *(list(row) for row in rows)],
         tablefmt=_FORMAT,
         colalign=aligned,
         disable_numparse=True,  # `1e5` is the name of an adapter as well, and 0.50 is not 0.5

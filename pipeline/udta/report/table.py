@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from udta._console.text_table import text_table
 from udta._files.table_file import csv_cell
 from udta.errors import DataError
 
@@ -81,6 +82,7 @@ _HEADINGS = (
     "MB",
     "train s",
 )
+_NAMES = 3  # the first columns are texts, the others figures
 _LEGEND = (
     "top-1 and per class: one view a test image; views: log-probabilities averaged over all cached views;"
     " live: test images with the same top-1 from the backbone as from the store"
@@ -89,22 +91,13 @@ _LEGEND = (
 
 def to_text(rows: Sequence[ResultRow]) -> str:
     """For a terminal."""
-    table = [_HEADINGS, *map(_cells, rows)]
-    widths = [max(len(line[column]) for line in table) for column in range(len(_HEADINGS))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if column < 3 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in table
-    ]
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join([*lines, _legend(rows), ""])
+    return "\n".join([text_table(_HEADINGS, map(_cells, rows), left=_NAMES), _legend(rows), ""])
 
 
 def to_markdown(rows: Sequence[ResultRow]) -> str:
     """For a page."""
-    lines = [_HEADINGS, ("---",) * 3 + ("---:",) * (len(_HEADINGS) - 3), *map(_cells, rows)]
+    rule = ("---",) * _NAMES + ("---:",) * (len(_HEADINGS) - _NAMES)
+    lines = [_HEADINGS, rule, *map(_cells, rows)]
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", _legend(rows), ""])
 
 

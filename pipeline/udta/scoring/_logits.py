@@ -15,8 +15,8 @@ from udta._machine.cores import side_by_side
 from udta.adapters import Adapter
 from udta.errors import FeatureError
 from udta.loader import Batch, FeatureLoader
-from udta.scoring.metrics import classification_metrics
 from udta.scoring._rows import class_indices
+from udta.scoring.metrics import classification_metrics
 from udta.store import Store
 
 # Rows at a time, each with all its views. Results do not depend on it.

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from udta._console.progress import Listener, announce, heard
+from udta._console.text_table import text_table
 from udta._files.atomic import write_json
 from udta._files.locks import one_writer_of
 from udta._files.paths import local_path
@@ -74,11 +75,15 @@ class FewShotReport:
         }
 
     def __str__(self) -> str:
-        lines = ["shots  images  top-1 %        over views %   per class %"]
-        for point in self.curve:
-            figures = (_percent(point[figure], point[f"{figure}_std"]) for figure in _FIGURES)
-            lines.append("  ".join([f"{_shown(point['shots']):>5}", f"{point['images']:6}", *figures]).rstrip())
-        return "\n".join(lines)
+        cells = (
+            [
+                _shown(point["shots"]),
+                str(point["images"]),
+                *(_percent(point[figure], point[f"{figure}_std"]) for figure in _FIGURES),
+            ]
+            for point in self.curve
+        )
+        return text_table(("shots", "images", "top-1 %", "over views %", "per class %"), cells, left=0, dashes=False)
 
 
 @one_writer_of("out")
@@ -186,4 +191,4 @@ def _shown(shots: int | None) -> str:
 
 
 def _percent(mean: float, std: float | None) -> str:
-    return f"{100 * mean:5.1f}" + (f" +- {100 * std:4.1f}" if std is not None else " " * 8)
+    return f"{100 * mean:.1f}" + (f" +- {100 * std:4.1f}" if std is not None else "")

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from udta._console.text_table import text_table
 from udta._files.atomic import new_folder, write_text
 from udta._files.table_file import csv_cell, write_table
 from udta.errors import AdapterError
@@ -35,19 +36,9 @@ class SweepReport:
 
     def __str__(self) -> str:
         """For a terminal; accuracies in percent."""
-        lines = [_HEADINGS, *(_cells(row, row["name"] in self.best.values()) for row in self.rows)]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADINGS))]
-        text = [
-            "  ".join(
-                cell.ljust(width) if column < 2 else cell.rjust(width)
-                for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in lines
-        ]
-        text.insert(1, "  ".join("-" * width for width in widths))
-        return "\n".join(
-            [*text, "views: log-probabilities averaged over all cached views; * best on the validation split"]
-        )
+        cells = (_cells(row, row["name"] in self.best.values()) for row in self.rows)
+        legend = "views: log-probabilities averaged over all cached views; * best on the validation split"
+        return "\n".join([text_table(_HEADINGS, cells, left=2), legend])
 
 
 def make_report(out: Path, trials: Sequence[Trial], best: Mapping[Path | None, Trial]) -> SweepReport:
