@@ -1,6 +1,6 @@
 """Golden pixels: what every decoder and every operation made of small fixed files when `FEATURE_VERSION` was last raised.
 
-`python tests/data/golden_pixels.py` writes them anew, after it was raised; the encoded files stay as they are, since encoders
+`python tests/images/golden_pixels.py` writes them anew, after it was raised; the encoded files stay as they are, since encoders
 change more often than decoders.
 """
 

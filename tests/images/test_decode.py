@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image, features
 
 from udta.errors import ImageError
-from udta.images import decode, decode_image, formats
+from udta.images import _formats, decode, decode_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 
@@ -210,7 +210,7 @@ def test_avif_is_read():
 
 
 def test_what_needs_a_plug_in_says_so(monkeypatch):
-    monkeypatch.setattr(formats, "_reads", lambda extra: False)
+    monkeypatch.setattr(_formats, "_reads", lambda extra: False)
     heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
     jxl = b"\xff\x0a" + bytes(40)
     with pytest.raises(ImageError, match=r"is HEIF, which needs pip install pillow-heif"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from udta.images import decode_image, formats, read_images
+from udta.images import _formats, decode_image, read_images
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 
@@ -62,11 +62,11 @@ BOX = b"\0\0\0\x18ftyp"
     ],
 )
 def test_formats_by_their_first_bytes(head, found):
-    assert formats.format_of(head.ljust(64, b"\0") if head else head) == found
+    assert _formats.format_of(head.ljust(64, b"\0") if head else head) == found
 
 
 def test_what_is_left_out_is_counted_by_extension_and_reason(tmp_path, monkeypatch):
-    monkeypatch.setattr(formats, "_reads", lambda extra: False)
+    monkeypatch.setattr(_formats, "_reads", lambda extra: False)
     (tmp_path / "cat").mkdir()
     files = {
         "1.jpg": ENCODED["JPEG"],
@@ -96,7 +96,7 @@ def test_what_is_left_out_is_counted_by_extension_and_reason(tmp_path, monkeypat
 
 
 def test_a_plug_in_that_is_there_makes_its_files_images(tmp_path, monkeypatch):
-    monkeypatch.setattr(formats, "_reads", lambda extra: extra == "HEIF")
+    monkeypatch.setattr(_formats, "_reads", lambda extra: extra == "HEIF")
     (tmp_path / "1.heic").write_bytes(b"damaged")
     (tmp_path / "2").write_bytes(BOX + b"heic\0\0\0\0mif1heic")
     assert read_images(tmp_path).ids == ("1.heic", "2")
@@ -110,7 +110,7 @@ def test_what_a_plugin_reads_is_an_image(tmp_path, plugin, kind, name):
         module.register_heif_opener()
     colour = (200, 120, 40)
     Image.new("RGB", (64, 48), colour).save(tmp_path / name, format=kind, quality=95)
-    assert formats.why_no_image(name, str(tmp_path / name)) == ""
+    assert _formats.why_no_image(name, str(tmp_path / name)) == ""
     pixels = decode_image(tmp_path / name, name)
     assert pixels.shape == (48, 64, 3)
     assert np.abs(pixels.astype(int) - colour).max() <= 4

@@ -10,7 +10,7 @@ from udta.images import Transform
 from udta.images.ops import OPS
 
 GOLDEN = golden_pixels.load()
-CHANGED = "pixels changed: raise FEATURE_VERSION, then run python tests/data/golden_pixels.py"
+CHANGED = "pixels changed: raise FEATURE_VERSION, then run python tests/images/golden_pixels.py"
 
 # Decoders of lossy formats are free to round in their last step, and do so by version and by the processor's instructions;
 # LittleCMS and rotation compute in floating point. Everything else is arithmetic of whole numbers.
@@ -24,7 +24,7 @@ def check(name, found, expected):
 
 
 def test_the_golden_pixels_are_those_of_this_version():
-    assert GOLDEN["feature_version"] == FEATURE_VERSION, "run python tests/data/golden_pixels.py"
+    assert GOLDEN["feature_version"] == FEATURE_VERSION, "run python tests/images/golden_pixels.py"
     assert {op.name for text in GOLDEN["transformed"] for op in Transform.parse(text).ops} == set(OPS)
 
 

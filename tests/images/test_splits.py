@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from udta.images import read_images
-from udta.images.splits import split_notes, stratified_splits
+from udta.images._splits import split_notes, stratified_splits
 
 
 def put(root, **contents):

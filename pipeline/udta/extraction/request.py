@@ -23,7 +23,7 @@ from udta.backbones import (
 from udta.errors import ConfigError, Problems, did_you_mean
 from udta.fingerprint import FEATURE_VERSION, Fingerprint, TapSpec
 from udta.images import DECODERS, Decoder, Manifest, OnError, Transform, ViewSpec, read_images
-from udta.images.gpu_ops import check_on_gpu
+from udta.images.ops.gpu_ops import check_on_gpu
 from udta.probe import Probe
 from udta.store import ENGINES, STORAGE_TYPES, Layout, default_block_rows
 

@@ -1,10 +1,26 @@
-"""Images: which there are (manifest, readers), their pixels (decode), and the views made of them (transforms, views)."""
+"""Images: which there are, the bytes of each, their pixels, and the views that are made of them.
+
+read               IMAGES, as a user names them -> the manifest
+readers            what IMAGES may be, a file each, registered: folders, tables, lists of paths, built-in datasets by name
+builtin            the datasets that are known by name, a file each, registered
+manifest           the ordered table of samples
+sample             one of them: the bytes of its file, as they were when it was listed
+decode             bytes -> upright pixels in sRGB
+views              pixels -> views, each by a transform and random numbers of its own
+ops                the operations that transforms are made of
+
+_listing           what a reader is, and what it gives
+_splits            which samples are for training: from a file, or by a seeded rule
+_formats           which files are images, and which decoders they need
+_colour_profiles   other colour spaces than sRGB
+_png_text          megabytes of text in a PNG
+"""
 
 from udta.images.decode import MAX_PIXELS, EncodedImage, decode_image
-from udta.images.manifest import UNLABELLED, Manifest, Sample
+from udta.images.manifest import UNLABELLED, Manifest
 from udta.images.read import OnError, read_images, read_unlabelled
-from udta.images.transforms import Transform
-from udta.images.views import DECODERS, Decoder, ViewSpec
+from udta.images.sample import Sample
+from udta.images.views import DECODERS, Decoder, Transform, ViewSpec
 
 __all__ = [
     "DECODERS",

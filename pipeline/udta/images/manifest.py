@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -16,42 +15,11 @@ from jaxtyping import Int64
 from udta._console.terminal import first_few, utf8
 from udta._files.atomic import write_json
 from udta._files.names import labels_problem, path_problem
-from udta.errors import ConfigError, DataError, ImageError, did_you_mean
-from udta.fingerprint import UNREADABLE
-from udta.images.contents import read_image_file
+from udta.errors import ConfigError, DataError, did_you_mean
+from udta.images.sample import Sample
 
 UNLABELLED = "unlabelled"  # the split of samples that have no class
 _FORMAT, _VERSION = "udta-manifest", 1
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One image. `id` is its path relative to the manifest's root, `label` the class index or -1 where unknown."""
-
-    row: int
-    id: str
-    path: Path
-    sha256: str
-    label: int
-    split: str
-
-    def read(self) -> bytes:
-        """The file, as it was when the manifest was made.
-
-        Raises:
-            ImageError: it cannot be read, or could not then.
-            DataError: its content has changed.
-        """
-        content = read_image_file(self.path, self.id)
-        if self.sha256 == UNREADABLE:
-            raise ImageError(
-                self.id, "could not be read when the images were listed, but now; run the same command again"
-            )
-        if hashlib.sha256(content).hexdigest() != self.sha256:
-            raise DataError(
-                f"{self.path} changed after the manifest was made; run the same command again to use its new content"
-            )
-        return content
 
 
 @dataclass(frozen=True, eq=False)

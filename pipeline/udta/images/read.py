@@ -15,14 +15,14 @@ from udta._console.terminal import first_few
 from udta._files.table_file import TABLE_SUFFIXES
 from udta.errors import DataError, ImageError
 from udta.fingerprint import UNREADABLE
+from udta.images._listing import Listing, class_order
+from udta.images._splits import split_notes, splits_from_file, stratified_rule, stratified_splits
 from udta.images.builtin import BUILTIN, list_builtin
-from udta.images.contents import hash_image_file
-from udta.images.listing import Listing, class_order
 from udta.images.manifest import UNLABELLED, Manifest, check_utf8
 from udta.images.readers.folders import list_folder
 from udta.images.readers.paths import list_paths
 from udta.images.readers.tables import list_table
-from udta.images.splits import split_notes, splits_from_file, stratified_rule, stratified_splits
+from udta.images.sample import hash_image_file
 
 # What an image that cannot be used does: stop the work, or be left out with its reason on record.
 OnError = Literal["fail", "skip"]

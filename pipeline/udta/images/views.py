@@ -1,4 +1,6 @@
-"""The views of a sample: view 0 is the evaluation transform, the others are seeded augmentations.
+"""Pixels to views: view 0 is the evaluation transform, the others are seeded augmentations.
+
+A transform is a short string, `resize(256)|centre_crop(224)`: readable, loggable, and part of a store's fingerprint.
 
 View v of a sample depends on (seed, content hash, v) alone: never on its row, on the worker that makes it, or on which other
 views are made. So an extraction that is resumed, distributed or extended gives the bits of one that was not.
@@ -13,11 +15,12 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import UInt8
+from PIL import Image
 
 from udta.errors import ConfigError, Problems, did_you_mean
 from udta.images.decode import EncodedImage
-from udta.images.ops import Size
-from udta.images.transforms import Transform
+from udta.images.ops import Op, Size
+from udta.images.ops.parse import parse_ops
 
 # `nvjpeg` decodes plain JPEGs on a GPU and makes their views there; everything else is left to Pillow.
 Decoder = Literal["pillow", "nvjpeg"]
@@ -25,6 +28,55 @@ DECODERS: tuple[Decoder, ...] = get_args(Decoder)
 
 # Making a generator takes 0.1 ms of Python, which threads that decode for a GPU take turns in.
 _UNUSED = np.random.default_rng(0)
+
+
+@dataclass(frozen=True)
+class Transform:
+    """A chain of operations. `str` gives its one canonical spelling, which `parse` reads back as an equal value."""
+
+    ops: tuple[Op, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> Transform:
+        """The transform that `text` describes: operations `name(argument,...,name=value)` joined by `|`.
+
+        White space is ignored; the operations and their arguments are described in `udta.images.ops`.
+
+        Raises:
+            ConfigError: every operation or argument that is wrong, with what it should be.
+        """
+        return cls(parse_ops(text))
+
+    def __str__(self) -> str:
+        return "|".join(map(str, self.ops))
+
+    @property
+    def is_random(self) -> bool:
+        """Whether any operation draws random numbers."""
+        return any(op.is_random for op in self.ops)
+
+    @property
+    def size(self) -> Size | None:
+        """(height, width) of every output, or None where it depends on the input."""
+        size: Size | None = None
+        for op in self.ops:
+            size = op.output_size(size)
+        return size
+
+    @property
+    def input_side(self) -> int | None:
+        """How large the shorter side of an image should be at least, where the first operation resizes; else None."""
+        return self.ops[0].input_side
+
+    def apply(self, picture: Image.Image, rng: np.random.Generator) -> UInt8[np.ndarray, "height width 3"]:
+        """The transformed RGB image, uint8; the result depends on the image and the state of `rng` alone.
+
+        Raises:
+            ImageError: an image so elongated that `resize` would make it too large to hold.
+        """
+        for op in self.ops:
+            picture = op.apply(picture, rng)
+        return np.array(picture)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from udta.extraction.decode.batches import ViewBatch
 from udta.extraction.decode.makers import note_colours, read_image
 from udta.extraction.meter import Meter
 from udta.images import EncodedImage, Manifest, OnError, ViewSpec
-from udta.images.gpu_ops import transformed
+from udta.images.ops.gpu_ops import transformed
 
 # While one batch is transformed another is decoded; nvJPEG itself takes one at a time.
 _STREAMS = 2

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from udta._console.terminal import first_few
 from udta.errors import DataError
-from udta.images.listing import Listing
+from udta.images._listing import Listing
 
 SPLITS = ("train", "val", "test")
 

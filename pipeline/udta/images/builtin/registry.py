@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 from udta.errors import ConfigError, did_you_mean
+from udta.images._listing import Listing
 from udta.images.builtin import aircraft, cars, cub200, dogs, flowers102, food101, pets
 from udta.images.builtin.dataset import Builtin
-from udta.images.listing import Listing
 
 BUILTIN: dict[str, Builtin] = {
     module.DATASET.name: module.DATASET for module in (aircraft, cars, cub200, dogs, flowers102, food101, pets)

@@ -9,7 +9,7 @@ from pathlib import Path
 from udta._console.terminal import first_few
 from udta._files.table_file import TABLE_SUFFIXES
 from udta.errors import DataError
-from udta.images.listing import Listing
+from udta.images._listing import Listing
 from udta.images.readers.folders import list_files
 from udta.images.readers.tables import list_paths_of
 

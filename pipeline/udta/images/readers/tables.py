@@ -10,8 +10,8 @@ from pathlib import Path, PureWindowsPath
 from udta._console.terminal import first_few
 from udta._files.table_file import read_columns
 from udta.errors import DataError
-from udta.images.formats import has_image_suffix, why_no_image
-from udta.images.listing import Listing, other_spellings, relative_id
+from udta.images._formats import has_image_suffix, why_no_image
+from udta.images._listing import Listing, other_spellings, relative_id
 from udta.images.manifest import UNLABELLED
 
 _FLOAT = re.compile(r"-?\d+\.0", re.ASCII)

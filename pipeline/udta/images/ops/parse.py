@@ -1,68 +1,25 @@
-"""Transforms as short strings, `resize(256)|centre_crop(224)`: readable, loggable, and part of a store's fingerprint."""
+"""A transform string to its operations; the string is the one form in which transforms are written, logged and fingerprinted."""
 
 from __future__ import annotations
 
-from dataclasses import Field, dataclass, fields
+from dataclasses import Field, fields
 from typing import Any
 
-import numpy as np
-from jaxtyping import UInt8
-from PIL import Image
-
 from udta.errors import ConfigError, Problems, did_you_mean
-from udta.images.ops import OPS, Op, Size
+from udta.images.ops.op import Op
+from udta.images.ops.pillow_ops import OPS
 
 
-@dataclass(frozen=True)
-class Transform:
-    """A chain of operations. `str` gives its one canonical spelling, which `parse` reads back as an equal value."""
+def parse_ops(text: str) -> tuple[Op, ...]:
+    """The operations that `text` describes: `name(argument,...,name=value)` joined by `|`; white space is ignored.
 
-    ops: tuple[Op, ...]
-
-    @classmethod
-    def parse(cls, text: str) -> Transform:
-        """The transform that `text` describes: operations `name(argument,...,name=value)` joined by `|`.
-
-        White space is ignored; the operations and their arguments are described in `udta.images.ops`.
-
-        Raises:
-            ConfigError: every operation or argument that is wrong, with what it should be.
-        """
-        problems = Problems()
-        ops = [problems.collect(_parse_op, step.strip(), text) for step in text.split("|")]
-        problems.raise_any()
-        return cls(tuple(op for op in ops if op is not None))
-
-    def __str__(self) -> str:
-        return "|".join(map(str, self.ops))
-
-    @property
-    def is_random(self) -> bool:
-        """Whether any operation draws random numbers."""
-        return any(op.is_random for op in self.ops)
-
-    @property
-    def size(self) -> Size | None:
-        """(height, width) of every output, or None where it depends on the input."""
-        size: Size | None = None
-        for op in self.ops:
-            size = op.output_size(size)
-        return size
-
-    @property
-    def input_side(self) -> int | None:
-        """How large the shorter side of an image should be at least, where the first operation resizes; else None."""
-        return self.ops[0].input_side
-
-    def apply(self, picture: Image.Image, rng: np.random.Generator) -> UInt8[np.ndarray, "height width 3"]:
-        """The transformed RGB image, uint8; the result depends on the image and the state of `rng` alone.
-
-        Raises:
-            ImageError: an image so elongated that `resize` would make it too large to hold.
-        """
-        for op in self.ops:
-            picture = op.apply(picture, rng)
-        return np.array(picture)
+    Raises:
+        ConfigError: every operation or argument that is wrong, with what it should be.
+    """
+    problems = Problems()
+    ops = [problems.collect(_parse_op, step.strip(), text) for step in text.split("|")]
+    problems.raise_any()
+    return tuple(op for op in ops if op is not None)  # none is None here: `raise_any` has raised
 
 
 def _parse_op(step: str, text: str) -> Op:
@@ -90,6 +47,7 @@ def _build(op: type[Op], words: list[str], where: str) -> Op:
         problems.add(f"{where}: {op.name} takes {_arguments(positional)}, but {len(ordered)} were given")
     for part, word in zip(positional, ordered, strict=False):
         values[part.name] = problems.collect(_value, part, word, where)
+    # A field without a default has dataclasses' MISSING here; that of `resize`'s width is None: it alone may be left out.
     problems.found += [
         f"{where}: {op.name} needs its argument {part.name!r}"
         for part in positional[len(ordered) :]

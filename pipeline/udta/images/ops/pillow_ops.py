@@ -1,63 +1,28 @@
-"""The operations a transform string is made of; each is a frozen value with typed, bounded arguments.
+"""The operations on Pillow images, a class each; `OPS` lists them.
 
-Randomness is drawn with `Generator.random()` alone: NumPy keeps the bit streams of its generators, but not how other
+Their random numbers are `Generator.random()` alone: NumPy keeps the bit streams of its generators, but not how other
 distributions are made from them (NEP 19), and the views of a store have to outlive a NumPy release.
-Operations take and give PIL images, so that a chain of them copies nothing in between.
 """
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import ClassVar
+from dataclasses import dataclass, field
 
 import numpy as np
 from PIL import Image, ImageEnhance
 
 from udta.errors import ImageError
-from udta.images.arguments import Span, choice, number, show, span, whole
 from udta.images.decode import MAX_PIXELS
+from udta.images.ops.op import Op, Size, Span, choice, number, span, whole
 
-Size = tuple[int, int]  # height, width
 _BILINEAR = Image.Resampling.BILINEAR
 FILTERS: Mapping[str, Image.Resampling] = {
     "bilinear": _BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
-
-
-@dataclass(frozen=True)
-class Op(ABC):
-    """One operation. Its fields are its arguments: the keyword-only ones are written `name=value`."""
-
-    name: ClassVar[str]
-    is_random: ClassVar[bool] = False
-
-    @abstractmethod
-    def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """The result on an RGB image; draws from `rng` only when `is_random`."""
-
-    def output_size(self, size: Size | None) -> Size | None:
-        """(height, width) that comes out when `size` goes in; None where that is not fixed."""
-        return size
-
-    @property
-    def input_side(self) -> int | None:
-        """The shorter side of an input that is large enough not to be enlarged; None where pixels count as they are."""
-        return None
-
-    def __str__(self) -> str:
-        # Defaults are left out: whoever changes one changes what a feature is, and raises FEATURE_VERSION.
-        given = [(part, getattr(self, part.name)) for part in fields(self)]
-        words = [
-            f"{part.name}={show(value)}" if part.kw_only else show(value)
-            for part, value in given
-            if value != part.default
-        ]
-        return f"{self.name}({','.join(words)})" if words else self.name
 
 
 @dataclass(frozen=True)
@@ -84,6 +49,7 @@ class Resize(Op):
         Raises:
             ImageError: they are more than `MAX_PIXELS`, as from an image of 1x5000 pixels.
         """
+        # A 1x5000 image at resize(256) would be 1,280,000 pixels wide: a small file that takes all memory.
         high, wide = self._target((height, width))
         if high * wide > MAX_PIXELS:
             raise ImageError(f"image of {width}x{height}", f"is too elongated: {self} makes it {wide}x{high}")
@@ -102,6 +68,7 @@ class Resize(Op):
         if self.width is not None or size is None:
             return self.height, self.width or self.height
         height, width = size
+        # Down, as torchvision does it; rounding to the nearest would differ by a pixel.
         longer = int(self.height * max(size) / min(size))
         return (longer, self.height) if width <= height else (self.height, longer)
 
@@ -152,7 +119,7 @@ class RandomResizedCrop(Square):
         return math.ceil(self.side / math.sqrt(self.scale.low * narrowest))
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """Draws two numbers a try, and two for the place."""
+        """Draws two numbers a try, and two for where the part lies."""
         left, top, width, height = self.part(image.width, image.height, rng)
         return image.resize((self.side, self.side), _BILINEAR, box=(left, top, left + width, top + height))
 
@@ -160,11 +127,13 @@ class RandomResizedCrop(Square):
         """(left, top, width, height) of what is resized."""
         logarithms = Span(math.log(self.ratio.low), math.log(self.ratio.high))
         for _ in range(10):
+            # The order of these draws is part of what a seed means: another one gives other views.
             area = width * height * self.scale.at(rng.random())
             ratio = math.exp(logarithms.at(rng.random()))
             w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
             if 0 < w <= width and 0 < h <= height:
                 return int(rng.random() * (width - w + 1)), int(rng.random() * (height - h + 1)), w, h
+        # A strip that no allowed ratio fits into: its middle, as torchvision falls back too, and without a further draw.
         w = max(1, min(width, round(height * self.ratio.high)))
         h = max(1, min(height, round(width / self.ratio.low)))
         return (width - w) // 2, (height - h) // 2, w, h
@@ -187,8 +156,8 @@ class RandomCrop(Square):
         return self._offset(width, rng.random()), self._offset(height, rng.random())
 
     def _offset(self, length: int, fraction: float) -> int:
-        room = length + 2 * self.pad - self.side
-        return int(fraction * (room + 1)) - self.pad if room >= 0 else _middle(length, self.side)
+        slack = length + 2 * self.pad - self.side
+        return int(fraction * (slack + 1)) - self.pad if slack >= 0 else _middle(length, self.side)
 
 
 @dataclass(frozen=True)
@@ -217,6 +186,7 @@ class Jitter(Op):
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """Draws three numbers."""
+        # A fixed order, where torchvision's ColorJitter draws one: three draws a view, whatever comes out.
         enhancers = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
         for enhancer, factor in zip(enhancers, self.factors(rng), strict=True):
             image = enhancer(image).enhance(factor)
@@ -237,6 +207,7 @@ class Rotate(Op):
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """Draws one number."""
+        # Not expanded: the size must not depend on the angle, `output_size` has promised it.
         return image.rotate(self.degrees * (2 * rng.random() - 1), _BILINEAR)
 
 
@@ -248,11 +219,22 @@ class Grey(Op):
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """Draws nothing."""
-        return image.convert("L").convert("RGB")
+        return image.convert("L").convert("RGB")  # three channels stay, as a backbone takes them
 
 
+# What a transform string may name. A new operation is a class above and a line here; its form on a GPU, if any, is in `gpu_ops`.
 OPS: Mapping[str, type[Op]] = {
-    op.name: op for op in (Resize, CentreCrop, RandomResizedCrop, RandomCrop, Flip, Jitter, Rotate, Grey)
+    op.name: op
+    for op in (
+        Resize,
+        CentreCrop,
+        RandomResizedCrop,
+        RandomCrop,
+        Flip,
+        Jitter,
+        Rotate,
+        Grey,
+    )
 }
 
 

@@ -11,7 +11,7 @@ from udta._console.terminal import first_few
 from udta._files.table_file import read_columns
 from udta.errors import DataError
 from udta.fingerprint import UNREADABLE
-from udta.images.listing import other_spellings, relative_id
+from udta.images._listing import other_spellings, relative_id
 from udta.images.manifest import UNLABELLED
 
 TRAIN, TEST = "train", "test"

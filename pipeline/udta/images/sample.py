@@ -1,4 +1,4 @@
-"""The bytes of an image file, or why there are none. Every reader of images opens them here."""
+"""One image file: its bytes, as they were when images were listed, or why there are none. Every image is opened here."""
 
 from __future__ import annotations
 
@@ -8,11 +8,43 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
 from udta._files.paths import NotRegularError, opened_regular
-from udta.errors import ImageError
+from udta.errors import DataError, ImageError
+from udta.fingerprint import UNREADABLE
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image. `id` is its path relative to the manifest's root, `label` the class index or -1 where unknown."""
+
+    row: int
+    id: str
+    path: Path
+    sha256: str
+    label: int
+    split: str
+
+    def read(self) -> bytes:
+        """The file, as it was when the manifest was made.
+
+        Raises:
+            ImageError: it cannot be read, or could not then.
+            DataError: its content has changed.
+        """
+        content = read_image_file(self.path, self.id)
+        if self.sha256 == UNREADABLE:
+            raise ImageError(
+                self.id, "could not be read when the images were listed, but now; run the same command again"
+            )
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise DataError(
+                f"{self.path} changed after the manifest was made; run the same command again to use its new content"
+            )
+        return content
 
 
 @contextmanager

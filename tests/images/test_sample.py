@@ -13,7 +13,7 @@ from toy import photographs
 import udta
 from udta.errors import DataError, ImageError
 from udta.fingerprint import UNREADABLE
-from udta.images import contents, read_images
+from udta.images import read_images, sample
 
 
 def refuse(monkeypatch, name, number):
@@ -25,7 +25,7 @@ def refuse(monkeypatch, name, number):
             raise OSError(number, os.strerror(number), os.fspath(path))
         return found(path, *arguments, **keywords)
 
-    monkeypatch.setattr(contents.os, "open", opened)
+    monkeypatch.setattr(sample.os, "open", opened)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_all_of_them_are_named_with_their_reasons(bad):
         assert f"{name} {reason}" in str(caught.value)
     for name, reason in REASONS.items():
         with pytest.raises(ImageError) as one:
-            contents.read_image_file(bad / name, name)
+            sample.read_image_file(bad / name, name)
         assert (one.value.path, one.value.reason) == (name, reason)
 
 

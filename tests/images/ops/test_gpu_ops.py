@@ -7,7 +7,7 @@ from PIL import Image
 
 from udta.errors import ConfigError, ImageError
 from udta.images import Transform
-from udta.images.gpu_ops import check_on_gpu, transformed
+from udta.images.ops.gpu_ops import check_on_gpu, transformed
 
 IMAGE = np.array(
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)).resize((301, 207))

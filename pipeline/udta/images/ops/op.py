@@ -1,10 +1,55 @@
-"""The arguments of a transform operation: their values, their bounds, and how each is written."""
+"""What a transform operation is: a frozen value that turns one image into another, and how its arguments are written."""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass, fields
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+Size = tuple[int, int]  # height, width
+
+
+@dataclass(frozen=True)
+class Op(ABC):
+    """One operation. Its fields are its arguments: the keyword-only ones are written `name=value`.
+
+    Each field's metadata says how its argument is read and what its bounds are: `whole`, `number`, `span` or `choice`.
+    """
+
+    name: ClassVar[str]
+    is_random: ClassVar[bool] = False
+
+    # Images stay Pillow's from one operation to the next, so that a chain of them copies nothing in between.
+    @abstractmethod
+    def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        """The result on an RGB image; draws from `rng` only when `is_random`.
+
+        Random numbers come from `Generator.random()` alone; see `views.view_rng`.
+        """
+
+    def output_size(self, size: Size | None) -> Size | None:
+        """(height, width) that comes out when `size` goes in; None where that is not fixed."""
+        return size
+
+    @property
+    def input_side(self) -> int | None:
+        """The shorter side of an input that is large enough not to be enlarged; None where pixels count as they are."""
+        return None
+
+    def __str__(self) -> str:
+        # Defaults are left out: whoever changes one changes what a feature is, and raises FEATURE_VERSION.
+        given = [(part, getattr(self, part.name)) for part in fields(self)]
+        words = [
+            f"{part.name}={show(value)}" if part.kw_only else show(value)
+            for part, value in given
+            if value != part.default
+        ]
+        return f"{self.name}({','.join(words)})" if words else self.name
 
 
 class Span(NamedTuple):
@@ -23,6 +68,7 @@ class Span(NamedTuple):
 
 def show(value: object) -> str:
     """The shortest spelling that reads back as the same value."""
+    # `1.0` and `1` are one value and must be one spelling: the string is part of a store's fingerprint.
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
@@ -30,6 +76,7 @@ def whole(low: int) -> Mapping[str, Callable[[str], int]]:
     """Metadata of a dataclass field: a whole number from `low` to 99999."""
 
     def parse(text: str) -> int:
+        # `int` alone would take `1_0`, `+1` and digits of other scripts; without the bound on length, a million digits.
         if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) >= low):
             raise ValueError(f"a whole number from {low} to 99999")
         return int(text)
