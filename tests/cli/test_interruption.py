@@ -11,7 +11,7 @@ EXTRACT = ("--backbone", "toy:net", "--taps", "stage2=avg")
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr("udta.store.layout.BLOCK_ROWS", 32)
+    monkeypatch.setattr("udta.store._layout.BLOCK_ROWS", 32)
     return photographs(tmp_path / "photos", per_class=16)  # 48 images: two blocks
 
 

@@ -5,7 +5,7 @@ import pytest
 import udta
 from udta.backbones import TapForward
 from udta.errors import AdapterError, FeatureError, ImageError
-from udta.store.tap_rows import TapRows
+from udta.store._tap_rows import TapRows
 
 TAPS = "stage1=grid(4),stage2=avg"
 TRAIN = {"adapter": "concat_linear", "recipe": {"epochs": 15, "batch_size": 8, "lr": 1e-2, "weight_decay": 0.1}}

@@ -11,7 +11,7 @@ from udta.images import EncodedImage
 @pytest.fixture
 def images(tmp_path, monkeypatch):
     """96 images in blocks of 16."""
-    monkeypatch.setattr("udta.store.layout.BLOCK_ROWS", 16)
+    monkeypatch.setattr("udta.store._layout.BLOCK_ROWS", 16)
     return photographs(tmp_path / "photos", per_class=32)
 
 

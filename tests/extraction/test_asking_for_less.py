@@ -16,7 +16,7 @@ OPTIONS = {"backbone": "toy:net", "taps": "stage1=grid(4),stage2=avg", "views": 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr("udta.store.layout.BLOCK_ROWS", 32)
+    monkeypatch.setattr("udta.store._layout.BLOCK_ROWS", 32)
     return photographs(tmp_path / "photos", per_class=12)  # 36 images: two blocks
 
 

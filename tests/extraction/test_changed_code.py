@@ -77,7 +77,7 @@ def test_an_unfinished_store_is_not_continued_with_edited_code(folder, tmp_path,
         if done > 16:
             raise InterruptedTestError
 
-    monkeypatch.setattr("udta.store.layout.BLOCK_ROWS", 16)
+    monkeypatch.setattr("udta.store._layout.BLOCK_ROWS", 16)
     more = photographs(tmp_path / "more")
     with pytest.raises(InterruptedTestError):
         udta.extract(more, out=tmp_path / "s", progress=stop, **OPTIONS)

@@ -23,7 +23,7 @@ OPTIONS = {
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Blocks of 16 rows (the least), so that 24 images make two."""
-    monkeypatch.setattr("udta.store.layout.BLOCK_ROWS", 16)
+    monkeypatch.setattr("udta.store._layout.BLOCK_ROWS", 16)
 
 
 def contents(path):

@@ -47,7 +47,7 @@ def test_each_image_is_decoded_once_and_each_store_is_what_it_is_alone(images, t
             assert getattr(together, figure) == getattr(single, figure), figure
         assert together.step_seconds["forward"] > 0
     assert sum(report.step_seconds["decode"] for report in reports) > 0
-    assert len(udta.store.history.read_runs(tmp_path / "many" / "b")) == 1
+    assert len(udta.store._history.read_runs(tmp_path / "many" / "b")) == 1
 
 
 def test_what_is_kept_is_bounded_however_slow_one_is(images, tmp_path, monkeypatch):

@@ -46,7 +46,7 @@ def test_an_image_that_changes_during_the_work_stops_all(images, tmp_path):
 
 
 def test_a_disk_that_fails_stops_all_and_all_continue(images, tmp_path, monkeypatch):
-    from udta.store.zarr_engine import ZarrEngine
+    from udta.store._zarr_engine import ZarrEngine
 
     write = ZarrEngine.write_block
 

@@ -11,14 +11,14 @@ from toy import photographs
 import udta
 from udta.errors import NotAStoreError, StaleStoreError, StoreError
 from udta.store import StoreWriter, engine_at
-from udta.store.block_files import write_parts
+from udta.store._block_files import write_parts
 
 OPTIONS = {"backbone": "toy:net", "taps": "stage1=grid(4),stage2=avg", "views": 2, "compute": "float32"}
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setattr("udta.store.layout.BLOCK_ROWS", 32)
+    monkeypatch.setattr("udta.store._layout.BLOCK_ROWS", 32)
     return photographs(tmp_path / "photos", per_class=16)  # 48 images: two blocks
 
 
@@ -146,7 +146,7 @@ def test_a_disk_that_fills_stops_cleanly_and_is_continued(folder, tmp_path, monk
             raise OSError(errno.ENOSPC, "No space left on device")
         write_parts(parts)
 
-    monkeypatch.setattr("udta.store.zarr_engine.write_parts", fill)
+    monkeypatch.setattr("udta.store._zarr_engine.write_parts", fill)
     with pytest.raises(StoreError, match=r"No space left.*1 of 2 blocks are committed"):
         udta.extract(folder, out=tmp_path / "s", **OPTIONS)
     assert udta.open_store(tmp_path / "s").n_committed == 32

@@ -21,7 +21,7 @@ OPTIONS = {"taps": "stage1=grid(4),stage2=avg", "views": 2, "compute": "float32"
 @pytest.fixture
 def images(tmp_path, monkeypatch):
     """96 images in blocks of 16."""
-    monkeypatch.setattr("udta.store.layout.BLOCK_ROWS", 16)
+    monkeypatch.setattr("udta.store._layout.BLOCK_ROWS", 16)
     return photographs(tmp_path / "photos", per_class=32)
 
 

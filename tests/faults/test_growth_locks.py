@@ -13,7 +13,7 @@ from made_stores import TAPS, feature, growing_layout, tree, write_missing
 from udta import open_store, verify
 from udta.errors import NotAStoreError, StoreBusyError, StoreError
 from udta.store import StoreWriter
-from udta.store.staging import Workplace, workplace_of
+from udta.store._staging import Staging, staging_folder
 
 OLD, GROWN = tuple(range(12)), (90, 91, 92, *range(12), 93)
 
@@ -52,13 +52,13 @@ def path(tmp_path, engine):
 
 @pytest.fixture
 def _impatient(monkeypatch):
-    monkeypatch.setattr("udta.store.folder_lock.PATIENCE_S", 0)
+    monkeypatch.setattr("udta.store._folder_lock.PATIENCE_S", 0)
 
 
 @pytest.fixture
 def _two_steps(monkeypatch):
     """A kernel or file system that cannot exchange two names at once."""
-    monkeypatch.setattr("udta.store.staging.exchange_in_one_step", lambda *_: False)
+    monkeypatch.setattr("udta.store._staging.exchange_in_one_step", lambda *_: False)
 
 
 def in_child(work):
@@ -83,7 +83,7 @@ def die(*_, **__):
 @pytest.mark.usefixtures("_impatient")
 @pytest.mark.parametrize("point", ["finish_growth", "_install"])
 def test_nobody_else_writes_between_the_last_block_and_the_end_of_the_exchange(path, engine, monkeypatch, point):
-    refused, original = [], getattr(Workplace, point)
+    refused, original = [], getattr(Staging, point)
 
     def guarded(work, *args):
         for enter in (lambda: write(path, (*GROWN, 94), engine), lambda: verify(path, repair=True)):
@@ -93,7 +93,7 @@ def test_nobody_else_writes_between_the_last_block_and_the_end_of_the_exchange(p
         return original(work, *args)
 
     next(path.rglob("c.1.1.0*" if engine == "zarr" else "000001.h5")).write_bytes(b"something to repair")
-    monkeypatch.setattr(Workplace, point, guarded)
+    monkeypatch.setattr(Staging, point, guarded)
     write(path, GROWN, engine)
     assert refused
     monkeypatch.undo()
@@ -102,7 +102,7 @@ def test_nobody_else_writes_between_the_last_block_and_the_end_of_the_exchange(p
 
 def test_a_writer_that_waited_through_an_exchange_writes_the_store_that_has_the_name_now(path, engine, monkeypatch):
     waiting = threading.Event()
-    monkeypatch.setattr("udta.store.folder_lock.time.sleep", lambda _: waiting.set())
+    monkeypatch.setattr("udta.store._folder_lock.time.sleep", lambda _: waiting.set())
     result = []
     second = threading.Thread(target=lambda: result.append(write(path, (*GROWN, 94), engine)))
     with writer_of(path, GROWN, engine) as first:
@@ -142,7 +142,7 @@ def test_an_exchange_that_fails_leaves_the_good_store_and_the_growth_is_not_lost
     def fail(*_):
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("udta.store.staging.exchange_in_one_step", fail)
+    monkeypatch.setattr("udta.store._staging.exchange_in_one_step", fail)
     with pytest.raises(StoreError, match="Input/output error"):
         write(path, GROWN, engine)
     check(path, OLD)
@@ -170,7 +170,7 @@ def test_a_second_step_that_fails_gives_the_name_back(path, engine, monkeypatch)
 
 
 def test_a_store_that_took_the_name_during_a_growth_is_left_alone(path, engine, monkeypatch):
-    install = Workplace.finish_growth
+    install = Staging.finish_growth
 
     def replaced(work, predecessor):
         shutil.rmtree(path)
@@ -178,15 +178,15 @@ def test_a_store_that_took_the_name_during_a_growth_is_left_alone(path, engine, 
         (path / "thesis.txt").write_text("precious")
         install(work, predecessor)
 
-    monkeypatch.setattr(Workplace, "finish_growth", replaced)
+    monkeypatch.setattr(Staging, "finish_growth", replaced)
     with pytest.raises(StoreError, match="replaced by something else"):
         write(path, GROWN, engine)
     assert tree(path) == {"thesis.txt": b"precious"}
 
 
 def test_a_store_that_was_removed_during_a_growth_is_there_when_the_growth_is_done(path, engine, monkeypatch):
-    install = Workplace.finish_growth
-    monkeypatch.setattr(Workplace, "finish_growth", lambda *args: (shutil.rmtree(path), install(*args)))
+    install = Staging.finish_growth
+    monkeypatch.setattr(Staging, "finish_growth", lambda *args: (shutil.rmtree(path), install(*args)))
     write(path, GROWN, engine)
     check(path, GROWN)
 
@@ -196,7 +196,7 @@ def test_a_store_that_was_removed_during_a_growth_is_there_when_the_growth_is_do
 
 def kill_points(monkeypatch):
     """By name, what in an exchange a process is killed at."""
-    take_name, rename = Workplace._take_name, Path.rename
+    take_name, rename = Staging._take_name, Path.rename
 
     def before_the_first_step(self, target):
         return die() if target.name == "old" else rename(self, target)
@@ -206,11 +206,11 @@ def kill_points(monkeypatch):
         die()
 
     return {
-        "before the exchange": lambda: monkeypatch.setattr(Workplace, "finish_growth", die),
+        "before the exchange": lambda: monkeypatch.setattr(Staging, "finish_growth", die),
         "after its intent": lambda: monkeypatch.setattr(Path, "rename", before_the_first_step),
-        "between its steps": lambda: monkeypatch.setattr(Workplace, "_take_name", die),
-        "after its steps": lambda: monkeypatch.setattr(Workplace, "_take_name", after_the_second_step),
-        "before the old store is removed": lambda: monkeypatch.setattr(Workplace, "_discard", die_at_the_end),
+        "between its steps": lambda: monkeypatch.setattr(Staging, "_take_name", die),
+        "after its steps": lambda: monkeypatch.setattr(Staging, "_take_name", after_the_second_step),
+        "before the old store is removed": lambda: monkeypatch.setattr(Staging, "_discard", die_at_the_end),
     }
 
 
@@ -257,7 +257,7 @@ def test_a_growth_that_is_killed_in_its_exchange_is_finished_by_the_next_writer(
 def test_a_removed_store_does_not_come_back_from_a_killed_growth(path, engine, monkeypatch, point, steps):
     def killed():
         if steps == 2:
-            monkeypatch.setattr("udta.store.staging.exchange_in_one_step", lambda *_: False)
+            monkeypatch.setattr("udta.store._staging.exchange_in_one_step", lambda *_: False)
         kill_points(monkeypatch)[point]()
         write(path, GROWN, engine)
 
@@ -276,7 +276,7 @@ def test_a_half_made_growth_never_becomes_the_store(path, engine, monkeypatch):
             die()
 
     assert in_child(killed) == 9
-    assert (workplace_of(path) / "growing").is_dir()
+    assert (staging_folder(path) / "growing").is_dir()
     shutil.rmtree(path)
     with writer_of(path, GROWN, engine) as writer:
         assert writer.is_new
@@ -285,7 +285,7 @@ def test_a_half_made_growth_never_becomes_the_store(path, engine, monkeypatch):
 
 def test_a_half_removed_growth_is_not_continued(path, engine, monkeypatch):
     write(path, GROWN, engine, blocks=1)  # stays beside
-    monkeypatch.setattr("udta.store.staging._remove", lambda folder: folder.is_dir() and die())
+    monkeypatch.setattr("udta.store._staging._remove", lambda folder: folder.is_dir() and die())
     assert in_child(lambda: write(path, OLD, engine)) == 9  # not wanted any more: killed while it is removed
     monkeypatch.undo()
     assert write(path, GROWN, engine) == 4 * 4

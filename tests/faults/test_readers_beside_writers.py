@@ -13,8 +13,8 @@ from made_stores import TAPS, feature, growing_layout, write_missing
 from udta import FeatureLoader, export, open_store, verify
 from udta.errors import StoreReplacedError
 from udta.store import StoreWriter
-from udta.store.ledger import Ledger
-from udta.store.zarr_engine import ZarrEngine
+from udta.store._ledger import Ledger
+from udta.store._zarr_engine import ZarrEngine
 
 OLD, GROWN = tuple(range(12)), (90, 91, 92, *range(12), 93)
 
@@ -51,7 +51,7 @@ def kind(request):
 def _opening(request, monkeypatch, tmp_path):
     """Systems without /proc/self/fd open by name and look again afterwards."""
     if request.param == "by its name":
-        monkeypatch.setattr("udta.store.directory.DESCRIPTORS", tmp_path / "no such folder")
+        monkeypatch.setattr("udta.store._directory.DESCRIPTORS", tmp_path / "no such folder")
 
 
 @pytest.fixture
@@ -116,8 +116,8 @@ def test_what_was_open_before_a_growth_is_read_as_before(path, grow, kind):
 
 def test_between_exchange_and_removal_the_old_store_is_read_as_before(path, grow, monkeypatch):
     store = open_store(path)
-    monkeypatch.setattr("udta.store.staging._remove", lambda _: None)
-    monkeypatch.setattr("udta.store.staging.Workplace._discard", lambda *_: None)
+    monkeypatch.setattr("udta.store._staging._remove", lambda _: None)
+    monkeypatch.setattr("udta.store._staging.Staging._discard", lambda *_: None)
     grow()
     check(store, range(len(OLD)))
     check(open_store(path), range(len(GROWN)))

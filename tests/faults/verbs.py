@@ -20,10 +20,10 @@ from PIL import Image
 from toy import photographs
 
 import udta
-import udta.store.layout
+import udta.store._layout
 from udta._files.atomic import write_json
 from udta.adapters import load_adapter
-from udta.store.history import read_runs
+from udta.store._history import read_runs
 from udta.store.verify import verify
 from udta.training import checkpoint
 
@@ -46,7 +46,7 @@ def make_inputs(inputs: Path, forked: Callable[..., tuple[int, str]]) -> None:
     """What verbs read, below `inputs`: made in a child, so that this process starts no thread."""
     torch.set_num_threads(1)
     warnings.simplefilter("error")
-    udta.store.layout.BLOCK_ROWS = udta.store.layout.SMALLEST_BLOCK = 4
+    udta.store._layout.BLOCK_ROWS = udta.store._layout.SMALLEST_BLOCK = 4
     checkpoint.PERIOD_S, checkpoint._SHARE = 0.0, float("inf")
     status, told = forked(lambda tell: _make(inputs, tell), inputs)
     if status:

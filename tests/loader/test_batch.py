@@ -8,7 +8,7 @@ import torch
 from made_stores import all_features, make_layout, write_store
 
 from udta import FeatureLoader, open_store
-from udta.loader.batch import BufferPool
+from udta.loader._batch import BufferPool
 
 BYTES = np.dtype("u1")
 # What somebody may keep of a buffer, instead of the array that the pool gave.

@@ -67,7 +67,7 @@ class DamageContract(EngineContract):
         assert open_store(path).complete
 
     def test_a_store_of_a_newer_format_is_refused_by_name(self, path, layout, monkeypatch):
-        monkeypatch.setattr("udta.store.layout.FORMAT_VERSION", 99)
+        monkeypatch.setattr("udta.store._layout.FORMAT_VERSION", 99)
         write_store(path, layout)
         with pytest.raises(NotAStoreError, match="newer"):
             open_store(path)

@@ -12,7 +12,7 @@ class EngineContract:
     @pytest.fixture(autouse=True)
     def _this_engine(self, monkeypatch):
         """Writers that do not ask for a format make stores of this engine."""
-        monkeypatch.setattr("udta.store.writer.DEFAULT_FORMAT", self.format)
+        monkeypatch.setattr("udta.store._writer.DEFAULT_FORMAT", self.format)
 
     @pytest.fixture
     def layout(self):

@@ -105,6 +105,6 @@ class ReadContract(EngineContract):
     def test_more_chunks_than_the_kernel_maps_read_the_same(self, path, layout, monkeypatch):
         write_store(path, layout)
         expected = open_store(path).read([9, 0, 5])
-        monkeypatch.setattr("udta.store.tap_rows.MOST_MAPPINGS", 1)
+        monkeypatch.setattr("udta.store._tap_rows.MOST_MAPPINGS", 1)
         for tap, values in open_store(path).read([9, 0, 5]).items():
             np.testing.assert_array_equal(values, expected[tap])

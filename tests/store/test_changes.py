@@ -2,7 +2,7 @@
 
 from udta.fingerprint import UNREADABLE
 from udta.store import Record
-from udta.store.changes import changes
+from udta.store._changes import changes
 
 A, B, C, D, E = (letter * 64 for letter in "abcde")
 STORED = ["1", "2", "3", "4", "5", "6"]  # 5 was skipped, 6 is not committed

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from made_stores import TAPS, feature, growing_layout, write_missing
 
 from udta.store import StoreWriter, engine_at, open_store
-from udta.store.ledger import Ledger
+from udta.store._ledger import Ledger
 from udta.store.verify import verify
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

@@ -125,7 +125,7 @@ class WriteContract(EngineContract):
             write_store(tmp_path / "file" / "store", layout)
 
     def test_a_second_writer_is_refused_and_the_first_goes_on(self, path, layout, monkeypatch):
-        monkeypatch.setattr("udta.store.folder_lock.PATIENCE_S", 0.1)
+        monkeypatch.setattr("udta.store._folder_lock.PATIENCE_S", 0.1)
         with StoreWriter(path, layout, make_hashes(layout)) as first:
             first.write(0, block_features(layout, 0))
             with pytest.raises(StoreBusyError, match="being written"):

@@ -109,7 +109,7 @@ def test_a_fifth_of_each_class_is_left_out_and_copies_stay_together():
 
 @pytest.mark.parametrize("adapter", ["linear", "ridge", "knn", "udta", "ladder"])
 def test_an_image_whose_features_are_not_finite_is_named_in_training(tmp_path, monkeypatch, adapter):
-    monkeypatch.setattr("udta.store.block_writer.not_finite", lambda *_: {})  # as a store that something else wrote
+    monkeypatch.setattr("udta.store._block_writer.not_finite", lambda *_: {})  # as a store that something else wrote
     bad = udta.open_store(write(tmp_path / "bad", spoil=1))
     with pytest.raises(FeatureError, match=r"'cat/1.png'.*not finite"):
         udta.train(
@@ -119,7 +119,7 @@ def test_an_image_whose_features_are_not_finite_is_named_in_training(tmp_path, m
 
 
 def test_no_figure_is_made_of_what_is_not_finite(store, tmp_path, monkeypatch):
-    monkeypatch.setattr("udta.store.block_writer.not_finite", lambda *_: {})
+    monkeypatch.setattr("udta.store._block_writer.not_finite", lambda *_: {})
     udta.train(store, out=tmp_path / "run", adapter="linear", recipe={"epochs": 1})
     bad = udta.open_store(write(tmp_path / "bad", spoil=3))
     with pytest.raises(FeatureError, match=r"1 of 100 image\(s\) is not finite, such as 'cat/3.png'"):

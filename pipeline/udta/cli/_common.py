@@ -47,9 +47,9 @@ class StorePath(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """See the class."""
-        from udta.store.location import place_of
+        from udta.store import store_path
 
-        return place_of(value)
+        return store_path(value)
 
 
 STORE = StorePath()

@@ -21,8 +21,17 @@ from udta.extraction.kept import with_what_is_kept
 from udta.extraction.request import Request, make_request
 from udta.extraction.requests import make_requests, split_options
 from udta.images import Manifest, OnError
-from udta.store import BATCH_ROWS, Changes, IfStale, Layout, Part, engine_at, row_bytes, standing
-from udta.store.location import is_vacant
+from udta.store import (
+    BATCH_ROWS,
+    Changes,
+    IfStale,
+    Layout,
+    Part,
+    compare_with_stored,
+    engine_at,
+    is_absent_or_empty,
+    row_bytes,
+)
 
 # Images of the calibration after one batch that is not counted: about two seconds of MobileNetV2 on two cores.
 _CALIBRATION_BATCHES = 3
@@ -144,11 +153,11 @@ def _plan(request: Request, path: Path, policy: JobOptions) -> Plan:
     parts = _everything(layout)
     missing = layout.n_blocks
     engine = engine_at(path)
-    if engine is None and not is_vacant(path):
+    if engine is None and not is_absent_or_empty(path):
         raise NotAStoreError(f"{path} exists and is not a udta store; choose another --out")
     if engine is not None:
         samples, retry = tuple(zip(layout.ids, request.manifest.hashes, strict=True)), policy.retries
-        found = standing(engine, layout, samples, policy.format, retry_skipped=retry)
+        found = compare_with_stored(engine, layout, samples, policy.format, retry_skipped=retry)
         differences, changes = found.differences, found.changes
         if differences and policy.if_stale == "replace":
             state, differences = "replaced", []

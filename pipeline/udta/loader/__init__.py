@@ -1,6 +1,6 @@
 """Shuffled epochs over a store, as torch batches."""
 
-from udta.loader.batch import Batch
-from udta.loader.loader import FeatureLoader
+from udta.loader._batch import Batch
+from udta.loader._loader import FeatureLoader
 
 __all__ = ["Batch", "FeatureLoader"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from udta._console.terminal import one_line
-from udta.store.reader import Store, open_store
+from udta.store._reader import Store, open_store
 
 _CHUNK = 64
 

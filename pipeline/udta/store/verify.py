@@ -9,12 +9,11 @@ from typing import Any
 
 from udta._files.paths import local_path
 from udta.errors import CorruptStoreError, StoreError
-from udta.store.block_check import check_block
-from udta.store.engine import Engine
-from udta.store.layout import Layout
-from udta.store.location import place_of
-from udta.store.snapshot import settled
-from udta.store.staging import Workplace
+from udta.store._directory import store_path
+from udta.store._engine import Engine
+from udta.store._layout import Layout
+from udta.store._snapshot import read_snapshot
+from udta.store._staging import Staging
 
 
 @dataclass(frozen=True)
@@ -96,15 +95,15 @@ def verify(
         ConfigError: with `repair`, the store is not local.
         StoreBusyError: with `repair`, another process is writing it.
     """
-    place = local_path("the store to repair", path) if repair else place_of(path)
-    engine, metadata = settled(place, lambda engine: (engine, engine.ledger.check_seal()))
+    place = local_path("the store to repair", path) if repair else store_path(path)
+    engine, metadata = read_snapshot(place, lambda engine: (engine, engine.ledger.check_seal()))
     if metadata:
         return _unchecked(engine, metadata)
     layout, blocks, bad = engine.load(), engine.ledger.blocks(), []
     checked = 0
     for done, block in enumerate(blocks, start=1):
         try:
-            checked += check_block(engine, layout, engine.ledger.record(block))
+            checked += engine.check_block(layout, engine.ledger.record(block))
         except CorruptStoreError as error:
             bad.append(BadBlock(block, layout.block_range(block), str(error)))
         if progress:
@@ -137,7 +136,7 @@ def _lost(engine: Engine, layout: Layout) -> list[int]:
 def _drop(engine: Engine, blocks: list[int]) -> list[int]:
     store = engine.directory
     try:
-        work = Workplace(store.path.resolve())
+        work = Staging(store.path.resolve())
     except OSError as error:
         raise StoreError(f"{store.path} cannot be repaired ({error.strerror or error})") from error
     try:

@@ -9,14 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from udta.errors import CorruptStoreError
-from udta.store.attributes import check_attributes
-from udta.store.changes import Changes, changes
-from udta.store.engine import Engine
-from udta.store.growth import Predecessor, only_more
-from udta.store.layout import Layout
-from udta.store.ledger import Record
-from udta.store.registry import check_version, engine_at, find_engine
-from udta.store.structure import check_records
+from udta.store._attributes import check_attributes
+from udta.store._changes import Changes, changes
+from udta.store._engine import Engine
+from udta.store._growth import Predecessor, only_more
+from udta.store._layout import Layout
+from udta.store._record import Record
+from udta.store._registry import check_version, engine_at, find_engine
 
 # Rows of a store whose columns are lost and whose records do not vouch for so many.
 _MOST_LOST = 10_000_000
@@ -24,7 +23,7 @@ Samples = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
-class Standing:
+class Continuation:
     """What a writer does with a store that is there.
 
     `asked` is the layout asked for with the block size of the store; `differences` says why the store cannot be used (empty when
@@ -40,14 +39,14 @@ class Standing:
     changes: Changes
 
 
-def standing(
+def compare_with_stored(
     engine: Engine,
     layout: Layout,
     samples: Samples,
     format: str | None,  # noqa: A002
     *,
     retry_skipped: bool = False,
-) -> Standing:
+) -> Continuation:
     """Compare the store of `engine` with what is asked of it.
 
     Args:
@@ -65,7 +64,7 @@ def standing(
     sound = not engine.ledger.check_seal()
     records = {record.block: record for record in engine.ledger.records()}
     stored = engine.load() if sound else _recovered(engine, records)
-    records = {record.block: record for record in check_records(stored, records.values(), engine.directory.path)}
+    records = {record.block: record for record in engine.check_records(stored, records.values())}
     asked = replace(layout, block_rows=stored.block_rows)
     code = _code_differences(stored, asked)
     differences, none = _format_differences(engine, asked, stored, format) + code, Changes(len(stored))
@@ -80,16 +79,31 @@ def standing(
             memory_format=stored.memory_format,
             generation=stored.generation,  # the same, or one that an older udta did not write
         )
-        return Standing(asked, records, [], None, not sound or columns_differ(stored, asked), none)
+        return Continuation(asked, records, [], None, not sound or columns_differ(stored, asked), none)
     if not differences and only_more(stored.fingerprint, asked.fingerprint):
         old = Predecessor(engine, stored, records, asked, samples)
         if not old.shares_nothing:
             found = none if same or not records else changes(stored.ids, records, samples)
-            return Standing(asked, records, [], old, False, found)
+            return Continuation(asked, records, [], old, False, found)
         differences = ["images: none of those asked for is among those stored"]
     if not code:  # then what is more would be no reason
         differences += stored.fingerprint.diff(asked.fingerprint)
-    return Standing(asked, records, differences, None, False, none)
+    return Continuation(asked, records, differences, None, False, none)
+
+
+def resumable(grown: Engine, asked: Layout, samples: Samples) -> list[Record] | None:
+    """The records of a growth towards `asked` that was interrupted; None where there is none that can be continued."""
+    try:
+        if not type(grown).owns(grown.directory) or grown.ledger.check_seal():
+            return None
+        there, records = grown.load(), list(grown.ledger.records())
+    except CorruptStoreError:
+        return None
+    if not there.probe.differences(asked.probe):
+        there = replace(there, probe=asked.probe)  # but for rounding the same
+    same = there.ids == asked.ids and there.attributes() == asked.attributes() and not columns_differ(there, asked)
+    agrees = all(samples[record.start : record.stop] == record.samples for record in records)
+    return records if same and agrees else None
 
 
 def columns_differ(stored: Layout, asked: Layout) -> bool:

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from udta.loader.batch import Batch
-from udta.loader.order import Epoch
-from udta.loader.window import Windows
+from udta.loader._batch import Batch
+from udta.loader._order import Epoch
+from udta.loader._windows import Windows
 from udta.store import Store, as_tensor
 
 
@@ -40,7 +40,7 @@ class MappedSource:
 
     def take(self, start: int, stop: int, out: Mapping[str, np.ndarray]) -> None:
         """See `Source`."""
-        places = self._store.layout.places(*self._epoch.pairs(slice(start, stop)))
+        places = self._store.layout.slots(*self._epoch.pairs(slice(start, stop)))
         for tap, values in out.items():
             self._store.rows_of(tap).take(*places, values)
 
@@ -77,7 +77,7 @@ class WindowedSource:
         """See `Source`; a batch may lie in two windows."""
         for window in range(self._window_of(start), self._window_of(stop - 1) + 1):
             self._loads[window].result()
-        places = self._store.layout.places(*self._epoch.pairs(slice(start, stop)))
+        places = self._store.layout.slots(*self._epoch.pairs(slice(start, stop)))
         for tap, values in out.items():
             self._windows.take(tap, *places, values)
 

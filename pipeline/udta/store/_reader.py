@@ -13,16 +13,15 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from udta.errors import ConfigError, CorruptStoreError, RowError, StoreReplacedError, UncommittedRowError, did_you_mean
 from udta.fingerprint import Fingerprint, TapSpec
-from udta.store.dtypes import as_tensor, value_dtype
-from udta.store.engine import Engine
-from udta.store.history import extraction_totals
-from udta.store.layout import Layout
-from udta.store.lazy import lazy_array
-from udta.store.ledger import Record
-from udta.store.location import place_of
-from udta.store.snapshot import settled
-from udta.store.structure import check_records
-from udta.store.tap_rows import TapRows
+from udta.store._dask_array import lazy_array
+from udta.store._directory import store_path
+from udta.store._dtypes import as_tensor, value_dtype
+from udta.store._engine import Engine
+from udta.store._history import extraction_totals
+from udta.store._layout import Layout
+from udta.store._record import Record
+from udta.store._snapshot import read_snapshot
+from udta.store._tap_rows import TapRows
 
 
 class Store:
@@ -46,7 +45,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._engine, self.layout, self.records, self._contents = settled(path, _look)
+        self._engine, self.layout, self.records, self._contents = read_snapshot(path, _look)
         self.format = self._engine.format
         self._committed = np.zeros(len(self.layout), dtype=bool)
         for record in self.records.values():
@@ -139,7 +138,7 @@ class Store:
         chosen = list(range(self.n_views)) if views is None else list(views)
         self.check_views(chosen)
         every, each = np.repeat(index, len(chosen)), np.tile(np.array(chosen, dtype=np.int64), len(index))
-        places = self.layout.places(every, each)
+        places = self.layout.slots(every, each)
         result = {}
         for tap in self.check_taps(taps):
             spec = self.taps[tap]
@@ -235,7 +234,14 @@ def open_store(path: str | Path) -> Store:
         NotAStoreError: there is no store at this path.
         CorruptStoreError: its metadata or a ledger record cannot be understood or is damaged.
     """
-    return Store(place_of(path))
+    return Store(store_path(path))
+
+
+def twin(store: Store) -> Store:
+    """The same open store as another object, whose attributes may be set (its own way of copying is to open it again)."""
+    copy = Store.__new__(Store)
+    copy.__dict__.update(store.__dict__)
+    return copy
 
 
 def _opened_again(path: Path, generation: str) -> Store:
@@ -257,7 +263,7 @@ def _look(engine: Engine) -> Opened:
         )
     layout = engine.load()
     contents, records = np.zeros((len(layout), 32), dtype=np.uint8), {}
-    for record in check_records(layout, engine.ledger.records(), path):
+    for record in engine.check_records(layout, engine.ledger.records()):
         hashes = bytes.fromhex("".join(content for _, content in record.samples))
         contents[record.start : record.stop] = np.frombuffer(hashes, dtype=np.uint8).reshape(-1, 32)
         records[record.block] = replace(record, samples=())  # half a kilobyte a row as Python objects

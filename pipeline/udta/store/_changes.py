@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from udta.fingerprint import UNREADABLE
-from udta.store.ledger import Record
+from udta.store._record import Record
 
 _NAMED = 3
 

@@ -20,13 +20,14 @@ from zarr.core.metadata import ArrayV3Metadata
 
 from udta._files.paths import read_regular
 from udta.errors import CorruptStoreError
-from udta.store.block_files import flush_all, link_or_copy, write_parts
-from udta.store.directory import Directory, is_local
-from udta.store.dtypes import STORAGE_TYPES, stored_dtype
-from udta.store.engine import Engine
-from udta.store.layout import Layout
-from udta.store.ledger import FORMAT, Ledger, Record, file_checksum
-from udta.store.mapped_rows import Extent
+from udta.store._block_files import flush_all, link_or_copy, write_parts
+from udta.store._directory import Directory, is_local
+from udta.store._dtypes import STORAGE_TYPES, stored_dtype
+from udta.store._engine import Engine
+from udta.store._layout import FORMAT, Layout
+from udta.store._ledger import Ledger, file_checksum
+from udta.store._mapped_rows import Extent
+from udta.store._record import Record
 
 # With "/" a 5-dimensional chunk lies in five nested folders: 389 MB/s written against 1214 with "." (measured).
 CHUNK_KEYS: dict[str, Any] = {"name": "default", "separator": "."}

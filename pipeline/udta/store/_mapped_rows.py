@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from udta.store.directory import Directory
+from udta.store._directory import Directory
 
 _PROT_NONE, _PROT_READ = 0, 1
 _MAP_SHARED, _MAP_PRIVATE, _MAP_FIXED = 0x01, 0x02, 0x10
@@ -126,7 +126,7 @@ class MappedRows:
         return self._base + slot * self._slot_bytes
 
     @staticmethod
-    def check_room(directory: Directory, extent: Extent, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    def check_size(directory: Directory, extent: Extent, shape: tuple[int, ...], dtype: np.dtype) -> None:
         """Raises as `map` does where the file of an extent is smaller than its rows; one that is missing is found later."""
         needed = extent.offset + extent.rows * math.prod(shape) * dtype.itemsize
         if extent.path.exists() and extent.path.stat().st_size < needed:

@@ -21,15 +21,15 @@ import numpy as np
 
 from udta.errors import CorruptStoreError
 from udta.fingerprint import TapSpec
-from udta.store.block_files import flush_all, link_or_copy
-from udta.store.directory import Directory
-from udta.store.dtypes import STORAGE_TYPES, stored_dtype
-from udta.store.engine import Engine
-from udta.store.hdf5_file import created_file
-from udta.store.hdf5_structure import plain_dataset, read_labels, read_texts
-from udta.store.layout import Layout
-from udta.store.ledger import Ledger, Record, file_checksum
-from udta.store.mapped_rows import Extent
+from udta.store._block_files import flush_all, link_or_copy
+from udta.store._directory import Directory
+from udta.store._dtypes import STORAGE_TYPES, stored_dtype
+from udta.store._engine import Engine
+from udta.store._hdf5_files import created_file, plain_dataset, read_labels, read_texts
+from udta.store._layout import Layout
+from udta.store._ledger import Ledger, file_checksum
+from udta.store._mapped_rows import Extent
+from udta.store._record import Record
 
 INDEX = "index.h5"
 # Readable by every HDF5 since 1.8, and every object on a page of its own, so that chunks can be mapped.
@@ -123,6 +123,18 @@ class Hdf5Engine(Engine):
             if dataset.dtype != stored_dtype(layout.taps[tap].dtype):
                 raise ValueError(f"it holds {dataset.dtype}")
             return np.asarray(dataset[:, view])
+
+    def check_note(self, layout: Layout, record: Record) -> None:
+        """See `Engine.check_note`: the chunks that it places lie within the block's file."""
+        size, chunks = record.note["size"], record.note["chunks"]
+        if not isinstance(size, int) or not isinstance(chunks, dict) or chunks.keys() != layout.taps.keys():
+            raise ValueError("its note is not about the store's taps")
+        for spans in chunks.values():
+            if len(spans) != layout.n_views:
+                raise ValueError("its note is not about the store's views")
+            for offset, length in spans:
+                if type(offset) is not int or type(length) is not int or not 0 <= offset <= offset + length <= size:
+                    raise ValueError("its note names places outside the file")
 
     def chunk_file(self, record: Record, tap: str, view: int) -> Path:
         """See `Engine.chunk_file`: one for all taps and views."""

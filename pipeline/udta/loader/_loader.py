@@ -20,11 +20,11 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from udta._machine.cores import one_thread_each
 from udta.errors import Problems
-from udta.loader.batch import Batch, BufferPool
+from udta.loader._batch import Batch, BufferPool
+from udta.loader._choices import class_mask, distinct_views, dtype_name, view_choice
+from udta.loader._order import Epoch, order_rows
+from udta.loader._reading import MappedSource, Resident, Source, WindowedSource, load_taps
 from udta.loader.budget import default_budget, fits_on
-from udta.loader.choices import class_mask, distinct_views, dtype_name, view_choice
-from udta.loader.order import Epoch, order_rows
-from udta.loader.reading import MappedSource, Resident, Source, WindowedSource, load_taps
 from udta.store import Store, as_tensor, row_bytes
 
 _READERS = 2

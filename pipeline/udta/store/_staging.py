@@ -10,31 +10,35 @@ after a kill a missing store is told from one that its owner removed, whose half
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from udta._files.atomic import write_json
 from udta.errors import StoreError
-from udta.store.block_files import flush_all
-from udta.store.directory import Directory, is_local
-from udta.store.folder_lock import FolderLock, is_locked
-from udta.store.location import exchange_in_one_step, is_vacant
+from udta.store._block_files import flush_all
+from udta.store._directory import Directory, is_absent_or_empty, is_local
+from udta.store._folder_lock import FolderLock, is_locked
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
+_CANNOT = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
 
 
-def workplace_of(store: Path) -> Path:
+def staging_folder(store: Path) -> Path:
     """The folder that belongs to the store at `store`."""
     return store.with_name(f".{store.name}.udta")
 
 
 def is_being_written(store: Path) -> bool:
     """Whether a writer holds the store just now."""
-    return is_local(store) and is_locked(workplace_of(store.resolve()))
+    return is_local(store) and is_locked(staging_folder(store.resolve()))
 
 
-class Workplace:
+class Staging:
     """The workplace of a store, held by one process from construction to `release`.
 
     Args:
@@ -51,7 +55,7 @@ class Workplace:
     """
 
     def __init__(self, store: Path, patience_s: float | None = None) -> None:
-        self.store, folder = store, workplace_of(store)
+        self.store, folder = store, staging_folder(store)
         self.growing, self._new, self._old = folder / "growing", folder / "new", folder / "old"
         self._claims, self._intent = folder / "claims", folder / "intent.json"
         store.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +134,7 @@ class Workplace:
             _remove(self._old)
 
     def _install(self, successor: Path, predecessor: Directory) -> None:
-        if is_vacant(self.store):  # removed by hand since
+        if is_absent_or_empty(self.store):  # removed by hand since
             successor.rename(self.store)
         elif predecessor.replaced:
             raise StoreError(
@@ -160,7 +164,7 @@ class Workplace:
 
     def _recover(self) -> None:
         """Finish what a killed writer had decided, forget what it had not."""
-        gone = is_vacant(self.store)
+        gone = is_absent_or_empty(self.store)
         if self._intent.exists() and self._old.exists():
             successor = next((place for place in (self.growing, self._new) if place.exists()), None)
             if successor is not None and not gone:
@@ -184,3 +188,20 @@ class Workplace:
 def _remove(folder: Path) -> None:
     if folder.is_dir():
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def exchange_in_one_step(one: Path, other: Path) -> bool:
+    """Two directories change names; False, and nothing has happened, where kernel or file system cannot.
+
+    Raises:
+        OSError: they can, but it failed; nothing has happened.
+    """
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        return False
+    if not renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE):
+        return True
+    number = ctypes.get_errno()
+    if number in _CANNOT:
+        return False
+    raise OSError(number, os.strerror(number), str(other))

@@ -11,11 +11,11 @@ import numpy as np
 
 from udta.fingerprint import Fingerprint, TapSpec
 from udta.probe import Probe
-from udta.store.attributes import check_attributes, check_columns
-from udta.store.dtypes import stored_dtype
-from udta.store.ledger import FORMAT
-from udta.store.quantise import Quantiser
+from udta.store._attributes import check_attributes, check_columns
+from udta.store._dtypes import stored_dtype
+from udta.store._quantise import Quantiser
 
+FORMAT = "udta-store"
 FORMAT_VERSION = 1
 
 # A block is what a crash can cost and what has to be held in memory, so it is bounded in rows and in bytes.
@@ -70,7 +70,7 @@ class Layout:
         start = block * self.block_rows
         return start, min(start + self.block_rows, len(self))
 
-    def places(self, rows: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def slots(self, rows: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where view `views[i]` of row `rows[i]` is: its slot, one view of one block, and its position in there."""
         blocks, local = np.divmod(rows, self.block_rows)
         return blocks * self.n_views + views, local

@@ -12,11 +12,31 @@ from __future__ import annotations
 import os
 import weakref
 from pathlib import Path, PosixPath
-from typing import Self
+from typing import Self, cast
 
-from udta.errors import CorruptStoreError, StoreError, StoreReplacedError
+from udta.errors import ConfigError, CorruptStoreError, StoreError, StoreReplacedError
 
 DESCRIPTORS = Path("/proc/self/fd")
+
+
+def store_path(path: str | Path) -> Path:
+    """A local path, or a path-like object for a URL such as `s3://bucket/store`.
+
+    Raises:
+        ConfigError: it is a URL, and universal-pathlib is not installed.
+    """
+    if "://" not in str(path):
+        return Path(path)
+    try:
+        from upath import UPath
+    except ImportError as error:
+        raise ConfigError(f"{path} is a URL; reading it needs more packages: pip install 'udta[s3]'") from error
+    return cast(Path, UPath(path))  # it has the methods, but is no subclass
+
+
+def is_absent_or_empty(path: Path) -> bool:
+    """Nothing there, or an empty directory."""
+    return not path.exists() or (path.is_dir() and not any(path.iterdir()))
 
 
 def is_local(path: Path) -> bool:
@@ -100,6 +120,32 @@ class Directory:
             f"{self.path} was grown, replaced or removed while it was open; what this reader has not opened yet of the old "
             "store is gone, open it again"
         )
+
+
+def check_files(directory: Directory) -> None:
+    """Refuses a store in which anything is neither a directory nor a regular file; a store behind a URL has nothing else.
+
+    Raises:
+        CorruptStoreError: a link, a pipe, a device or a socket.
+    """
+    if not is_local(directory.root):
+        return
+    folders = [os.fspath(directory.root)]
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(entry.path)
+                    elif not entry.is_file(follow_symlinks=False):
+                        file = directory.shown(Path(entry.path))
+                        what = "a link" if entry.is_symlink() else "no regular file"
+                        raise CorruptStoreError(
+                            f"{file} is {what}, which a store does not have: it is made of regular files of its own; "
+                            "copy it with `cp -rL` if you trust where it leads"
+                        )
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # taken away meanwhile, as temporaries are
 
 
 def _content(file: Path) -> bytes:

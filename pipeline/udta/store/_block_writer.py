@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from udta.errors import FeatureError, StoreError
-from udta.store.continuation import Samples
-from udta.store.dtypes import STORAGE_TYPES, not_finite
-from udta.store.engine import Engine
-from udta.store.growth import Part
-from udta.store.layout import Layout
-from udta.store.ledger import Record, checksum
+from udta.store._continuation import Samples
+from udta.store._dtypes import STORAGE_TYPES, not_finite
+from udta.store._engine import Engine
+from udta.store._growth import Part, Predecessor
+from udta.store._layout import Layout
+from udta.store._record import Record, checksum
 
 
 class BlockWriter:
@@ -29,6 +29,7 @@ class BlockWriter:
     def __init__(self, path: Path, engine: Engine, layout: Layout, samples: Samples) -> None:
         self.path, self.layout = path, layout
         self._engine, self._samples = engine, samples
+        self._old: Predecessor | None = None
         self._committed: set[int] = set()
         self.refresh()
 
@@ -47,17 +48,21 @@ class BlockWriter:
 
     @property
     def grows(self) -> bool:
-        """Whether a store is there already of which this is the successor."""
-        return False
+        """Whether a store is there already of which this is the successor, and may have some of a missing block."""
+        return self._old is not None
 
     def parts(self, block: int) -> list[Part]:
-        """What of a missing block has to be computed: all of it."""
+        """What of a missing block has to be computed; the rest of it is in the store already, see `recall`."""
+        if self._old is not None:
+            return self._old.missing(block)
         return [
             Part(np.arange(*self.layout.block_range(block)), tuple(range(self.layout.n_views)), tuple(self.layout.taps))
         ]
 
     def recall(self, block: int, features: Mapping[str, np.ndarray]) -> None:
-        """Fill in what does not have to be computed: nothing."""
+        """Fill in what the store that grows has of a missing block; nothing where none does."""
+        if self._old is not None:
+            self._old.recall(block, features)
 
     def write(
         self,

@@ -10,7 +10,7 @@ import numpy as np
 from udta.errors import ConfigError
 
 if TYPE_CHECKING:
-    from udta.store.reader import Store
+    from udta.store._reader import Store
 
 
 def lazy_array(store: Store, tap: str) -> Any:

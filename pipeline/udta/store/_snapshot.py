@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from udta.errors import NotAStoreError, StoreError, StoreReplacedError
-from udta.store.engine import Engine
-from udta.store.registry import check_version, engine_at
-from udta.store.staging import is_being_written
+from udta.store._engine import Engine
+from udta.store._registry import check_version, engine_at
+from udta.store._staging import is_being_written
 
 _T = TypeVar("_T")
 
@@ -18,7 +18,7 @@ _T = TypeVar("_T")
 _ATTEMPTS, _PAUSE_S = 20, 0.05
 
 
-def settled(path: Path, look: Callable[[Engine], _T]) -> _T:
+def read_snapshot(path: Path, look: Callable[[Engine], _T]) -> _T:
     """What `look` gives for the store at `path`, while nothing that it reads was changed.
 
     The seal is broken before metadata are changed and put anew after it, and the directory is another one when stores changed

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from udta.store.block_writer import BlockWriter
+from udta.store._block_writer import BlockWriter
 
 
 class Claims:

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from udta.fingerprint import TapSpec
-from udta.store.dtypes import stored_dtype
-from udta.store.engine import Engine
-from udta.store.layout import Layout
-from udta.store.ledger import Record
-from udta.store.mapped_rows import Extent, MappedRows
+from udta.store._dtypes import stored_dtype
+from udta.store._engine import Engine
+from udta.store._layout import Layout
+from udta.store._mapped_rows import Extent, MappedRows
+from udta.store._record import Record
 
 # Linux allows 65,530 mappings a process (vm.max_map_count); one store takes half of them at most.
 MOST_MAPPINGS = 32_000
@@ -82,7 +82,7 @@ class TapRows:
             return None
         largest = max(extents.values(), key=lambda extent: extent.rows)
         # Before addresses are reserved for as much.
-        MappedRows.check_room(self._engine.directory, largest, self._tap.shape, self.dtype)
+        MappedRows.check_size(self._engine.directory, largest, self._tap.shape, self.dtype)
         return MappedRows(self._engine.directory, extents, self._n_slots, self._tap.shape, self.dtype)
 
     @property

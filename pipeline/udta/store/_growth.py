@@ -15,11 +15,10 @@ import numpy as np
 
 from udta.errors import CorruptStoreError
 from udta.fingerprint import Fingerprint
-from udta.store.block_check import check_block
-from udta.store.engine import Engine
-from udta.store.layout import Layout
-from udta.store.ledger import Record
-from udta.store.tap_rows import TapRows
+from udta.store._engine import Engine
+from udta.store._layout import Layout
+from udta.store._record import Record
+from udta.store._tap_rows import TapRows
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,7 @@ class Predecessor:
         """Before anything is read: take nothing over from a block whose bytes are not those that were committed."""
         for block, record in list(self.records.items()):
             try:
-                check_block(self.engine, self.layout, record)
+                self.engine.check_block(self.layout, record)
             except CorruptStoreError:
                 del self.records[block]
                 self.old_rows[(self.old_rows >= record.start) & (self.old_rows < record.stop)] = -1
@@ -140,6 +139,6 @@ class Predecessor:
             for view in range(self.layout.n_views):
                 target = features[tap][:, view]
                 values = target if target.flags.c_contiguous else np.empty(target.shape, target.dtype)
-                source.take(*self.layout.places(rows, np.array(view)), values)
+                source.take(*self.layout.slots(rows, np.array(view)), values)
                 if values is not target:
                     target[:] = values

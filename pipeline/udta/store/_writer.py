@@ -2,7 +2,7 @@
 
 The order is: chunks of every tap, flushed; then the ledger record, flushed and renamed. A store appears under its name only as
 a complete skeleton: it is built beside it and renamed, so a half-made store never has the name. A store that grows is built
-beside the old one in the same way and exchanged with it when it is complete. See `workplace` for where that is.
+beside the old one in the same way and exchanged with it when it is complete. See `Staging` for where that is.
 """
 
 from __future__ import annotations
@@ -17,24 +17,16 @@ from typing import Literal, Self
 
 import numpy as np
 
-from udta.errors import (
-    ConfigError,
-    CorruptStoreError,
-    NotAStoreError,
-    StaleStoreError,
-    StoreError,
-    did_you_mean,
-)
-from udta.store.block_writer import BlockWriter
-from udta.store.changes import Changes
-from udta.store.continuation import Standing, columns_differ, standing
-from udta.store.directory import Directory
-from udta.store.engine import Engine
-from udta.store.growth import Part, Predecessor
-from udta.store.layout import Layout, generation_of
-from udta.store.location import is_vacant
-from udta.store.registry import engine_at, find_engine
-from udta.store.staging import Workplace
+from udta.errors import NotAStoreError, StaleStoreError, StoreError
+from udta.store._block_writer import BlockWriter
+from udta.store._changes import Changes
+from udta.store._continuation import Continuation, compare_with_stored, resumable
+from udta.store._directory import Directory, is_absent_or_empty
+from udta.store._engine import Engine
+from udta.store._growth import Predecessor
+from udta.store._layout import Layout, generation_of
+from udta.store._registry import engine_at, engine_with
+from udta.store._staging import Staging
 
 IfStale = Literal["refuse", "replace"]
 DEFAULT_FORMAT = "zarr"
@@ -75,14 +67,13 @@ class StoreWriter(BlockWriter):
         retry_skipped: bool = False,
     ) -> None:
         self.path, self._format = path, format
-        self._old: Predecessor | None = None
         self._prune, self._retry_skipped, self.changes = prune, retry_skipped, Changes(0)
         layout = replace(layout, generation=generation_of(layout, hashes))
         samples = tuple(zip(layout.ids, hashes, strict=True))
         try:
             self._enter(path.resolve())  # a link to a store stays one
             try:
-                engine = self._create(layout) if is_vacant(path) else engine_at(path)
+                engine = self._create(layout) if is_absent_or_empty(path) else engine_at(path)
                 if engine is None:
                     raise NotAStoreError(
                         f"{path} exists and is not a udta store; it was left as it is, choose another --out"
@@ -111,20 +102,6 @@ class StoreWriter(BlockWriter):
         """Whether this writer created the store."""
         return self._created
 
-    @property
-    def grows(self) -> bool:
-        """Whether blocks may be in the store already, in part."""
-        return self._old is not None
-
-    def parts(self, block: int) -> list[Part]:
-        """What of a missing block has to be computed; the rest of it is in the store already, see `recall`."""
-        return super().parts(block) if self._old is None else self._old.missing(block)
-
-    def recall(self, block: int, features: Mapping[str, np.ndarray]) -> None:
-        """Fill in what the store that grows has of a missing block."""
-        if self._old is not None:
-            self._old.recall(block, features)
-
     def write(
         self,
         block: int,
@@ -134,7 +111,7 @@ class StoreWriter(BlockWriter):
         *,
         skip_unusable: bool = False,
     ) -> None:
-        """See `BlockWriter.write`; the last block of a store that grows puts it in the place of the old one."""
+        """Commit a block as `BlockWriter.write` does; the last one of a store that grows gives it the old one's name."""
         super().write(block, features, skipped, clipped, skip_unusable=skip_unusable)
         try:
             self._install_when_complete()
@@ -146,68 +123,72 @@ class StoreWriter(BlockWriter):
 
     def claims_folder(self) -> Path:
         """An empty folder for the claims of other processes; `close` removes it."""
-        return self._work.claims()
+        return self._staging.claims()
 
     @property
     def lock_descriptor(self) -> int:
         """Of the store's lock, for child processes that write it; it is held until the last of them ends."""
-        return self._work.descriptor
+        return self._staging.descriptor
 
     def close(self) -> None:
         """Let go of the store. One that this writer created and put nothing into is removed again."""
-        if self._workplace is not None:
+        if self._held is not None:
             if self._created and not self._committed and not self._engine.directory.replaced:
-                self._workplace.remove_store()
+                self._held.remove_store()
             elif self._old is not None and not self._committed:
-                self._workplace.forget_growth()
+                self._held.forget_growth()
             elif self._old is None and not self.missing:
                 with contextlib.suppress(OSError):  # which is no reason to fail; the ledger has every record
                     self._engine.ledger.mark(complete=True)
         self._leave()
 
-    @property
-    def _work(self) -> Workplace:
-        """Raises what kept it from being had, for a store that lies where nothing can be written."""
-        if self._workplace is None:
-            assert self._refusal is not None
-            raise self._refusal
-        return self._workplace
+    # --- The folder in which it works.
 
-    def _enter(self, place: Path) -> None:
+    def _enter(self, store: Path) -> None:
         """Keep other writers out. A store on a read-only disk can be opened all the same, if it lacks nothing."""
-        self._created, self._workplace, self._refusal = False, None, None
+        self._created, self._held, self._refusal = False, None, None
         try:
-            self._workplace = Workplace(place)
+            self._held = Staging(store)
         except OSError as error:
-            if error.errno not in _NOT_WRITABLE or engine_at(place) is None:
+            if error.errno not in _NOT_WRITABLE or engine_at(store) is None:
                 raise
             self._refusal = error
 
+    @property
+    def _staging(self) -> Staging:
+        """Raises what kept it from being had, for a store that lies where nothing can be written."""
+        if self._held is None:
+            assert self._refusal is not None
+            raise self._refusal
+        return self._held
+
     def _leave(self) -> None:
-        if self._workplace is not None:
-            self._workplace.release()
-            self._workplace = None
+        if self._held is not None:
+            self._held.release()
+            self._held = None
+
+    # --- A new store, or what is there: as it is, grown, or anew.
 
     def _create(self, layout: Layout) -> Engine:
-        self._work.create(self._filled(layout))
+        self._staging.create(self._empty_store(layout))
         self._created = True
-        return self._there()
+        return self._engine_there()
 
-    def _filled(self, layout: Layout) -> Callable[[Path], None]:
-        """What fills a folder with an empty store."""
-        wanted = find_engine(self._format or DEFAULT_FORMAT)
-        _check_codec(wanted, layout.codec)
-        return lambda place: wanted(Directory(place)).create(layout)
+    def _empty_store(self, layout: Layout) -> Callable[[Path], None]:
+        """What fills a folder with one."""
+        engine = engine_with(self._format or DEFAULT_FORMAT, layout.codec)
+        return lambda folder: engine(Directory(folder)).create(layout)
 
-    def _there(self) -> Engine:
-        """The store that was put at `path` just now."""
+    def _engine_there(self) -> Engine:
+        """Of the store that was given the name just now: the one before stays with the directory that it held."""
         engine = engine_at(self.path)
         assert engine is not None
         return engine
 
     def _reopen(self, if_stale: IfStale) -> None:
-        """Continue what is there: as it is, grown, or (with `replace`) anew."""
-        found = standing(self._engine, self.layout, self._samples, self._format, retry_skipped=self._retry_skipped)
+        found = compare_with_stored(
+            self._engine, self.layout, self._samples, self._format, retry_skipped=self._retry_skipped
+        )
         if found.differences:
             if if_stale == "refuse":
                 raise StaleStoreError(
@@ -223,11 +204,11 @@ class StoreWriter(BlockWriter):
         else:
             self._continue(found)
 
-    def _continue(self, found: Standing) -> None:
+    def _continue(self, found: Continuation) -> None:
         self.layout, self._committed = found.asked, set(found.records)
-        if not self.missing and not found.outdated and self._workplace is None:
+        if not self.missing and not found.outdated and self._held is None:
             return
-        self._work.forget_growth()  # which is not wanted any more
+        self._staging.forget_growth()  # which is not wanted any more
         self._engine.sweep()
         if found.outdated:
             self._engine.save_metadata(found.asked)
@@ -236,15 +217,17 @@ class StoreWriter(BlockWriter):
 
     def _grow(self, old: Predecessor, asked: Layout) -> None:
         """Build the grown store beside the old one, or go on building it."""
-        work = self._work
         old.drop_damaged()
-        grown = type(self._engine)(Directory(work.growing))
-        records = _resumable(grown, asked, self._samples, self._retry_skipped)
+        grown = type(self._engine)(Directory(self._staging.growing))
+        records = resumable(grown, asked, self._samples)
         if records is None:
-            work.begin_growth(lambda place: type(grown)(Directory(place)).create(asked))
-            records = []
+            self._staging.begin_growth(lambda folder: type(grown)(Directory(folder)).create(asked))
+        retried = [record.block for record in records or () if record.skipped and self._retry_skipped]
+        for block in retried:
+            grown.ledger.drop(block)
         grown.sweep()
-        self.layout, self._old, self._engine, self._committed = asked, old, grown, set(records)
+        self.layout, self._old, self._engine = asked, old, grown
+        self._committed = {record.block for record in records or ()} - set(retried)
         for block in self.missing:
             record = old.unchanged_block(block)
             if record is not None:
@@ -257,39 +240,12 @@ class StoreWriter(BlockWriter):
         if self._old is None or self.missing:
             return
         self._engine.ledger.mark(complete=True)
-        self._work.finish_growth(self._old.engine.directory)
-        self._old, self._engine = None, self._there()
+        self._staging.finish_growth(self._old.engine.directory)
+        self._old, self._engine = None, self._engine_there()
 
     def _replace(self) -> None:
         """Swap a stale store for an empty one."""
-        self._work.forget_growth()
-        self._work.replace(self._filled(self.layout), self._engine.directory)
-        self._created, self._engine = True, self._there()
+        self._staging.forget_growth()
+        self._staging.replace(self._empty_store(self.layout), self._engine.directory)
+        self._created, self._engine = True, self._engine_there()
         self.refresh()
-
-
-def _check_codec(engine: type[Engine], codec: str) -> None:
-    if codec not in engine.codecs:
-        raise ConfigError(f"codec is {codec!r}, for format {engine.format}: {did_you_mean(codec, engine.codecs)}")
-
-
-def _resumable(
-    grown: Engine, asked: Layout, samples: tuple[tuple[str, str], ...], retry_skipped: bool
-) -> list[int] | None:
-    """The blocks of an interrupted growth towards the same layout; None when there is none that can be continued."""
-    try:
-        if not type(grown).owns(grown.directory) or grown.ledger.check_seal():
-            return None
-        there, records = grown.load(), list(grown.ledger.records())
-    except CorruptStoreError:
-        return None
-    if not there.probe.differences(asked.probe):
-        there = replace(there, probe=asked.probe)  # but for rounding the same
-    same = there.ids == asked.ids and there.attributes() == asked.attributes() and not columns_differ(there, asked)
-    agrees = all(samples[record.start : record.stop] == record.samples for record in records)
-    if not same or not agrees:
-        return None
-    again = [record.block for record in records if record.skipped] if retry_skipped else []
-    for block in again:
-        grown.ledger.drop(block)
-    return [record.block for record in records if record.block not in again]

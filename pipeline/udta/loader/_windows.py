@@ -14,8 +14,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from udta.store import Store
-from udta.store.mapped_rows import MappedRows
+from udta.store import MappedRows, Store
 
 _PARTS = 4
 
@@ -34,7 +33,7 @@ class Windows:
         Raises:
             StoreReplacedError, CorruptStoreError: a file is missing or too short; none of the window counts as loaded then.
         """
-        slots, local = self._store.layout.places(rows, views)
+        slots, local = self._store.layout.slots(rows, views)
         order = np.lexsort((local, slots))
         slots, local = slots[order], local[order]
         breaks = np.flatnonzero((np.diff(slots) != 0) | (np.diff(local) != 1)) + 1
@@ -73,7 +72,7 @@ class Windows:
 
     def release(self, rows: np.ndarray, views: np.ndarray) -> None:
         """Forget the pairs of an earlier `load`."""
-        slots, _ = self._store.layout.places(rows, views)
+        slots, _ = self._store.layout.slots(rows, views)
         for slot in np.unique(slots).tolist():
             self._used[slot] -= 1
             if not self._used[slot]:

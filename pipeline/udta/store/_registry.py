@@ -5,14 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from udta.errors import ConfigError, CorruptStoreError, NotAStoreError, StoreError, did_you_mean
-from udta.store.directory import Directory
-from udta.store.engine import Engine
-from udta.store.hdf5_engine import Hdf5Engine
-from udta.store.layout import FORMAT_VERSION
-from udta.store.structure import check_files
-from udta.store.zarr_engine import ZarrEngine
+from udta.store._directory import Directory, check_files
+from udta.store._engine import Engine
+from udta.store._hdf5_engine import Hdf5Engine
+from udta.store._layout import FORMAT_VERSION
+from udta.store._zarr_engine import ZarrEngine
 
-ENGINES: dict[str, type[Engine]] = {engine.format: engine for engine in (ZarrEngine, Hdf5Engine)}
+# A line an engine; the first is what new stores are made with where nobody asks for a format.
+ENGINES: dict[str, type[Engine]] = {
+    engine.format: engine
+    for engine in (
+        ZarrEngine,
+        Hdf5Engine,
+    )
+}
 
 
 def find_engine(name: str) -> type[Engine]:
@@ -20,6 +26,14 @@ def find_engine(name: str) -> type[Engine]:
     if name not in ENGINES:
         raise ConfigError(f"format is {name!r}: {did_you_mean(name, ENGINES)}")
     return ENGINES[name]
+
+
+def engine_with(name: str, codec: str) -> type[Engine]:
+    """The engine of a format that has this codec. Raises `ConfigError`."""
+    engine = find_engine(name)
+    if codec not in engine.codecs:
+        raise ConfigError(f"codec is {codec!r}, for format {engine.format}: {did_you_mean(codec, engine.codecs)}")
+    return engine
 
 
 def engine_at(path: Path) -> Engine | None:
