@@ -134,7 +134,7 @@ def measure(name: str, folder: Path, files: list[Path], options: argparse.Namesp
         "compute": options.compute,
         "device": options.device,
     }
-    setup = make_request(folder, **common)
+    setup = make_request(folder, out="unwritten", **common)
     rates: dict[str, list[float]] = {"decode": [], "forward": [], "bound": [], "udta": [], "usual": []}
     few = min(len(files), options.usual_images)
     for number in range(options.rounds):

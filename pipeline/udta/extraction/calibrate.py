@@ -23,7 +23,6 @@ from udta.extraction.compute import Computer
 from udta.extraction.decode.batches import decoded_batches
 from udta.extraction.request import Request
 from udta.fingerprint import TapSpec
-from udta.images import OnError
 from udta.store import BATCH_ROWS, Layout, Quantiser, not_finite, storable_as, value_dtype
 
 # Ranges need many images; the rounding error of a float is known to be small and needs few.
@@ -68,11 +67,11 @@ def _joined(known: Mapping[str, Any], new: Mapping[str, Any], layout: Layout) ->
     return error
 
 
-def calibrate(request: Request, on_error: OnError, known: Layout | None = None) -> Calibration:
+def calibrate(request: Request, known: Layout | None = None) -> Calibration:
     """Look at the taps that `known`, the layout of a store that is continued or grows, does not have.
 
     Raises:
-        ImageError: an image cannot be used, with `on_error="fail"`. FeatureError: its features cannot be stored.
+        ImageError: an image cannot be used, where none may be skipped. FeatureError: its features cannot be stored.
     """
     dtype = request.taps[0].dtype
     taps = [replace(tap, dtype="float32") for tap in request.taps if known is None or tap.name not in known.taps]
@@ -80,13 +79,13 @@ def calibrate(request: Request, on_error: OnError, known: Layout | None = None) 
     storage_error: dict[str, Any] = {}
     compute_error: dict[str, Any] = {}
     if taps and dtype in _IMAGES:
-        rows, exact = _features(request, taps, _IMAGES[dtype], on_error)
+        rows, exact = _features(request, taps, _IMAGES[dtype])
         labels = request.layout.labels[rows]
         if len(rows):
             quantisers, storage_error = _storage(exact, labels, dtype)
     if taps and request.compute != "float32":
-        rows, fast = _features(request, taps, _COMPUTE_IMAGES, on_error)
-        others, reference = _features(replace(request, compute="float32"), taps, _COMPUTE_IMAGES, on_error)
+        rows, fast = _features(request, taps, _COMPUTE_IMAGES)
+        others, reference = _features(replace(request, compute="float32"), taps, _COMPUTE_IMAGES)
         both, mine, theirs = np.intersect1d(
             rows, others, return_indices=True
         )  # either may skip what the other need not
@@ -111,7 +110,7 @@ def _storage(
 
 
 def _features(
-    request: Request, taps: list[TapSpec], count: int, on_error: OnError
+    request: Request, taps: list[TapSpec], count: int
 ) -> tuple[Int64[np.ndarray, " images"], dict[str, Float[np.ndarray, "images views ..."]]]:
     """Rows of some usable images and their float32 features: of view 0 and, for the ranges, of the last augmented view."""
     rows = np.unique(np.linspace(0, len(request.manifest) - 1, min(count, len(request.manifest))).astype(int)).tolist()
@@ -125,6 +124,7 @@ def _features(
     dtype = request.taps[0].dtype
     types = {tap.name: "float32" if dtype == "uint8" else dtype for tap in taps}
     batches = [rows[start : start + BATCH_ROWS] for start in range(0, len(rows), BATCH_ROWS)]
+    on_error = request.options.on_error
     decoded = decoded_batches(request.manifest, request.views, views, batches, on_error, device=request.device)
     for batch in computer.batches(decoded):
         usable = np.flatnonzero([row not in batch.skipped for row in batch.rows])

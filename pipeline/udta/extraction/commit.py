@@ -20,7 +20,8 @@ from udta.extraction.decode.batches import decoded_batches
 from udta.extraction.decode.makers import Filler, ProcessFiller, ThreadFiller, make_views, processes_pay
 from udta.extraction.decode.shared import Reader
 from udta.extraction.meter import Meter
-from udta.extraction.request import PREFETCH, Request
+from udta.extraction.options import PREFETCH
+from udta.extraction.request import Request
 from udta.extraction.work import FeatureStream
 from udta.images import OnError
 from udta.store import BlockWriter, Layout, Part, stored_dtype

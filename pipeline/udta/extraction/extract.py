@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from udta._files.paths import local_path
 from udta._machine.memory import freed_memory_kept
 from udta._machine.process_state import left_as_found
 from udta.backbones import Backbone
 from udta.extraction.counter import Progress
 from udta.extraction.disk_space import check_room
-from udta.extraction.job import Job, JobOptions
+from udta.extraction.job import Job
+from udta.extraction.options import PREFETCH, ExtractOptions
 from udta.extraction.report import ExtractReport
-from udta.extraction.request import PREFETCH, make_request
+from udta.extraction.request import make_request
 from udta.images import Decoder, Manifest, OnError
 from udta.store import IfStale
 
@@ -88,30 +88,10 @@ def extract(
         StaleStoreError, NotAStoreError, StoreBusyError, StoreError: what is at `out`, see `StoreWriter`; no room on the disk.
         FeatureError: the backbone produced NaN or infinite values.
     """
-    place = local_path("out", out)
+    # The arguments, before there is any other local name.
+    options = ExtractOptions.among(locals())
     with freed_memory_kept(device), left_as_found():
-        request = make_request(
-            images,
-            backbone=backbone,
-            taps=taps,
-            weights=weights,
-            views=views,
-            dtype=dtype,
-            codec=codec,
-            format=format,
-            splits=splits,
-            compute=compute,
-            device=device,
-            on_error=on_error,
-            seed=seed,
-            transform=transform,
-            augment=augment,
-            decoder=decoder,
-            workers=workers,
-            prefetch=prefetch,
-            allow_impure=allow_impure,
-        )
-        options = JobOptions(on_error, if_stale, format, workers, prefetch, prune, retry_skipped)
-        with Job(request, place, options) as job:
+        request = make_request(images, **options)
+        with Job(request) as job:
             check_room(job.room)
             return job.run(progress)

@@ -15,11 +15,11 @@ from udta._machine.process_state import left_as_found
 from udta.extraction.counter import Progress
 from udta.extraction.decode.shared import SharedViews
 from udta.extraction.disk_space import check_room
-from udta.extraction.job import Job, JobOptions
+from udta.extraction.job import Job
 from udta.extraction.meter import Meter
+from udta.extraction.options import PREFETCH, ExtractOptions
 from udta.extraction.report import ExtractReport
-from udta.extraction.request import PREFETCH
-from udta.extraction.requests import make_requests
+from udta.extraction.request import make_requests
 from udta.images import Manifest, OnError
 from udta.store import BATCH_ROWS
 
@@ -68,16 +68,13 @@ def extract_many(
         ConfigError: wrong options of any store, all listed; two stores at one place.
         UdtaError: as `extract`, of the store that failed first.
     """
-    how = {"device": device, "on_error": on_error, "workers": workers, "prefetch": prefetch}
-    wanted = [{**common, **store} for store in stores]
+    # The arguments, before there is any other local name.
+    common |= ExtractOptions.among(locals())
     with ExitStack() as opened:
         opened.enter_context(freed_memory_kept(device))
         opened.enter_context(left_as_found())
-        requests, jobs = make_requests(images, wanted, splits=splits, seed=seed, **how), []
-        for request, store in zip(requests, wanted, strict=True):
-            stale, kind = store.get("if_stale", "refuse"), store.get("format")
-            options = JobOptions(on_error, stale, kind, workers, prefetch, prune, retry_skipped)
-            jobs.append(opened.enter_context(Job(request, Path(store["out"]), options)))
+        requests = make_requests(images, stores, **common)
+        jobs = [opened.enter_context(Job(request)) for request in requests]
         check_room(*(job.room for job in jobs))
         whole, shown = Meter(), _JoinedProgress(jobs, progress)
         if len(jobs) == 1 or not all(job.may_run_beside_others for job in jobs):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,34 +18,14 @@ from udta.extraction.commit import Effort, prepare_blocks
 from udta.extraction.counter import Counter, Progress
 from udta.extraction.decode.makers import processes_pay
 from udta.extraction.decode.shared import Reader, SharedViews
-from udta.extraction.kept import with_what_is_kept
 from udta.extraction.meter import Meter
 from udta.extraction.report import ExtractReport, stored_bytes
-from udta.extraction.request import PREFETCH, Request
+from udta.extraction.request import Request
 from udta.extraction.workers import in_processes
-from udta.images import OnError
-from udta.store import IfStale, Layout, Part, StoreWriter, add_run, known_layout, open_store
+from udta.store import Layout, Part, StoreWriter, add_run, known_layout, open_store
 
 # What the same command does after an interruption, without and with committed blocks.
 _CONTINUES = ("; the same command starts again", ", the same command continues")
-
-
-@dataclass(frozen=True)
-class JobOptions:
-    """What `extract` is told beside what decides the features."""
-
-    on_error: OnError = "fail"
-    if_stale: IfStale = "refuse"
-    format: str | None = None
-    workers: int | None = None
-    prefetch: int = PREFETCH
-    prune: bool = False
-    retry_skipped: bool = False
-
-    @property
-    def retries(self) -> bool:
-        """Whether images that an earlier run skipped are tried again: none may be missing where none may be skipped."""
-        return self.retry_skipped or self.on_error == "fail"
 
 
 class Job:
@@ -55,13 +35,12 @@ class Job:
         ImageError: an image of the calibration cannot be used. What `StoreWriter` raises.
     """
 
-    def __init__(self, request: Request, path: Path, options: JobOptions) -> None:
-        self._path, self._options = path, options
-        if options.if_stale == "refuse":
-            request = with_what_is_kept(request, path)
-        self._setup = calibrated(request, path, options.on_error, options.if_stale)
+    def __init__(self, request: Request) -> None:
+        options = request.options
+        self._path, self._options = options.out, options
+        self._setup = calibrated(request)
         self._writer = StoreWriter(
-            path,
+            options.out,
             self._setup.layout,
             request.manifest.hashes,
             options.if_stale,
@@ -214,12 +193,12 @@ class Job:
         return report
 
 
-def calibrated(request: Request, path: Path, on_error: OnError, if_stale: IfStale = "refuse") -> Request:
-    """The request with ranges and errors of its storage type: those of the store at `path` where it goes on, else measured."""
-    known, usable = known_layout(path, request.layout)
-    if known is not None and not usable and if_stale == "refuse":
+def calibrated(request: Request) -> Request:
+    """The request with ranges and errors of its storage type: a store's own where that one goes on, else measured."""
+    known, usable = known_layout(request.options.out, request.layout)
+    if known is not None and not usable and request.options.if_stale == "refuse":
         return request  # the writer is about to refuse it
-    found = calibrate(request, on_error, known if usable else None)
+    found = calibrate(request, known if usable else None)
     return replace(request, layout=found.into(request.layout, known if usable else None))
 
 

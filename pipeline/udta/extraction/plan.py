@@ -10,28 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from udta._files.paths import local_path
 from udta.backbones import TapForward
 from udta.errors import NotAStoreError
 from udta.extraction.compute import Computer
 from udta.extraction.decode.batches import decoded_batches
 from udta.extraction.disk_space import block_bytes, free_bytes
-from udta.extraction.job import JobOptions
-from udta.extraction.kept import with_what_is_kept
-from udta.extraction.request import Request, make_request
-from udta.extraction.requests import make_requests, split_options
-from udta.images import Manifest, OnError
-from udta.store import (
-    BATCH_ROWS,
-    Changes,
-    IfStale,
-    Layout,
-    Part,
-    compare_with_stored,
-    engine_at,
-    is_absent_or_empty,
-    row_bytes,
-)
+from udta.extraction.request import Request, make_request, make_requests
+from udta.images import Manifest
+from udta.store import BATCH_ROWS, Changes, Layout, Part, compare_with_stored, engine_at, is_absent_or_empty, row_bytes
 
 # Images of the calibration after one batch that is not counted: about two seconds of MobileNetV2 on two cores.
 _CALIBRATION_BATCHES = 3
@@ -95,110 +81,94 @@ class Plan:
         return "\n".join([*lines, *(f"refused: {line}" for line in self.differences)])
 
 
-def plan(
-    images: str | Path | Manifest,
-    *,
-    out: str | Path,
-    format: str | None = None,  # noqa: A002  # the word that users type
-    on_error: OnError = "fail",
-    if_stale: IfStale = "refuse",
-    prune: bool = False,
-    retry_skipped: bool = False,
-    **options: Any,
-) -> Plan:
+def plan(images: str | Path | Manifest, **options: Any) -> Plan:
     """Look at images, backbone and store as `extract` would, time a few batches, and write nothing.
 
     Args:
-        images: as `extract` takes it, as all that follow.
-        out: the store.
-        format: of the store.
-        on_error: what an image that cannot be used does.
-        if_stale: what to do with a store that was made from something else.
-        prune: remove rows of images that are not asked for any more.
-        retry_skipped: try images again that an earlier run skipped.
-        **options: everything else that `extract` takes.
+        images: as `extract` takes it.
+        **options: everything else that `extract` takes, but for `progress`.
 
     Raises:
         ConfigError, DataError, BackboneError, NotAStoreError: as `extract` would.
     """
-    place = local_path("out", out)
-    request = make_request(images, format=format, on_error=on_error, **options)
-    policy = JobOptions(on_error, if_stale, format, prune=prune, retry_skipped=retry_skipped)
-    return _plan(request, place, policy)
+    return _plan(make_request(images, **options))
 
 
-def plan_many(
-    images: str | Path | Manifest,
-    stores: Sequence[Mapping[str, Any]],
-    *,
-    on_error: OnError = "fail",
-    prune: bool = False,
-    retry_skipped: bool = False,
-    **options: Any,
-) -> list[Plan]:
+def plan_many(images: str | Path | Manifest, stores: Sequence[Mapping[str, Any]], **common: Any) -> list[Plan]:
     """`plan` for each of the stores that `extract_many` with the same arguments would write."""
-    own, how = split_options(options)
-    wanted = [{**own, **store} for store in stores]
-    plans = []
-    for request, store in zip(make_requests(images, wanted, on_error=on_error, **how), wanted, strict=True):
-        stale, kind = store.get("if_stale", "refuse"), store.get("format")
-        policy = JobOptions(on_error, stale, kind, prune=prune, retry_skipped=retry_skipped)
-        plans.append(_plan(request, Path(store["out"]), policy))
-    return plans
+    return [_plan(request) for request in make_requests(images, stores, **common)]
 
 
-def _plan(request: Request, path: Path, policy: JobOptions) -> Plan:
-    request = with_what_is_kept(request, path) if policy.if_stale == "refuse" else request
-    layout, state, committed, differences, changes = request.layout, "new", 0, list[str](), Changes(0)
-    parts = _everything(layout)
-    missing = layout.n_blocks
-    engine = engine_at(path)
-    if engine is None and not is_absent_or_empty(path):
-        raise NotAStoreError(f"{path} exists and is not a udta store; choose another --out")
-    if engine is not None:
-        samples, retry = tuple(zip(layout.ids, request.manifest.hashes, strict=True)), policy.retries
-        found = compare_with_stored(engine, layout, samples, policy.format, retry_skipped=retry)
-        differences, changes = found.differences, found.changes
-        if differences and policy.if_stale == "replace":
-            state, differences = "replaced", []
-        elif differences or (changes.removed and not policy.prune):
-            state, parts, missing, differences = "refused", [], 0, differences or changes.refusal()
-        elif found.old is not None:
-            layout, state = found.asked, "grows"
-            unchanged = [block for block in range(layout.n_blocks) if found.old.unchanged_block(block)]
-            committed, missing = len(unchanged), layout.n_blocks - len(unchanged)
-            parts = [part for block in range(layout.n_blocks) for part in found.old.missing(block)]
-        else:
-            layout = found.asked
-            committed, missing = len(found.records), layout.n_blocks - len(found.records)
-            state = "complete" if not missing else "unfinished"
-            parts = [part for part in _everything(layout) if part.rows[0] // layout.block_rows not in found.records]
+_NO_CHANGES = Changes(0)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What is where the store shall lie, and what an extraction would do: `layout` is that of the store when it is done."""
+
+    state: str
+    layout: Layout
+    missing_blocks: int
+    parts: Sequence[Part]
+    differences: Sequence[str] = ()
+    changes: Changes = _NO_CHANGES
+
+
+def _plan(request: Request) -> Plan:
+    target, found = request.options.out, _found(request)
+    layout, parts = found.layout, found.parts
     rate = _images_per_second(request, parts)
     compute_images = sum(len(part.rows) * len(part.views) for part in parts)
     by_tap = {tap.name: layout.n_blocks * layout.block_rows * layout.n_views * row_bytes(tap) for tap in request.taps}
+    refused = found.state == "refused"
     return Plan(
-        out=str(path),
-        state=state,
+        out=str(target),
+        state=found.state,
         rows=len(layout),
         views=layout.n_views,
         blocks=layout.n_blocks,
-        committed_blocks=committed,
+        committed_blocks=0 if refused else layout.n_blocks - found.missing_blocks,
         bytes=sum(by_tap.values()),
         bytes_by_tap=by_tap,
-        write_bytes=missing * block_bytes(layout),
-        free_bytes=free_bytes(path),
+        write_bytes=found.missing_blocks * block_bytes(layout),
+        free_bytes=free_bytes(target),
         compute_rows=len(np.unique(np.concatenate([part.rows for part in parts]))) if parts else 0,
         compute_images=compute_images,
         images_per_second=round(rate, 1),
         seconds=compute_images / rate if compute_images else 0.0,
         device=str(request.device),
         compute=request.compute,
-        changes=changes,
+        changes=found.changes,
         kept=request.kept,
         left_out=request.manifest.left_out,
         notes=request.manifest.notes,
-        differences=tuple(differences),
+        differences=tuple(found.differences),
     )
+
+
+def _found(request: Request) -> _Found:
+    """As a writer would decide, but without its lock: another one may be at work. Raises `NotAStoreError`."""
+    options, layout = request.options, request.layout
+    everything = _everything(layout)
+    engine = engine_at(options.out)
+    if engine is None:
+        if not is_absent_or_empty(options.out):
+            raise NotAStoreError(f"{options.out} exists and is not a udta store; choose another --out")
+        return _Found("new", layout, layout.n_blocks, everything)
+    samples = tuple(zip(layout.ids, request.manifest.hashes, strict=True))
+    found = compare_with_stored(engine, layout, samples, options.format, retry_skipped=options.retries)
+    changes = found.changes
+    if found.differences and options.if_stale == "replace":
+        return _Found("replaced", layout, layout.n_blocks, everything, changes=changes)
+    if found.differences or (changes.removed and not options.prune):
+        return _Found("refused", layout, 0, [], found.differences or changes.refusal(), changes)
+    layout = found.asked
+    if (old := found.old) is not None:
+        missing = [block for block in range(layout.n_blocks) if not old.unchanged_block(block)]
+        parts = [part for block in range(layout.n_blocks) for part in old.missing(block)]
+        return _Found("grows", layout, len(missing), parts, changes=changes)
+    parts = [part for part in _everything(layout) if part.rows[0] // layout.block_rows not in found.records]
+    return _Found("unfinished" if parts else "complete", layout, len(parts), parts, changes=changes)
 
 
 def _everything(layout: Layout) -> list[Part]:
@@ -206,7 +176,7 @@ def _everything(layout: Layout) -> list[Part]:
     return [Part(np.arange(*layout.block_range(block)), views, taps) for block in range(layout.n_blocks)]
 
 
-def _images_per_second(request: Request, parts: list[Part]) -> float:
+def _images_per_second(request: Request, parts: Sequence[Part]) -> float:
     """Decoding and forward at the same time, as the extraction runs them; 0 when there is nothing to compute."""
     if not parts:
         return 0.0

@@ -1,13 +1,17 @@
-"""From the options of an extraction to everything that it needs, with all mistakes reported at once."""
+"""From the options of extractions to everything that they need, with all mistakes of all of them reported at once."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
+from udta._files.paths import local_path
+from udta._files.validation import Mark
 from udta.backbones import (
     Backbone,
     TapRequest,
@@ -20,21 +24,24 @@ from udta.backbones import (
     resolve_device,
     resolve_taps,
 )
+from udta.backbones.reducers import Reducer
 from udta.errors import ConfigError, Problems, did_you_mean
+from udta.extraction.options import ExtractOptions
 from udta.fingerprint import FEATURE_VERSION, Fingerprint, TapSpec
-from udta.images import DECODERS, Decoder, Manifest, OnError, Transform, ViewSpec, read_images
+from udta.images import Manifest, Transform, ViewSpec, read_images
 from udta.images.ops.gpu_ops import check_on_gpu
 from udta.probe import Probe
-from udta.store import ENGINES, STORAGE_TYPES, Layout, default_block_rows
+from udta.store import Layout, default_block_rows, known_layout, only_more
 
-# Batches decoded ahead: two keep the backbone busy, four absorb a slow file; each holds 24 MB at five views of 224 px.
-PREFETCH = 4
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Request:
     """What is extracted, with what, and how it will lie in the store; `kept` names what the store holds beyond what was asked."""
 
+    options: ExtractOptions
     manifest: Manifest
     backbone: Backbone
     views: ViewSpec
@@ -49,146 +56,37 @@ class Request:
         return tuple(self.layout.taps.values())
 
 
-def make_request(
-    images: str | Path | Manifest,
-    *,
-    backbone: str | Backbone,
-    taps: str,
-    weights: str = "none",
-    views: int = 1,
-    dtype: str = "float16",
-    codec: str = "none",
-    splits: str | Path | None = None,
-    compute: str = "auto",
-    device: str = "auto",
-    on_error: OnError = "fail",
-    seed: int = 0,
-    transform: str | None = None,
-    augment: str | None = None,
-    decoder: Decoder = "pillow",
-    format: str | None = None,  # noqa: A002  # the word that users type
-    workers: int | None = None,
-    prefetch: int = PREFETCH,
-    allow_impure: bool = False,
-) -> Request:
-    """Read the images, build the backbone and lay out the store; see `extract` for the arguments and errors."""
-    requests, place, arithmetic = check_options(
-        backbone=backbone,
-        taps=taps,
-        views=views,
-        dtype=dtype,
-        codec=codec,
-        compute=compute,
-        device=device,
-        on_error=on_error,
-        transform=transform,
-        augment=augment,
-        decoder=decoder,
-        format=format,
-        workers=workers,
-        prefetch=prefetch,
-    )
-    manifest = manifest_of(images, splits, seed, on_error)
-    network = backbone if isinstance(backbone, Backbone) else build_backbone(backbone, weights, evaluate=transform)
-    network.check_frozen()
-    spec = _view_spec(network, views, seed, augment, decoder)
-    specs = resolve_taps(network, requests, dtype)
-    layout = Layout(
-        ids=manifest.ids,
-        labels=manifest.labels,
-        splits=manifest.splits,
-        classes=manifest.classes,
-        taps={tap.name: tap for tap in specs},
-        n_views=views,
-        block_rows=default_block_rows(specs, views, len(manifest)),
-        fingerprint=feature_fingerprint(network, specs, spec, arithmetic, dtype),
-        split_rule=manifest.split_rule,
-        codec=codec,
-        **examined(network, specs, arithmetic, place, allow_impure=allow_impure),
-        source={"images": str(manifest.root.resolve()), **network.source},
-    )
-    return Request(manifest, network, spec, layout, arithmetic, place)
+def make_request(images: str | Path | Manifest, **options: Any) -> Request:
+    """The request for one store; arguments and errors are those of `extract`."""
+    return make_requests(images, [{}], **options)[0]
 
 
-def check_options(
-    *,
-    backbone: str | Backbone,
-    taps: str,
-    views: int = 1,
-    dtype: str = "float16",
-    codec: str = "none",
-    compute: str = "auto",
-    device: str = "auto",
-    on_error: OnError = "fail",
-    transform: str | None = None,
-    augment: str | None = None,
-    decoder: Decoder = "pillow",
-    format: str | None = None,  # noqa: A002  # the word that users type
-    workers: int | None = None,
-    prefetch: int = PREFETCH,
-) -> tuple[tuple[TapRequest, ...], torch.device, str]:
-    """What can be told before images or backbone are looked at: the taps asked for, the device, the arithmetic.
+def make_requests(images: str | Path | Manifest, stores: Sequence[Mapping[str, Any]], **common: Any) -> list[Request]:
+    """Read the images, build the backbones and lay out the stores, over one manifest.
+
+    Args:
+        images: as `extract` takes them.
+        stores: the options of each store that are its own.
+        **common: `ExtractOptions` of all stores, but for those that give their own.
 
     Raises:
-        ConfigError: every option that is wrong.
+        ConfigError: everything that is wrong with the options of any store; with the name of the backbone, where it is not wrong
+            with all of them.
+        DataError, ImageError, BackboneError, StoreError: as `extract`.
     """
-    problems = Problems()
-    requests = problems.collect(parse_taps, taps)
-    place = problems.collect(resolve_device, device)
-    arithmetic = problems.collect(resolve_compute, compute, place) if place is not None else None
-    for string in (transform, augment):
-        problems.collect(Transform.parse, string) if string else None
-    codecs = ENGINES[format or "zarr"].codecs if (format or "zarr") in ENGINES else ("none",)
-    for what, value, valid in (
-        ("dtype", dtype, STORAGE_TYPES),
-        ("on_error", on_error, ("fail", "skip")),
-        ("decoder", decoder, DECODERS),
-        ("format", format or "zarr", ENGINES),
-        (f"codec for {format or 'zarr'}", codec, codecs),
-    ):
-        if value not in valid:
-            problems.add(f"{what} is {value!r}: {did_you_mean(value, valid)}")
-    if views < 1:
-        problems.add(f"views is {views}, but view 0, the evaluation transform, is always stored: give 1 or more")
-    if workers is not None and workers < 1:
-        problems.add(f"workers is {workers}, but at least one process has to work")
-    if decoder == "nvjpeg" and place is not None and place.type != "cuda":
-        problems.add("decoder is 'nvjpeg', which decodes on a CUDA device, and there is none: use pillow")
-    if prefetch < 1:
-        problems.add(f"prefetch is {prefetch}, but at least one batch has to be decoded before it can be computed")
-    if transform and isinstance(backbone, Backbone):
-        problems.add("transform belongs to building a backbone, but this one is built already: set it there")
-    problems.raise_any()
-    assert requests is not None  # a problem otherwise
-    assert place is not None
-    assert arithmetic is not None
-    return requests, place, arithmetic
-
-
-def manifest_of(
-    images: str | Path | Manifest, splits: str | Path | None, seed: int, on_error: OnError = "fail"
-) -> Manifest:
-    """The samples that `images` names. Raises `ConfigError`, `DataError`."""
-    if isinstance(images, Manifest):
-        return images
-    return read_images(images, splits=_path(splits), seed=seed, on_error=on_error)
-
-
-def examined(
-    backbone: Backbone, taps: tuple[TapSpec, ...], compute: str, device: torch.device, *, allow_impure: bool
-) -> dict[str, Any]:
-    """The fields of a layout that tell how a backbone behaves when it runs. Raises `BackboneError` where that is not allowed."""
-    impure = check_pure(backbone, taps, compute, device, allowed=allow_impure)
-    # Of a backbone that gives something else each time there is nothing to compare with later.
-    probe = Probe() if impure else probe_backbone(backbone, taps, compute, device)
-    memory_format = fitting_memory_format(backbone, taps, compute, device, probe)
-    return {"probe": probe, "memory_format": memory_format, "impure": impure}
+    given = [{**common, **store} for store in stores]
+    _check_names(stores, given)
+    options = _of_each(ExtractOptions.checked, given, given)
+    # Every file is read for its hash: once for all stores, and not before the options are known to be right.
+    manifest = _manifest(images, options[0])
+    requests = _of_each(partial(_request, manifest), options, given)
+    return [_with_what_is_kept(request) for request in requests]
 
 
 def feature_fingerprint(
     backbone: Backbone, taps: tuple[TapSpec, ...], views: ViewSpec, compute: str, dtype: str
 ) -> Fingerprint:
-    """Everything that decides the feature values (DESIGN contract 3)."""
+    """Everything that decides the feature values."""
     return Fingerprint(
         {
             "feature_version": FEATURE_VERSION,
@@ -197,6 +95,7 @@ def feature_fingerprint(
                 "evaluate": str(views.evaluate),
                 "mean": list(backbone.input.mean),
                 "std": list(backbone.input.std),
+                # Stores of before there was another decoder have no such field, and shall not be stale for that.
                 **({} if views.decoder == "pillow" else {"decoder": views.decoder}),
             },
             "taps": {tap.name: {"reducer": tap.reducer, "shape": list(tap.shape)} for tap in taps},
@@ -207,20 +106,155 @@ def feature_fingerprint(
     )
 
 
-def _view_spec(backbone: Backbone, count: int, seed: int, augment: str | None, decoder: Decoder) -> ViewSpec:
-    evaluate = Transform.parse(backbone.input.evaluate)
+def _check_names(stores: Sequence[Mapping[str, Any]], given: Sequence[Mapping[str, Any]]) -> None:
+    """What a store may be given, has to be, and where it may lie beside the others. Raises `ConfigError`."""
+    own = ExtractOptions.marked(Mark.OF_A_STORE, Mark.REPEATED)
+    problems = Problems()
+    if not stores:
+        problems.add("no store is asked for: give at least one, with backbone, taps and out")
+    for number, (store, options) in enumerate(zip(stores, given, strict=True), start=1):
+        which = f"store {number}: " if len(stores) > 1 else ""
+        for name in sorted(store.keys() - set(own)):
+            problems.add(f"{which}{name!r} is no option of a single store; {did_you_mean(name, own)}")
+        for name, field in ExtractOptions.model_fields.items():
+            if field.is_required() and name not in options:
+                problems.add(f"{which}{name} is missing")
+    found = [problems.collect(local_path, "out", options["out"]) for options in given if "out" in options]
+    folders = [folder.resolve() for folder in found if folder is not None]
+    for number, folder in enumerate(folders):
+        for other in folders[:number]:
+            if folder == other:
+                problems.add(f"two stores are to be written to {folder}: give each an out of its own")
+            elif folder in other.parents or other in folder.parents:
+                problems.add(f"one store would lie inside another, {folder} and {other}: give each a place of its own")
+    problems.raise_any()
+
+
+def _of_each(make: Callable[[S], T], stores: Sequence[S], given: Sequence[Mapping[str, Any]]) -> list[T]:
+    """What is made of each store. Raises `ConfigError`: what is wrong with all of them once, with one of them under its name."""
+    made, found = [], []
+    for store in stores:
+        problems = Problems()
+        made.append(problems.collect(make, store))
+        found.append(problems.found)
+    everywhere = [problem for problem in found[0] if all(problem in others for others in found)]
+    named = [
+        problem if len(given) == 1 else f"backbone {_name(options['backbone'])} for {options['out']}: {problem}"
+        for options, problems_of_one in zip(given, found, strict=True)
+        for problem in problems_of_one
+        if problem not in everywhere
+    ]
+    if everywhere or named:
+        raise ConfigError([*everywhere, *named])
+    return [one for one in made if one is not None]
+
+
+def _name(backbone: str | Backbone) -> str:
+    return backbone.factory if isinstance(backbone, Backbone) else backbone
+
+
+def _manifest(images: str | Path | Manifest, options: ExtractOptions) -> Manifest:
+    if isinstance(images, Manifest):
+        return images
+    return read_images(images, splits=options.splits, seed=options.seed, on_error=options.on_error)
+
+
+def _request(manifest: Manifest, options: ExtractOptions) -> Request:
+    """Build one backbone and lay out its store. Raises `ConfigError`, `BackboneError`."""
+    device = resolve_device(options.device)
+    compute = resolve_compute(options.compute, device)
+    if isinstance(options.backbone, Backbone):
+        backbone = options.backbone
+    else:
+        backbone = build_backbone(options.backbone, options.weights, evaluate=options.transform)
+    backbone.check_frozen()
+    views = _view_spec(backbone, options)
+    taps = resolve_taps(backbone, parse_taps(options.taps), options.dtype)
+    layout = Layout(
+        ids=manifest.ids,
+        labels=manifest.labels,
+        splits=manifest.splits,
+        classes=manifest.classes,
+        taps={tap.name: tap for tap in taps},
+        n_views=views.count,
+        block_rows=default_block_rows(taps, views.count, len(manifest)),
+        fingerprint=feature_fingerprint(backbone, taps, views, compute, options.dtype),
+        split_rule=manifest.split_rule,
+        codec=options.codec,
+        **_examined(backbone, taps, compute, device, allow_impure=options.allow_impure),
+        source={"images": str(manifest.root.resolve()), **backbone.source},
+    )
+    return Request(options, manifest, backbone, views, layout, compute, device)
+
+
+def _view_spec(backbone: Backbone, options: ExtractOptions) -> ViewSpec:
+    evaluate, augment = Transform.parse(backbone.input.evaluate), options.augment
     if augment is None:
         square = evaluate.size is not None and evaluate.size[0] == evaluate.size[1]
-        if count > 1 and not square:
+        if options.views > 1 and not square:
             raise ConfigError(f"the default augmentation is square, but {evaluate} is not; give --augment")
         side = evaluate.size[0] if evaluate.size else 0
         augment = f"random_resized_crop({side},scale=0.35..1)|flip|jitter(0.2)" if square else str(evaluate)
-    spec = ViewSpec(count, seed, evaluate, Transform.parse(augment), decoder)
-    if decoder == "nvjpeg":
-        for view in range(min(count, 2)):
-            check_on_gpu(spec.transform(view))
-    return spec
+    views = ViewSpec(options.views, options.seed, evaluate, Transform.parse(augment), options.decoder)
+    if options.decoder == "nvjpeg":
+        # View 0 has a transform of its own, all others share one.
+        for view in range(min(views.count, 2)):
+            check_on_gpu(views.transform(view))
+    return views
 
 
-def _path(path: str | Path | None) -> Path | None:
-    return None if path is None else Path(path)
+def _examined(
+    backbone: Backbone, taps: tuple[TapSpec, ...], compute: str, device: torch.device, *, allow_impure: bool
+) -> dict[str, Any]:
+    """The fields of a layout that tell how a backbone behaves when it runs. Raises `BackboneError` where that is not allowed."""
+    impure = check_pure(backbone, taps, compute, device, allowed=allow_impure)
+    # Of a backbone that gives something else each time there is nothing to compare with later.
+    probe = Probe() if impure else probe_backbone(backbone, taps, compute, device)
+    memory_format = fitting_memory_format(backbone, taps, compute, device, probe)
+    return {"probe": probe, "memory_format": memory_format, "impure": impure}
+
+
+def _with_what_is_kept(request: Request) -> Request:
+    """The request with the taps and views beside its own that the store has already; unchanged where there is no such store.
+
+    Asking for less than a store holds is asking for what it holds: nothing of it is thrown away, nor computed again. A tap or a
+    view that is stored but not asked for stays, and images that come get it too, since all rows of a store have the same.
+    """
+    if request.options.if_stale == "replace":
+        return request
+    stored, goes_on = known_layout(request.options.out, request.layout)
+    if stored is None or goes_on or set(stored.fingerprint.fields) != set(request.layout.fingerprint.fields):
+        return request
+    try:
+        wider = _widened(request, stored)
+    except (ConfigError, KeyError, TypeError, ValueError):  # fields of a store that was made otherwise: it is refused
+        return request
+    return wider if only_more(stored.fingerprint, wider.layout.fingerprint) else request
+
+
+def _widened(request: Request, stored: Layout) -> Request:
+    views, taps = request.views, request.taps
+    if stored.n_views > views.count:
+        # Nothing but view 0 was asked for, so that no augmentation was.
+        alone = views.count == 1
+        views = ViewSpec.from_fields(stored.fingerprint.fields) if alone else replace(views, count=stored.n_views)
+    more = [tap for name, tap in stored.taps.items() if name not in request.layout.taps]
+    if more:
+        # All together, because taps lie in the order in which the backbone computes them.
+        wanted = [TapRequest(tap.name, Reducer.parse(tap.reducer)) for tap in (*taps, *more)]
+        taps = resolve_taps(request.backbone, wanted, request.options.dtype)
+    layout = replace(
+        request.layout,
+        taps={tap.name: tap for tap in taps},
+        n_views=views.count,
+        fingerprint=feature_fingerprint(request.backbone, taps, views, request.compute, request.options.dtype),
+    )
+    if more:
+        # The store's own decision on a backbone that is impure holds for its taps, whatever this request allows.
+        allowed = bool(stored.impure)
+        layout = replace(
+            layout, **_examined(request.backbone, taps, request.compute, request.device, allow_impure=allowed)
+        )
+    kept = [f"tap {tap.name!r}" for tap in more]
+    kept += [f"{views.count} views"] if views.count > request.views.count else []
+    return replace(request, views=views, layout=layout, kept=tuple(kept))

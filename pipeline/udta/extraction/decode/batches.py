@@ -13,7 +13,7 @@ from torch import Tensor
 
 from udta.extraction.decode.makers import Filler, ThreadFiller
 from udta.extraction.meter import Meter
-from udta.extraction.request import PREFETCH
+from udta.extraction.options import PREFETCH
 from udta.images import Manifest, OnError, ViewSpec
 from udta.store import BATCH_ROWS
 

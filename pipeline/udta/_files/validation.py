@@ -1,0 +1,164 @@
+"""Options and settings as pydantic models: what their fields share, and the one translation of pydantic's errors into sentences.
+
+The field of a model is the one place where an option has a name, a kind, a default, bounds, choices and a help text. Registries
+that hold the choices are asked when a value is checked, not when the model is defined: they import torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Self, Union, get_args, get_origin
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
+
+from udta._files.paths import local_path
+from udta.errors import ConfigError, did_you_mean
+
+# Kinds of pydantic's errors: a message that is the rest of a sentence that the name of the field begins, and whole sentences.
+_PREDICATE, _SENTENCES = "predicate", "sentences"
+
+
+class Mark(Enum):
+    """What holds of an option beside its kind; it stands in the `Annotated` of the field."""
+
+    OF_A_STORE = "each store of several may have its own"
+    REPEATED = "each store may have its own, and the command line takes it k times, the k-th for the k-th store"
+    PYTHON_ONLY = "the command line does not take it"
+
+
+class Options(BaseModel):
+    """Base of every table of options or settings: unknown names are refused, and none changes after it was checked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def checked(cls, given: Mapping[str, Any]) -> Self:
+        """The options of these values. Raises `ConfigError` with everything that is wrong."""
+        try:
+            return cls.model_validate(dict(given))
+        except ValidationError as error:
+            raise ConfigError(sentences(error, cls)) from error
+
+    @classmethod
+    def among(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of some values that have the name of an option, such as of all arguments of a call."""
+        return {name: values[name] for name in cls.model_fields if name in values}
+
+    @classmethod
+    def marked(cls, *marks: Mark) -> tuple[str, ...]:
+        """The names of the options that have one of these marks."""
+        return tuple(
+            name for name, field in cls.model_fields.items() if not set(marks).isdisjoint(marks_of(field.metadata))
+        )
+
+
+def marks_of(metadata: Iterable[object]) -> list[Mark]:
+    """The marks of a field."""
+    return [item for item in metadata if isinstance(item, Mark)]
+
+
+def wrong(predicate: str) -> PydanticCustomError:
+    """An error of a field, such as `is 0, but ...`: its name is put before it, however it was reached."""
+    # A template of pydantic's has braces for values; a name that a user wrote may have some too.
+    return PydanticCustomError(_PREDICATE, "{predicate}", {"predicate": predicate})
+
+
+@contextmanager
+def told_by_pydantic() -> Iterator[None]:
+    """In a validator: a `ConfigError` of what is called becomes pydantic's, so that the other fields are looked at too."""
+    try:
+        yield
+    except ConfigError as error:
+        raise PydanticCustomError(_SENTENCES, "{text}", {"text": str(error), "sentences": error.problems}) from error
+
+
+class OneOf:
+    """A check: the value is one of the names that a registry holds. `names` is asked whenever it has to be known."""
+
+    def __init__(self, names: Callable[[], Iterable[str]]) -> None:
+        self.names = names
+
+    def __call__(self, value: Any) -> Any:
+        """The value; None is what a field without one has."""
+        if value is None or value in (valid := list(self.names())):
+            return value
+        raise wrong(f"is {value!r}: {did_you_mean(str(value), valid)}")
+
+
+def one_of(names: Callable[[], Iterable[str]]) -> BeforeValidator:
+    """`OneOf` as it stands in an `Annotated`; before pydantic looks at a `Literal`, whose message has no nearest name."""
+    return BeforeValidator(OneOf(names))
+
+
+def at_least(least: int, why: str) -> AfterValidator:
+    """A validator: a number that is not too small; `why` is what the sentence ends with."""
+
+    def check(value: int | None) -> int | None:
+        if value is not None and value < least:
+            raise wrong(f"is {value}, but {why}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _local(value: Any) -> Any:
+    try:
+        return local_path("", value) if isinstance(value, str | Path) else value
+    except ConfigError as error:
+        raise wrong(str(error).strip()) from error
+
+
+LocalPath = Annotated[Path, BeforeValidator(_local)]
+"""Where something is written: a URL is refused before it is taken for a folder."""
+
+
+def sentences(error: ValidationError, model: type[BaseModel], where: str = "", noun: str = "setting") -> list[str]:
+    """One for each thing that is wrong, with the nearest valid name for one that is unknown.
+
+    Args:
+        error: of validating a document with `model`.
+        model: the table that the document was checked with; tables inside of it are found through its fields.
+        where: what each sentence begins with, such as the name of a file.
+        noun: what a field is called.
+    """
+    begin = f"{where}: " if where else ""
+    return [begin + sentence for detail in error.errors() for sentence in _of_one(detail, model, noun)]
+
+
+def _of_one(detail: Any, model: type[BaseModel], noun: str) -> list[str]:
+    location, message = ".".join(map(str, detail["loc"])), detail["msg"]
+    if detail["type"] == _SENTENCES:
+        return list(detail["ctx"]["sentences"])
+    if detail["type"] == _PREDICATE:
+        return [f"{location} {message}"]
+    if detail["type"] == "extra_forbidden":
+        *tables, name = detail["loc"]
+        message = f"there is no such {noun}: {_hint(str(name), _table(model, tables))}"
+    return [f"{location}: {message}" if location else message]
+
+
+def _hint(name: str, table: type[BaseModel]) -> str:
+    return did_you_mean(name, table.model_fields) if table.model_fields else "there is none"
+
+
+def _table(model: type[BaseModel], location: Iterable[int | str]) -> type[BaseModel]:
+    """The table at a place of a document: each step is a field of a table, or a key of the mapping that a field holds."""
+    for step in location:
+        field = model.model_fields.get(str(step))
+        if field is not None:
+            model = next(_tables_in(field.annotation), model)
+    return model
+
+
+def _tables_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """`Table`, `Table | None`, `dict[str, Table]`: pydantic's location of an error names neither the union nor the mapping."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    elif get_origin(annotation) in (Annotated, Union, UnionType, dict, list):
+        for argument in get_args(annotation):
+            yield from _tables_in(argument)
