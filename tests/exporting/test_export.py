@@ -83,7 +83,7 @@ def test_pooling_reduces_positions(store, tmp_path, pool):
 
 def test_small_chunks_change_nothing(store, tmp_path, monkeypatch):
     udta.export(store, to="npy", out=tmp_path / "whole")
-    monkeypatch.setattr("udta.exporting.selection._CHUNK_BYTES", 100)
+    monkeypatch.setattr("udta.exporting._selection._CHUNK_BYTES", 100)
     udta.export(store, to="npy", out=tmp_path / "small")
     assert tree(tmp_path / "small") == tree(tmp_path / "whole")
 

@@ -1,11 +1,11 @@
-"""`export`: what every format has in common - a folder that appears whole, a manifest beside the data."""
+"""`udta.export`: what every format has in common - a folder that appears whole, a manifest beside the data."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,23 +17,11 @@ from udta._files.atomic import new_folder, sweep, write_json
 from udta._files.locks import one_writer_of
 from udta._files.paths import local_path
 from udta._files.table_file import csv_cell
-from udta.errors import ConfigError, StoreError, did_you_mean
-from udta.exporting.npy import write_npy
-from udta.exporting.parquet import write_parquet
-from udta.exporting.safetensors import write_safetensors
-from udta.exporting.selection import Selection, exported_bytes, select
-from udta.exporting.stores import convert
-from udta.store import ENGINES, Store, open_store
-
-Progress = Callable[[int, int], None]
-_WRITERS: dict[str, Callable[[Path, Selection, Progress], None]] = {
-    "parquet": write_parquet,
-    "npy": write_npy,
-    "safetensors": write_safetensors,
-}
-# What stands beside the taps in the same file.
-_COLUMNS = {"parquet": ("row", "id", "label", "class", "split"), "safetensors": ("label", "row")}
-FORMATS = (*_WRITERS, *ENGINES)
+from udta.errors import StoreError
+from udta.exporting._selection import Selection, exported_bytes, select
+from udta.exporting.formats.format import INDEX, Format, Progress
+from udta.exporting.formats.registry import find_format
+from udta.store import Store, open_store
 
 
 @dataclass(frozen=True)
@@ -93,54 +81,54 @@ def export(
         UncommittedRowError: a chosen row was never committed.
         FeatureError: a value of a chosen row is not finite, or not so in `dtype`.
     """
-    if to not in FORMATS:
-        raise ConfigError(f"format is {to!r}: {did_you_mean(to, FORMATS)}")
+    chosen = find_format(to)
     target = local_path("out", out)
     opened = store if isinstance(store, Store) else open_store(store)
-    is_store = to in ENGINES
-    chosen = views if views is not None else ("all" if is_store else 0)
-    wanted = "float32" if to == "parquet" and dtype is None else dtype
     selection = select(
-        opened, taps=taps, views=chosen, split=split, rows=rows, pool=pool, dtype=wanted, keep_stored_type=is_store
+        opened,
+        taps=taps,
+        views=chosen.views if views is None else views,
+        split=split,
+        rows=rows,
+        pool=pool,
+        dtype=chosen.dtype if dtype is None else dtype,
+        as_stored=chosen.is_store,
     )
-    taken = [tap.name for tap in selection.taps if tap.name in _COLUMNS.get(to, ())]
-    if taken:
-        raise ConfigError(
-            f"tap {taken[0]!r} is called as a column of {to} is: export it to another format, or leave it out"
-        )
-    sweep(target)
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise StoreError(f"{target} exists and is not empty; it was left as it is, choose another --out")
-    report = progress or (lambda _done, _total: None)
+    chosen.check(selection)
+    _check_vacant(target)
     try:
-        with new_folder(target) as building:
-            _check_room(target, selection)
-            if is_store:
-                convert(building, selection, to, report)
-            else:
-                _fill_folder(building, selection, to, report)
+        with new_folder(target) as folder:
+            _check_free_space(target, selection)
+            chosen.write(folder, selection, progress or (lambda _done, _total: None))
+            if not chosen.is_store:
+                _describe(folder, selection, chosen)
     except OSError as error:
         raise StoreError(f"{target} cannot be written ({error.strerror or error})") from error
     size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
-    return ExportReport(
-        str(target), to, len(selection), selection.views, tuple(tap.name for tap in selection.taps), size
-    )
+    names = tuple(tap.name for tap in selection.taps)
+    return ExportReport(str(target), to, len(selection), selection.views, names, size)
 
 
-def _check_room(target: Path, selection: Selection) -> None:
-    free = shutil.disk_usage(target.parent).free
-    if exported_bytes(selection) > free:
-        raise StoreError(
-            f"{target} needs {exported_bytes(selection) / 1e9:.2f} GB, but its disk has {free / 1e9:.2f} GB free"
-        )
+def _check_vacant(target: Path) -> None:
+    """Raises `StoreError` when something is there: an export replaces nothing, so that no typing mistake removes a folder."""
+    sweep(target)  # what killed exports left beside it, and nothing else
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise StoreError(f"{target} exists and is not empty; it was left as it is, choose another --out")
 
 
-def _fill_folder(folder: Path, selection: Selection, to: str, progress: Progress) -> None:
-    _WRITERS[to](folder, selection, progress)
-    if to != "parquet":  # which holds these columns itself
+def _check_free_space(target: Path, selection: Selection) -> None:
+    # Now rather than after an hour; the features alone, beside which labels and names are little.
+    needed, free = exported_bytes(selection), shutil.disk_usage(target.parent).free
+    if needed > free:
+        raise StoreError(f"{target} needs {needed / 1e9:.2f} GB, but its disk has {free / 1e9:.2f} GB free")
+
+
+def _describe(folder: Path, selection: Selection, chosen: Format) -> None:
+    """Add what the data do not say themselves: which image each row is, what all was made from, and checksums."""
+    if not chosen.has_index:
         _write_index(folder / "index.csv", selection)
     files = {file.name: _file_entry(file) for file in sorted(folder.iterdir())}
-    write_json(folder / "manifest.json", _manifest(selection, to, files))
+    write_json(folder / "manifest.json", _manifest(selection, chosen.name, files))
 
 
 def _write_index(path: Path, selection: Selection) -> None:
@@ -148,7 +136,7 @@ def _write_index(path: Path, selection: Selection) -> None:
     store = selection.store
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["row", "id", "label", "class", "split"])
+        writer.writerow(INDEX)
         for row in selection.rows.tolist():
             label = int(store.labels[row])
             name = store.classes[label] if label >= 0 else ""
@@ -161,6 +149,7 @@ def _file_entry(path: Path) -> dict[str, Any]:
 
 
 def _manifest(selection: Selection, to: str, files: Mapping[str, Any]) -> dict[str, Any]:
+    # No path is in it: an export is given away, and where it was made is nobody's business.
     store = selection.store
     return {
         "format": to,

@@ -71,7 +71,7 @@ def select(
     rows: ArrayLike | None = None,
     pool: str = "none",
     dtype: str | None = None,
-    keep_stored_type: bool = False,
+    as_stored: bool = False,
 ) -> Selection:
     """Check and resolve what is asked; see `export` for the arguments.
 
@@ -90,7 +90,7 @@ def select(
     problems.collect(store.check_views, chosen)
     names = problems.collect(store.check_taps, taps) or []
     picked = problems.collect(store.rows, split) if rows is None else problems.collect(store.check_rows, rows)
-    if keep_stored_type and split is None and rows is None:
+    if as_stored and split is None and rows is None:
         picked = np.arange(len(store))  # the whole store, with the places of skipped images
     if len(set(names)) < len(names) or len(set(chosen)) < len(chosen):
         problems.add("a tap or a view was given twice")
@@ -98,9 +98,9 @@ def select(
     assert picked is not None
     if not len(picked):
         raise ConfigError("no row was chosen")
-    if keep_stored_type and dtype is not None:
+    if as_stored and dtype is not None:
         raise ConfigError("a store keeps its stored dtype when it is converted: leave --dtype out")
-    specs = [replace(spec, dtype=_dtype(spec, dtype, keep_stored_type)) for spec in map(store.taps.__getitem__, names)]
+    specs = [replace(spec, dtype=_dtype(spec, dtype, as_stored)) for spec in map(store.taps.__getitem__, names)]
     return Selection(store, np.unique(picked), chosen, tuple(_pooled(spec, pool) for spec in specs), pool)
 
 

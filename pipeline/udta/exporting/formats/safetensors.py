@@ -9,35 +9,35 @@ from __future__ import annotations
 import json
 import math
 import struct
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from udta.exporting.selection import Selection
+from udta.exporting._selection import Selection
+from udta.exporting.formats.format import Format, Progress
 from udta.store import value_dtype
 
-FILE = "features.safetensors"
+_FILE = "features.safetensors"
 _NAMES = {"float16": "F16", "float32": "F32", "int64": "I64"}
 
 
-def write_safetensors(folder: Path, selection: Selection, progress: Callable[[int, int], None]) -> None:
-    """One pass over the store for each tap."""
+def _write(folder: Path, selection: Selection, progress: Progress) -> None:
+    """One pass over the store for each tap, because the bytes of a tensor lie together."""
     columns = {"label": selection.store.labels[selection.rows], "row": selection.rows}
     single, total = len(selection.views) == 1, len(selection) * len(selection.taps)
     shapes = {
         tap.name: (tap.dtype, (len(selection), *(() if single else (len(selection.views),)), *tap.shape))
         for tap in selection.taps
     }
-    with (folder / FILE).open("wb") as file:
+    with (folder / _FILE).open("wb") as file:
         file.write(_header(shapes | {name: ("int64", values.shape) for name, values in columns.items()}, selection))
         for number, tap in enumerate(selection.taps):
             for part, features in selection.chunks([tap]):
                 file.write(np.ascontiguousarray(features[tap.name]).reshape(-1).view(np.uint8).data)
                 progress(number * len(selection) + part.stop, total)
         for values in columns.values():
-            file.write(values.astype("<i8").tobytes())
+            file.write(values.astype("<i8").tobytes())  # little-endian, as the format has all numbers
 
 
 def _header(tensors: dict[str, tuple[str, tuple[int, ...]]], selection: Selection) -> bytes:
@@ -48,5 +48,9 @@ def _header(tensors: dict[str, tuple[str, tuple[int, ...]]], selection: Selectio
         document[name] = {"dtype": _NAMES[dtype], "shape": list(shape), "data_offsets": [position, position + size]}
         position += size
     text = json.dumps(document, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of eight
+    # Tensors begin at a multiple of eight, so that readers may map them; the format lets a header end in spaces for it.
+    text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text
+
+
+SAFETENSORS = Format("safetensors", _write, columns=("label", "row"))

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from udta.errors import ConfigError
-from udta.exporting.selection import Selection
+from udta.exporting._selection import Selection
+from udta.exporting.formats.format import INDEX, Format, Progress
 
-FILE = "features.parquet"
+_FILE = "features.parquet"
 
 
-def write_parquet(folder: Path, selection: Selection, progress: Callable[[int, int], None]) -> None:
+def _write(folder: Path, selection: Selection, progress: Progress) -> None:
     """One row group for each chunk that is read.
 
     Raises:
@@ -26,7 +26,8 @@ def write_parquet(folder: Path, selection: Selection, progress: Callable[[int, i
     except ImportError as error:
         raise ConfigError("exporting to Parquet needs pyarrow: pip install 'udta[parquet]'") from error
     schema = _schema(pyarrow, selection)
-    with pyarrow.parquet.ParquetWriter(folder / FILE, schema, compression="none", use_dictionary=False) as writer:
+    # Floats of a network hardly compress, and a dictionary of values that are all different is larger than they are.
+    with pyarrow.parquet.ParquetWriter(folder / _FILE, schema, compression="none", use_dictionary=False) as writer:
         for part, features in selection.chunks(selection.taps):
             columns = _index_columns(pyarrow, selection, part)
             for tap in selection.taps:
@@ -39,16 +40,12 @@ def write_parquet(folder: Path, selection: Selection, progress: Callable[[int, i
 
 
 def _schema(pyarrow: Any, selection: Selection) -> Any:
-    text = pyarrow.string()
-    fields = [
-        pyarrow.field("row", pyarrow.int64()),
-        pyarrow.field("id", text),
-        pyarrow.field("label", pyarrow.int64()),
-        pyarrow.field("class", text),
-        pyarrow.field("split", text),
-    ]
+    kinds = {"row": pyarrow.int64(), "label": pyarrow.int64()}
+    fields = [pyarrow.field(name, kinds.get(name, pyarrow.string())) for name in INDEX]
     for tap in selection.taps:
         item = {"float16": pyarrow.float16(), "float32": pyarrow.float32()}[tap.dtype]
+        # Of a fixed size: no offsets are stored, and readers see one array. Its shape is in the metadata, because lists of lists
+        # would be read value by value.
         kind = pyarrow.list_(item, int(np.prod(tap.shape)))
         metadata = {"shape": str(list(tap.shape)), "reducer": tap.reducer}
         fields += [
@@ -59,12 +56,18 @@ def _schema(pyarrow: Any, selection: Selection) -> Any:
 
 
 def _index_columns(pyarrow: Any, selection: Selection, part: slice) -> list[Any]:
+    """The columns of `INDEX`, in its order."""
     store, rows = selection.store, selection.rows[part]
     labels = store.labels[rows]
     return [
         pyarrow.array(rows),
+        # The kind is said, as a chunk in which all are None would have none.
         pyarrow.array(store.ids[rows].tolist(), pyarrow.string()),
         pyarrow.array(labels),
         pyarrow.array([store.classes[label] if label >= 0 else None for label in labels.tolist()], pyarrow.string()),
         pyarrow.array(store.splits[rows].tolist(), pyarrow.string()),
     ]
+
+
+# float32, because many readers of Parquet do not know float16.
+PARQUET = Format("parquet", _write, columns=INDEX, dtype="float32")
