@@ -1,14 +1,16 @@
-"""What a reader finds before contents are hashed: names, class names and splits, in row order, and what was left out."""
+"""What a reader of images is, and what it gives: names, class names and splits in row order, before contents are hashed."""
 
 from __future__ import annotations
 
 import os
 import re
 import unicodedata
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 _INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 
@@ -28,6 +30,47 @@ class Listing:
     split_rule: str = "column"
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def unlabelled(
+        cls, root: Path, ids: Iterable[str], left_out: Mapping[str, int] | None = None, notes: tuple[str, ...] = ()
+    ) -> Listing:
+        """Images of which no class is known."""
+        names = tuple(ids)
+        return cls(root, names, ("",) * len(names), left_out=left_out or {}, notes=notes)
+
+
+class Reader(ABC):
+    """One form that IMAGES may have. A new one is a file in `readers/` and a line in its registry.
+
+    `takes` is that form in the words of an error. `by_name` tells a name of something from a path: a list of paths may hold no
+    names. `has_classes` is False where images are named for prediction alone.
+    """
+
+    takes: ClassVar[str]
+    by_name: ClassVar[bool] = False
+    has_classes: ClassVar[bool] = True
+
+    @abstractmethod
+    def accepts(self, images: str) -> bool:
+        """Whether what a user named has this form, which is seen without opening it."""
+
+    @abstractmethod
+    def read(self, images: str, *, missing: bool) -> Listing:
+        """The images with their classes, and with splits where they have some.
+
+        Args:
+            images: what `accepts` has said yes to.
+            missing: keep images whose file is not there, as long as one is: they become images that cannot be read.
+
+        Raises:
+            DataError: there are no images, or they are named in a way that contradicts itself.
+            ConfigError: a package that reads the form is not installed.
+        """
+
+    def read_unlabelled(self, images: str, *, missing: bool) -> Listing:
+        """The images alone, for prediction, whatever folders or columns would mean. Arguments and errors are those of `read`."""
+        return self.read(images, missing=missing)
 
 
 class LeftOut:

@@ -1,9 +1,10 @@
-"""From what a user calls IMAGES, a folder, a table, a built-in dataset or files, to a manifest."""
+"""IMAGES, as a user names them, to a manifest: a reader lists them, their contents are hashed, a split is found."""
 
 from __future__ import annotations
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,16 +13,12 @@ from typing import Literal
 import numpy as np
 
 from udta._console.terminal import first_few
-from udta._files.table_file import TABLE_SUFFIXES
 from udta.errors import DataError, ImageError
 from udta.fingerprint import UNREADABLE
 from udta.images._listing import Listing, class_order
 from udta.images._splits import split_notes, splits_from_file, stratified_rule, stratified_splits
-from udta.images.builtin import BUILTIN, list_builtin
 from udta.images.manifest import UNLABELLED, Manifest, check_utf8
-from udta.images.readers.folders import list_folder
-from udta.images.readers.paths import list_paths
-from udta.images.readers.tables import list_table
+from udta.images.readers import find_reader, refusal
 from udta.images.sample import hash_image_file
 
 # What an image that cannot be used does: stop the work, or be left out with its reason on record.
@@ -53,7 +50,7 @@ def read_images(
         DataError: images or splits that are missing, contradict each other, or cannot be read. What the image files hold is
             not looked at: a bad one keeps its row.
     """
-    listing = _list(images, on_error)
+    listing = _list(str(images), missing=on_error == "skip")
     check_utf8(listing.root, (*listing.ids, *listing.labels))
     hashes = _hash_files(listing.root, listing.ids, on_error)
     split_names, rule = _split(listing, hashes, splits, seed)
@@ -65,22 +62,19 @@ def read_unlabelled(images: str | Path | Sequence[str | Path], *, on_error: OnEr
 
     Args:
         images: a folder, an image file, a CSV/Parquet file with a column `path`, a `.txt` of one path a line, `name:folder` of a
-            built-in dataset, or a list of such. Ids are relative to the folder or table where one is given, else as given.
+            built-in dataset, or a list of paths. Ids are relative to the folder or table where one is given, else as given.
         on_error: as in `read_images`.
 
     Raises:
         ConfigError, DataError: as `read_images`.
     """
-    several = [images] if isinstance(images, str | Path) else list(images)
-    if len(several) == 1 and not Path(several[0]).exists() and ":" in str(several[0]):
-        listing = list_builtin(str(several[0]))
-    else:
-        listing = list_paths([Path(path) for path in several], missing=on_error == "skip")
-    check_utf8(listing.root, listing.ids)
-    unknown = ("",) * len(listing.ids)
-    bare = Listing(listing.root, listing.ids, unknown, left_out=listing.left_out, notes=listing.notes)
+    named = [images] if isinstance(images, str | Path) else list(images)
+    found = _list_unlabelled([str(one) for one in named], missing=on_error == "skip")
+    check_utf8(found.root, found.ids)
+    # A built-in dataset has given classes and splits.
+    listing = Listing.unlabelled(found.root, found.ids, found.left_out, found.notes)
     hashes = _hash_files(listing.root, listing.ids, on_error)
-    return _manifest(bare, hashes, (UNLABELLED,) * len(hashes), UNLABELLED, ())
+    return _manifest(listing, hashes, (UNLABELLED,) * len(hashes), UNLABELLED, ())
 
 
 def _manifest(
@@ -106,23 +100,43 @@ def _manifest(
     return manifest
 
 
-def _list(images: str | Path, on_error: OnError) -> Listing:
-    """What `images` names; what is there on the disk comes first, so that a path may have a colon."""
-    path = Path(images)
-    if path.is_dir():
-        return list_folder(path)
-    if path.exists():
-        if path.suffix.lower() in TABLE_SUFFIXES:
-            return list_table(path, missing=on_error == "skip")
-        raise DataError(
-            f"{path} is neither a folder nor a .csv or .parquet file (single images are for `udta predict`)"
-        )
-    if ":" in str(images):
-        return list_builtin(str(images))
-    raise DataError(
-        f"there is no folder or file {str(images)!r}; give a folder of images, a .csv or .parquet, or name:folder of a "
-        f"built-in dataset ({', '.join(BUILTIN)})"
-    )
+def _list(images: str, *, missing: bool) -> Listing:
+    reader = find_reader(images)
+    # Tables are known by their names: one that is not there is none.
+    if reader is None or not reader.has_classes or not (reader.by_name or Path(images).exists()):
+        raise refusal(images)
+    return reader.read(images, missing=missing)
+
+
+def _list_unlabelled(named: Sequence[str], *, missing: bool) -> Listing:
+    """The images that are named, or lie in what is named, in this order and each once. What no reader takes is an image.
+
+    Raises:
+        DataError: nothing is named, something is not there, or a folder has no images.
+    """
+    if not named:
+        raise DataError("no image is named: give a file, a folder, or a table of paths")
+    readers = {one: find_reader(one) for one in named}
+    only = readers[named[0]] if len(named) == 1 else None
+    if only and only.by_name:
+        return only.read_unlabelled(named[0], missing=missing)
+    # A link to nothing is there: why it cannot be read is said when it is.
+    absent = [one for one in named if not os.path.lexists(Path(one))]
+    if absent and (not missing or len(absent) == len(named)):
+        raise DataError(f"{len(absent)} of what was named is not there: {first_few(absent)}")
+    if only:
+        return only.read_unlabelled(named[0], missing=missing)
+    every: dict[str, None] = {}
+    left_out = Counter[str]()
+    for one in named:
+        reader = readers[one]
+        if reader is None or reader.by_name:  # `photo 12:30.jpg` that is missing looks like a name
+            every[Path(one).as_posix()] = None
+            continue
+        listing = reader.read_unlabelled(one, missing=missing)
+        every |= dict.fromkeys((listing.root / name).as_posix() for name in listing.ids)
+        left_out.update(listing.left_out)
+    return Listing.unlabelled(Path(), every, dict(left_out))
 
 
 def _split(listing: Listing, hashes: Sequence[str], file: Path | None, seed: int) -> tuple[tuple[str, ...], str]:

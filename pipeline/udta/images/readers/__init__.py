@@ -1,1 +1,14 @@
-"""Ways in which images are named: a reader each."""
+"""Readers: what IMAGES may be, and which images, classes and splits each of them means.
+
+registry        the readers there are, a line each; which of them takes what a user named
+folders         a folder: a sub-folder per class, split folders with classes below, or flat
+dataset_names   `name:folder`, a built-in dataset and where its files are
+image_tables    a CSV or Parquet file with a row per image
+text_lists      a `.txt` file with a path a line; it has no classes
+
+What a reader is, and the listing that it gives, stands in `udta.images._listing`.
+"""
+
+from udta.images.readers.registry import READERS, find_reader, refusal
+
+__all__ = ["READERS", "find_reader", "refusal"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from udta._console.terminal import first_few
 from udta.errors import DataError
 from udta.images._formats import is_ignored, why_no_image
-from udta.images._listing import LeftOut, Listing, class_order
+from udta.images._listing import LeftOut, Listing, Reader, class_order
 from udta.images.manifest import UNLABELLED, describe_counts
 
 # Folders of these names, and of no others, with class folders in them are the split.
@@ -24,41 +24,69 @@ _SPLIT_ORDER = ("train", "val", "test")
 _MARKS = frozenset(("ledger", "zarr.json", "index.h5", "adapter.safetensors"))
 
 
-def list_folder(root: Path) -> Listing:
-    """The images under `root`, sorted by class and then by path; deeper folders belong to the top one.
+class Folders(Reader):
+    """Folders with a sub-folder per class, with one per split and the classes below, or flat."""
 
-    A folder whose images lie directly in it has no classes. Where all top folders are called train, val, test (or alike) and
-    hold class folders, they are the split, in this order. What is no image, hidden, of the system, or written by udta is left
-    out and counted.
+    takes = "a folder"
 
-    Raises:
-        DataError: no images, a class without any, images both beside and inside of class folders, or an unreadable folder.
-    """
-    walk = _Walk(root)
-    by_top: dict[str, list[str]] = {}
-    for name in walk.files():
-        by_top.setdefault(name.partition("/")[0] if "/" in name else "", []).append(name)
-    loose = sorted(by_top.pop("", []))
-    if loose and by_top:
-        raise DataError(
-            f"{root} has images beside its class folders ({first_few(loose)}); move them into a class folder"
-        )
-    left_out = walk.left_out.counts
-    if loose:
-        return Listing(root, tuple(loose), ("",) * len(loose), left_out=left_out)
-    if not by_top:
-        raise DataError(
-            f"{root} has no images: it needs a sub-folder of images per class, or images to predict{_but(left_out)}"
-        )
-    if _is_split(by_top):
-        return _by_split(root, by_top, left_out)
-    empty = sorted(walk.tops - by_top.keys() - walk.ours)
-    if empty:
-        raise DataError(
-            f"{root} has {len(empty)} class folder(s) without any image: {first_few(empty)}; fill or remove them"
-            + _but(left_out)
-        )
+    def accepts(self, images: str) -> bool:
+        """A link to a folder is one."""
+        return Path(images).is_dir()
+
+    def read(self, images: str, *, missing: bool) -> Listing:
+        """The images below a folder, sorted by class and then by path; deeper folders belong to the top one.
+
+        A folder whose images lie directly in it has no classes. Where all top folders are called train, val, test (or alike) and
+        hold class folders, they are the split, in this order. What is no image, hidden, of the system, or written by udta is left
+        out and counted.
+
+        Args:
+            images: the folder.
+            missing: makes no difference: what is not in a folder is not missing.
+
+        Raises:
+            DataError: no images, a class without any, images both beside and inside of class folders, or an unreadable folder.
+        """
+        root = Path(images)
+        walk = _Walk(root)
+        by_top: dict[str, list[str]] = {}
+        for name in walk.files():
+            by_top.setdefault(name.partition("/")[0] if "/" in name else "", []).append(name)
+        loose = sorted(by_top.pop("", []))
+        left_out = walk.left_out.counts
+        if loose and by_top:
+            raise DataError(
+                f"{root} has images beside its class folders ({first_few(loose)}); move them into a class folder"
+            )
+        if loose:
+            return Listing.unlabelled(root, loose, left_out)
+        if not by_top:
+            raise DataError(
+                f"{root} has no images: it needs a sub-folder of images per class, or images to predict{_but(left_out)}"
+            )
+        if _is_split(by_top):
+            return _by_split(root, by_top, left_out)
+        # A folder in which a store or a run was written is no class that lost its images.
+        empty = sorted(walk.tops - by_top.keys() - walk.ours)
+        if empty:
+            raise DataError(
+                f"{root} has {len(empty)} class folder(s) without any image: {first_few(empty)}; fill or remove them"
+                + _but(left_out)
+            )
+        return _by_class(root, by_top, left_out)
+
+    def read_unlabelled(self, images: str, *, missing: bool) -> Listing:
+        """All images at any depth, sorted, whatever the folders mean. Raises `DataError` where there are none."""
+        walk = _Walk(Path(images))
+        ids = sorted(walk.files())
+        if not ids:
+            raise DataError(f"{images} has no images")
+        return Listing.unlabelled(Path(images), ids, walk.left_out.counts)
+
+
+def _by_class(root: Path, by_top: Mapping[str, Sequence[str]], left_out: Mapping[str, int]) -> Listing:
     ids = {name: sorted(by_top[name]) for name in class_order(by_top)}
+    # A lone `train` is a class too, but then there is nothing that it could be mistaken beside.
     among = sorted(name for name in ids if name.lower() in SPLIT_FOLDERS) if len(ids) > 1 else []
     notes = (f"{first_few(among)} beside other class folders: taken as a class, not as a split",) if among else ()
     return Listing(
@@ -68,12 +96,6 @@ def list_folder(root: Path) -> Listing:
         left_out=left_out,
         notes=notes,
     )
-
-
-def list_files(root: Path) -> tuple[tuple[str, ...], Mapping[str, int]]:
-    """All images at any depth below `root`, sorted, whatever the folders mean, and what was left out. Raises as `list_folder`."""
-    walk = _Walk(root)
-    return tuple(sorted(walk.files())), walk.left_out.counts
 
 
 def _is_split(by_top: Mapping[str, Sequence[str]]) -> bool:
@@ -94,8 +116,8 @@ def _by_split(root: Path, by_top: Mapping[str, Sequence[str]], left_out: Mapping
             )
         split = SPLIT_FOLDERS[top.lower()]
         rows += [(split, name.split("/")[1], name) for name in deep] + [(UNLABELLED, "", name) for name in flat]
-    number = {name: place for place, name in enumerate(class_order([label for _, label, _ in rows if label]))}
-    order = {split: place for place, split in enumerate((*_SPLIT_ORDER, UNLABELLED))}
+    number = {name: index for index, name in enumerate(class_order([label for _, label, _ in rows if label]))}
+    order = {split: index for index, split in enumerate((*_SPLIT_ORDER, UNLABELLED))}
     rows.sort(key=lambda row: (order[row[0]], number.get(row[1], -1), row[2]))
     tops = "/".join(sorted(by_top, key=lambda top: (order[SPLIT_FOLDERS[top.lower()]], top)))
     return Listing(

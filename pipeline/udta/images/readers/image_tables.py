@@ -1,4 +1,4 @@
-"""CSV and Parquet files with a row per image: `path,label[,split]`, and splits files: `path,split`."""
+"""CSV and Parquet files with a row per image: `path,label[,split]`."""
 
 from __future__ import annotations
 
@@ -8,49 +8,71 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PureWindowsPath
 
 from udta._console.terminal import first_few
-from udta._files.table_file import read_columns
+from udta._files.table_file import TABLE_SUFFIXES, read_columns
 from udta.errors import DataError
 from udta.images._formats import has_image_suffix, why_no_image
-from udta.images._listing import Listing, other_spellings, relative_id
+from udta.images._listing import Listing, Reader, other_spellings, relative_id
 from udta.images.manifest import UNLABELLED
 
 _FLOAT = re.compile(r"-?\d+\.0", re.ASCII)
 
 
-def list_table(path: Path, *, missing: bool = False) -> Listing:
-    """The images that a table names, in its order; paths are relative to the folder that the table is in.
+class ImageTables(Reader):
+    """Tables `path,label[,split]`, in CSV or Parquet."""
 
-    An empty label is an unknown class; other columns than `path`, `label` and `split` are ignored. A path that is not there is
-    looked for as Windows or macOS would write it.
+    takes = "a .csv or .parquet file"
+
+    def accepts(self, images: str) -> bool:
+        """By its name, whether it is there or not: one that is missing is no image that is missing."""
+        path = Path(images)
+        return path.suffix.lower() in TABLE_SUFFIXES and not path.is_dir()
+
+    def read(self, images: str, *, missing: bool) -> Listing:
+        """The images that a table names, in its order; paths are relative to the folder that the table is in.
+
+        An empty label is an unknown class; other columns than `path`, `label` and `split` are ignored. A path that is not there
+        is looked for as Windows or macOS would write it.
+
+        Args:
+            images: path of the table.
+            missing: keep rows whose file is not there, as long as one is: they become images that cannot be read.
+
+        Raises:
+            DataError: a missing column, no rows, rows without a path or split, files that do not exist or are no images.
+            ConfigError: pyarrow is needed and not installed.
+        """
+        path = Path(images)
+        columns = read_columns(path, required=("path", "label"), optional=("split",))
+        labels, ids = _whole_numbers(columns["label"]), ids_of_paths(path, columns["path"], missing=missing)
+        splits = columns.get("split")
+        if splits is not None:
+            splits = [split or ("" if label else UNLABELLED) for split, label in zip(splits, labels, strict=True)]
+            _refuse(path, "have a label but no split", [_line(row) for row, split in enumerate(splits) if not split])
+        return Listing(path.parent, ids, tuple(labels), None if splits is None else tuple(splits))
+
+    def read_unlabelled(self, images: str, *, missing: bool) -> Listing:
+        """The images of the column `path`, each once; no other column is needed. Arguments and errors are those of `read`."""
+        path = Path(images)
+        names = read_columns(path, required=("path",))["path"]
+        return Listing.unlabelled(path.parent, dict.fromkeys(ids_of_paths(path, names, missing=missing)))
+
+
+def ids_of_paths(path: Path, names: Sequence[str], *, missing: bool) -> tuple[str, ...]:
+    """The id of every image that the rows of a file at `path` name.
 
     Args:
-        path: of the table.
-        missing: keep rows whose file is not there, as long as one is: they become images that cannot be read.
+        path: of the table or list.
+        names: paths of images, absolute or relative to the folder that it is in.
+        missing: keep those of files that are not there, as long as one is.
 
     Raises:
-        DataError: a missing column, no rows, rows without a path or split, files that do not exist or are no images.
+        DataError: rows without a path, files that do not exist, or that are no images.
     """
-    columns = read_columns(path, required=("path", "label"), optional=("split",))
-    labels, ids = _whole_numbers(columns["label"]), _ids(path, columns["path"], missing)
-    splits = columns.get("split")
-    if splits is not None:
-        splits = [split or ("" if label else UNLABELLED) for split, label in zip(splits, labels, strict=True)]
-        _refuse(path, "have a label but no split", [_line(row) for row, split in enumerate(splits) if not split])
-    return Listing(path.parent, ids, tuple(labels), None if splits is None else tuple(splits))
-
-
-def list_paths_of(path: Path, names: Sequence[str] | None = None, *, missing: bool = False) -> tuple[str, ...]:
-    """The images of the column `path` of a table, or of `names` from a list at `path`, each once. Raises as `list_table`."""
-    names = read_columns(path, required=("path",))["path"] if names is None else names
-    return tuple(dict.fromkeys(_ids(path, names, missing)))
-
-
-def _ids(path: Path, names: Sequence[str], missing: bool) -> tuple[str, ...]:
-    """The id of every row of a table at `path`. Raises `DataError` for what is not there or no image."""
     root = path.parent
     _refuse(path, "have no path", [_line(row) for row, name in enumerate(names) if not name])
     ids = [_existing(root, name) for name in names]
     absent = [name for name in ids if not _is_there(root, name)]
+    # A table of which nothing is there is no table with bad images: its paths are relative to something else.
     if not missing or len(absent) == len(ids):
         _refuse(path, "do not exist", absent, _cause(root, absent))
     gone = set(absent)
