@@ -7,7 +7,7 @@ import torch
 from made_stores import make_layout, write_store
 
 from udta import FeatureLoader, open_store
-from udta.loader.budget import fits_on
+from udta._machine.memory import fits_on
 from udta.store import row_bytes
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")

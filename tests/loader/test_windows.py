@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from udta import FeatureLoader, open_store
 from udta.errors import ConfigError, CorruptStoreError
 from udta.loader._order import order_rows
-from udta.loader._reading import WindowedSource
+from udta.loader._windows import WindowedSource
 from udta.store import Quantiser
 
 ROW_BYTES = 12 * 2 + 5 * 4

@@ -1,4 +1,4 @@
-"""Memory: how much this process has taken, and keeping what it frees."""
+"""Memory: how much there is, how much this process has taken, and keeping what it frees."""
 
 from __future__ import annotations
 
@@ -9,14 +9,31 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
+
+# A container's limit is what the kernel enforces, whatever the machine has: cgroup v2, and v1.
+_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 # Parameters of mallopt(3), with the values for keeping all that is freed, and those that glibc arrives at by itself in a process
 # that has freed large blocks (that adjustment is off for good once any of them is set).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8
 _KEEP = {_TRIM_THRESHOLD: -1, _MMAP_MAX: 0, _ARENA_MAX: 1}
 _USUAL = {_TRIM_THRESHOLD: 64 << 20, _MMAP_THRESHOLD: 32 << 20, _MMAP_MAX: 65_536, _ARENA_MAX: 0}
+
+
+def default_budget() -> int:
+    """Half of the memory that this process may use, in bytes."""
+    physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    # "max" stands there where nothing is limited.
+    limits = [int(text) for path in _LIMITS if path.exists() and (text := path.read_text().strip()).isdecimal()]
+    return min([physical, *limits]) // 2
+
+
+def fits_on(device: torch.device, n_bytes: int) -> bool:
+    """Whether so many bytes take at most half of what is free in the memory of a CUDA device; False for another device."""
+    return device.type == "cuda" and n_bytes <= torch.cuda.mem_get_info(device)[0] // 2
 
 
 def peak_memory(*, children: bool = False) -> int:

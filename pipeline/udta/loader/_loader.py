@@ -1,14 +1,8 @@
-"""Shuffled epochs over a store, as torch batches.
-
-Two threads copy rows from mapped files into buffers that are used again, a few batches ahead. Worker processes would lose:
-`DataLoader` workers reach 0.05 of the memory limit where two threads reach 0.5-0.9 (measured on a warm 1 GB store).
-"""
+"""Shuffled epochs over a store, as torch batches: what is asked for, which epoch it is, and how far it went."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal
 
 import numpy as np
@@ -18,17 +12,15 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.utils.data import IterableDataset, get_worker_info
 
-from udta._machine.cores import one_thread_each
+from udta._machine.memory import default_budget, fits_on
 from udta.errors import Problems
-from udta.loader._batch import Batch, BufferPool
+from udta.loader._batch import Batch
 from udta.loader._choices import class_mask, distinct_views, dtype_name, view_choice
 from udta.loader._order import Epoch, order_rows
-from udta.loader._reading import MappedSource, Resident, Source, WindowedSource, load_taps
-from udta.loader.budget import default_budget, fits_on
-from udta.store import Store, as_tensor, row_bytes
+from udta.loader._reading import BatchReader
+from udta.loader._resident import Resident, load_taps
+from udta.store import Store, row_bytes
 
-_READERS = 2
-_AHEAD = 6
 # Two windows, the batches around them and what the kernel keeps beside them stay within the budget: a pass over 10 GB with 512 MB
 # peaks at 370 MB above the imports (torch alone maps 530 MB).
 _WINDOW_SHARE = 0.18
@@ -156,8 +148,7 @@ class FeatureLoader(IterableDataset[Batch]):
         if worker is not None:
             starts = starts[worker.id :: worker.num_workers]
         self._delivered = (number, skip)
-        batches = self._resident_batches(epoch, starts) if self._wants_resident else self._read_batches(epoch, starts)
-        for delivered, batch in enumerate(batches, skip + 1):
+        for delivered, batch in enumerate(self._batches(epoch, starts), skip + 1):
             self._delivered = (number, delivered)
             if not self._wants_resident:
                 self.bytes_read += len(batch) * self._views_per_row * self._row_bytes
@@ -186,92 +177,26 @@ class FeatureLoader(IterableDataset[Batch]):
         chosen = np.atleast_1d(np.array(self.views, dtype=np.int64))
         return Epoch(rows, np.broadcast_to(chosen, (len(rows), len(chosen))), windows)
 
-    def _read_batches(self, epoch: Epoch, starts: range) -> Iterator[Batch]:
-        if not len(starts):
-            return
-        source: Source = (
-            WindowedSource(self.store, self.taps, epoch, starts[0])
-            if len(epoch.windows) > 2
-            else MappedSource(self.store, epoch)
-        )
-        pool, scratch = BufferPool(pinned=self.device.type == "cuda"), BufferPool()
-        ahead: deque[Future[Batch]] = deque()
-        with ThreadPoolExecutor(_READERS, "udta-read", initializer=one_thread_each) as readers:
-            try:
-                for start in starts:
-                    stop = min(start + self.batch_size, len(self.rows))
-                    source.prepare(start, stop, tuple(ahead))
-                    ahead.append(readers.submit(self._read, source, epoch, start, stop, pool, scratch))
-                    if len(ahead) > _AHEAD:
-                        yield ahead.popleft().result()
-                while ahead:
-                    yield ahead.popleft().result()
-            finally:
-                for future in ahead:
-                    future.cancel()
-                source.close()
+    def _batches(self, epoch: Epoch, starts: range) -> Iterator[Batch]:
+        view_axis = isinstance(self.views, list)
+        if self._wants_resident:
+            return self._loaded().batches(epoch, starts, self.batch_size, view_axis=view_axis)
+        reader = BatchReader(self.store, epoch, self.taps, self._dtype, view_axis=view_axis, device=self.device)
+        return reader.batches(starts, self.batch_size)
 
-    def _read(
-        self,
-        source: Source,
-        epoch: Epoch,
-        start: int,
-        stop: int,
-        pool: BufferPool,
-        scratch: BufferPool,
-    ) -> Batch:
-        n_rows, n_views = stop - start, epoch.views.shape[1]
-        stored = {}
-        for tap in self.taps:
-            spec = self.store.taps[tap]
-            memory = scratch if self._dtype not in (None, spec.dtype) else pool
-            stored[tap] = memory.get((n_rows * n_views, *spec.shape), self.store.rows_of(tap).dtype)
-        source.take(start, stop, stored)
-        taps = {}
-        for tap, values in stored.items():
-            tensor = self._convert(tap, values, pool)
-            tensor = tensor if self._single else tensor.view(n_rows, n_views, *tensor.shape[1:])
-            taps[tap] = tensor.to(self.device)
-        return self._batch(taps, epoch.rows[start:stop])
-
-    def _convert(self, tap: str, values: np.ndarray, pool: BufferPool) -> Tensor:
-        quantiser, wanted = self.store.layout.quantisers.get(tap), self._dtype
-        if wanted in (None, self.store.taps[tap].dtype):
-            return as_tensor(self.store.decode(tap, values))
-        out = pool.get(values.shape, np.dtype("<f4") if wanted == "float32" else np.dtype("<u2"))
-        tensor = torch.from_numpy(out).view(getattr(torch, wanted))
-        if quantiser is not None:
-            quantiser.decode(values, tensor)
-        else:
-            tensor.copy_(as_tensor(self.store.decode(tap, values)))
-        return tensor
-
-    def _resident_batches(self, epoch: Epoch, starts: range) -> Iterator[Batch]:
+    def _loaded(self) -> Resident:
         if self._resident is None:
-            views = distinct_views(self.store, self.views)
-            values = self._held
+            views, values = distinct_views(self.store, self.views), self._held
             if values is None:
                 dtypes = {tap: self._dtype or self.store.taps[tap].dtype for tap in self.taps}
                 values = load_taps(self.store, self.rows, views, self.device, dtypes)
                 self.bytes_read += self._whole
             self._resident = Resident(self.store, self.rows, views, self.device, values)
-        rows, labels, samples, columns = self._resident.order(epoch)
-        for start in starts:
-            part = slice(start, start + self.batch_size)
-            taps = self._resident.take(samples[part], columns[part])
-            yield Batch({tap: v[:, 0] if self._single else v for tap, v in taps.items()}, labels[part], rows[part])
-
-    def _batch(self, taps: dict[str, Tensor], rows: np.ndarray) -> Batch:
-        labels = torch.from_numpy(self.store.labels[rows]).to(self.device)
-        return Batch(taps, labels, torch.from_numpy(rows.copy()).to(self.device))
+        return self._resident
 
     @property
     def _wants_resident(self) -> bool:
         return self._held is not None or self._keeps_taps
-
-    @property
-    def _single(self) -> bool:
-        return self.views == "random" or isinstance(self.views, int)
 
     @property
     def _views_per_row(self) -> int:

@@ -8,15 +8,74 @@ would halve the speed (0.37 instead of 0.8 of the memory limit).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import Executor
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import pairwise
 
 import numpy as np
 
+from udta.loader._batch import Batch
+from udta.loader._order import Epoch
 from udta.store import MappedRows, Store
 
 _PARTS = 4
+
+
+class WindowedSource:
+    """Two windows in memory: one that batches are taken from, and the next one, which is being read."""
+
+    def __init__(self, store: Store, taps: Sequence[str], epoch: Epoch, first: int) -> None:
+        self._store, self._epoch, self._bounds = store, epoch, epoch.windows
+        self._windows = Windows(store, taps)
+        self._loads: dict[int, Future[None]] = {}
+        self._loaded: set[int] = set()
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="udta-window")
+        self._files: Executor = ThreadPoolExecutor(4, thread_name_prefix="udta-files")
+        self._ask(self._window_of(first), [])
+
+    def close(self) -> None:
+        """Wait for the read that is under way."""
+        self._reader.shutdown(cancel_futures=True)
+        self._files.shutdown()
+
+    def prepare(self, start: int, stop: int, reading: Iterable[Future[Batch]]) -> None:
+        """See `Source`: asks for the windows of this batch, and for the one after them once their memory is free."""
+        for window in range(self._window_of(start), self._window_of(stop - 1) + 1):
+            self._ask(window, reading)
+        current = self._window_of(start)
+        if current == self._window_of(stop - 1):
+            self._ask(current + 1, reading)
+
+    def take(self, start: int, stop: int, out: Mapping[str, np.ndarray]) -> None:
+        """See `Source`; a batch may lie in two windows."""
+        for window in range(self._window_of(start), self._window_of(stop - 1) + 1):
+            self._loads[window].result()
+        places = self._store.layout.slots(*self._epoch.pairs(slice(start, stop)))
+        for tap, values in out.items():
+            self._windows.take(tap, *places, values)
+
+    def _window_of(self, position: int) -> int:
+        return int(np.searchsorted(self._bounds, position, side="right")) - 1
+
+    def _window(self, window: int) -> slice:
+        return slice(self._bounds[window], self._bounds[window + 1])
+
+    def _ask(self, window: int, reading: Iterable[Future[Batch]]) -> None:
+        """Read a window, after the batches being read are done and all windows but the last one are given back."""
+        if window in self._loads or window >= len(self._bounds) - 1:
+            return
+        busy = list(reading)
+
+        def load() -> None:
+            while busy:  # and let go of their batches, whose memory is wanted
+                busy.pop().exception()
+            for done in [loaded for loaded in self._loaded if loaded < window - 1]:
+                self._windows.release(*self._epoch.pairs(self._window(done)))
+                self._loaded.remove(done)
+            self._windows.load(*self._epoch.pairs(self._window(window)), self._files)
+            self._loaded.add(window)
+
+        self._loads[window] = self._reader.submit(load)
 
 
 class Windows:

@@ -14,10 +14,10 @@ from torch import Tensor
 from udta._console.progress import announce
 from udta._machine.cores import side_by_side
 from udta._machine.device import own_randomness
+from udta._machine.memory import fits_on
 from udta.adapters import Adapter, PooledAdapter, Samples, find_adapter
 from udta.errors import FeatureError
 from udta.loader import Batch, FeatureLoader
-from udta.loader.budget import fits_on
 from udta.store import Store
 
 VECTORS = "vectors"  # what a loader calls pooled vectors that it holds

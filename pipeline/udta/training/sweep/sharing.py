@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from udta._machine.memory import default_budget
 from udta.adapters import PooledAdapter
 from udta.loader import FeatureLoader
-from udta.loader.budget import default_budget
 from udta.store import Store
 from udta.training.sources import VECTORS, EveryView, pool_views, training_sources
 from udta.training.sweep.group import Group
