@@ -13,6 +13,7 @@ from torch import nn
 
 from udta.errors import BackboneError
 
+# Names that an error shows before "...".
 _SHOWN = 3
 _BYTES = torch.uint8
 
@@ -44,6 +45,7 @@ class Backbone:
     @property
     def architecture(self) -> str:
         """SHA-256 of the module tree with its hyperparameters, as its `repr` prints them."""
+        # Functions among the hyperparameters are printed with their address, which is another one in each process.
         printed = re.sub(r" at 0x[0-9a-f]+", "", repr(self.module))
         return hashlib.sha256(printed.encode()).hexdigest()
 
@@ -61,20 +63,21 @@ class Backbone:
                     f"backbone {self.factory} holds {name} as {type(tensor).__name__}, not as a tensor, so its weights cannot "
                     "be identified; a quantised network has a float version, such as ?quantize=false"
                 )
+            # Memory formats are how we compute: the same weights in channels_last are the same weights.
             values = tensor.detach().cpu().contiguous()
             digest.update(f"{name} {values.dtype} {list(values.shape)}\n".encode())
+            # As bytes, because NumPy has no bfloat16; flat, because PyTorch views no scalar as another type.
             digest.update(values.flatten().view(dtype=_BYTES).numpy().data if values.numel() else b"")
         return digest.hexdigest()
 
     def fingerprint_fields(self) -> dict[str, str]:
-        """Its part of a fingerprint."""
+        """Its part of a fingerprint: the text it was built from, and hashes of its architecture and its weights (hexadecimal)."""
         return {"factory": self.factory, "architecture": self.architecture, "weights": self.weights}
 
     def check_frozen(self) -> None:
-        """Raises `BackboneError` if any module is in training mode or any parameter wants a gradient.
-
-        "Frozen" BatchNorm that went on counting is a classic (pytorch#86590, lightly#1438), and silent.
-        """
+        """Raises `BackboneError` if any module is in training mode or any parameter wants a gradient."""
+        # Each module, not the root's flag: "frozen" BatchNorm that went on counting is a classic, and silent
+        # (https://github.com/pytorch/pytorch/issues/86590, https://github.com/lightly-ai/lightly/issues/1438).
         training = [name or "(root)" for name, module in self.module.named_modules() if module.training]
         trainable = [name for name, parameter in self.module.named_parameters() if parameter.requires_grad]
         problems = []

@@ -1,4 +1,4 @@
-"""Building a backbone from what the user calls it: a torchvision or timm name, or `package.module:factory?key=value`."""
+"""Building a backbone from what the user calls it: a name that one of the sources knows, as `name?key=value`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def build_backbone(spec: str, weights: str = "none", *, evaluate: str | None = N
             `nn.Module`, which may carry `input_spec`, a mapping with `evaluate`, `mean` and `std`, and may come with its weights.
         weights: a file (`.safetensors`, or anything `torch.load(weights_only=True)` reads), the name of a torchvision weight
             enum, or `none`: what the factory returns.
-        evaluate: replaces the evaluation transform.
+        evaluate: replaces the evaluation transform, as `resize(256)|centre_crop(224)`.
         seed: of the initial weights where none are loaded.
 
     Raises:
@@ -43,12 +43,15 @@ def build_backbone(spec: str, weights: str = "none", *, evaluate: str | None = N
         WeightsError: weights that are missing, do not fit, or must not be loaded.
     """
     name, given = parse_spec(spec)
+    # Initial weights are drawn from torch's global generator, and a factory may do anything to that, or to the number of
+    # threads.
     with left_as_found(seed):
         blueprint = _blueprint(name, weights, given)
         module = _call(spec, blueprint, {**blueprint.defaults, **given})
     if weights != "none" and not blueprint.loads:
         load_weights(module, Path(weights))
     module.eval().requires_grad_(False)
+    # A path from the root: the store or adapter that remembers it may be opened in another folder.
     where = {"backbone": spec, "weights": str(Path(weights).resolve()) if Path(weights).is_file() else weights}
     return Backbone(module, _canonical(blueprint.name, given), _input(blueprint, module, evaluate), where)
 
@@ -56,11 +59,13 @@ def build_backbone(spec: str, weights: str = "none", *, evaluate: str | None = N
 def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
     """The name and the keyword arguments of `name?key=value&key=value`; nothing is looked up."""
     name, _, query = spec.partition("?")
+    # Blank values are kept, or a misspelt `?width=` would be dropped and the default built.
     return name, {key: _value(text) for key, text in parse_qsl(query, keep_blank_values=True)}
 
 
 def _blueprint(name: str, weights: str, given: Mapping[str, Any]) -> Blueprint:
     source = source_of(name)
+    # Also of a name that nobody knows: that a keyword is refused, whatever the name is, is better heard at once.
     problems = Problems()
     for key in sorted(given.keys() & set(source.refused_keywords if source else WEIGHT_KEYWORDS)):
         problems.add(
@@ -87,6 +92,7 @@ def _unknown(name: str) -> str:
 
 
 def _call(spec: str, blueprint: Blueprint, arguments: dict[str, Any]) -> nn.Module:
+    # Bound before it is called: a TypeError from inside of the factory is the factory's failure, not a wrong keyword.
     try:
         inspect.signature(blueprint.factory).bind(**arguments)
     except TypeError as error:
@@ -94,7 +100,7 @@ def _call(spec: str, blueprint: Blueprint, arguments: dict[str, Any]) -> nn.Modu
     try:
         module = blueprint.factory(**arguments)
     except URLError as error:
-        url = getattr(arguments.get("weights"), "url", "them")
+        url = getattr(arguments.get("weights"), "url", "them")  # an enum of torchvision has it
         raise WeightsError(
             f"backbone {spec!r}: its weights cannot be downloaded ({error}); fetch {url} elsewhere and give the file"
         ) from error
@@ -102,6 +108,12 @@ def _call(spec: str, blueprint: Blueprint, arguments: dict[str, Any]) -> nn.Modu
         if "unexpected keyword argument" in str(error):  # that a builder with **kwargs passed on
             raise ConfigError(f"backbone {spec!r}: {error}") from error
         raise BackboneError(f"backbone {spec!r}: the factory failed ({type(error).__name__}: {error})") from error
+    return _checked(spec, module)
+
+
+def _checked(spec: str, module: object) -> nn.Module:
+    """What a factory returned, where hooks can be put into it and its weights exist."""
+    # The one nn.Module without Python modules inside: hooks on its parts would never run.
     if isinstance(module, torch.jit.ScriptModule):
         raise BackboneError(
             f"backbone {spec!r}: the factory returned a TorchScript module, which cannot be tapped; return the nn.Module it was "
@@ -109,6 +121,8 @@ def _call(spec: str, blueprint: Blueprint, arguments: dict[str, Any]) -> nn.Modu
         )
     if not isinstance(module, nn.Module):
         raise BackboneError(f"backbone {spec!r}: the factory returned {type(module).__name__}, not a torch.nn.Module")
+    # `nn.LazyLinear` and its like get their shapes in a first pass, which nothing here may be for: weights are loaded
+    # before it.
     lazy = [name for name, tensor in chain(module.named_parameters(), module.named_buffers()) if is_lazy(tensor)]
     if lazy:
         raise BackboneError(
@@ -129,6 +143,7 @@ def _input(blueprint: Blueprint, module: nn.Module, evaluate: str | None) -> Inp
 
 def _canonical(name: str, arguments: Mapping[str, Any]) -> str:
     """One spelling for one meaning: sorted keys, values as JSON."""
+    # It is in the fingerprint: `?b=1&a=False` must not make another store than `?a=false&b=1`.
     words = (
         f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in sorted(arguments.items())
     )
@@ -141,5 +156,5 @@ def _value(text: str) -> Any:
         return _PYTHON_WORDS[text]
     try:
         return json.loads(text)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # the second of brackets some thousand deep, as a data file might have them
         return text

@@ -11,11 +11,10 @@ import torch.nn.functional as F  # noqa: N812  # everybody calls it F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from udta.backbones._compile import compile_between_taps
+from udta.backbones._module import clone, failed_in
 from udta.backbones.backbone import Backbone
-from udta.backbones.compiling import compile_between_taps
 from udta.backbones.compute import COMPILED, COMPUTES
-from udta.backbones.copying import clone
-from udta.backbones.failure import failed_in
 from udta.backbones.fold import fold_batchnorm
 from udta.backbones.reducers import Reducer
 from udta.errors import BackboneError
@@ -34,15 +33,14 @@ class TapForward:
     """8-bit images to stored features.
 
     Works on its own copy of the module: weights in the compute type and the memory format, BatchNorm folded into the convolution
-    before it. Reduction happens inside the hook and in float32, so that a later in-place operation (`ReLU(inplace=True)`) cannot
-    change what was tapped and an average is not rounded to bf16 first. Any number of threads may call it at the same time.
+    before it. Any number of threads may call it at the same time.
 
     Args:
         backbone: frozen.
-        taps: what is kept of it.
-        compute: arithmetic, see `resolve_compute`.
+        taps: what is kept of it, each a module that runs once in a pass.
+        compute: `float32`, `bfloat16` or `float16`, with `+compile` for compiled code.
         device: where.
-        memory_format: one of `MEMORY_FORMATS`, see `fitting_memory_format`.
+        memory_format: one of `MEMORY_FORMATS`; not every backbone gives the same in both.
         fold: whether BatchNorm is folded.
 
     Raises:
@@ -65,23 +63,31 @@ class TapForward:
         self._taps = {tap.name: (Reducer.parse(tap.reducer), COMPUTES.get(tap.dtype, torch.float32)) for tap in taps}
         self._format = MEMORY_FORMATS[memory_format]
         self._module = clone(backbone.module)
+        # Folded before it is converted, so that the product of two weights is rounded to bf16 once.
         if fold:
             fold_batchnorm(self._module, keep=self._taps)
         _convert(self._module, device, self.compute, self._format)
         mean, std = (
             torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (backbone.input.mean, backbone.input.std)
         )
+        # (x / 255 - mean) / std as one product and one sum.
         self._scale, self._shift = 1 / (255 * std), -mean / std
+        # The module and its hooks are those of all threads; what a pass keeps is its thread's own.
         self._of_thread = threading.local()
         if self._compiled:
             compile_between_taps(self._module, self._taps)
+        # Hooks run around a module's `forward`, which is all that was compiled: they are never traced.
         for name in self._taps:
             self._module.get_submodule(name).register_forward_hook(
                 lambda _module, _inputs, output, name=name: self._keep(name, output)
             )
 
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> dict[str, Float[Tensor, "batch ..."]]:
-        """Features by tap on the device, in the stored dtype, or in float32 where that is a code."""
+        """Features by tap on the device, `[batch, *shape of the tap]`, in the stored dtype, or in float32 where that is a code.
+
+        Raises:
+            BackboneError: the module fails on these images; the message names the part of it.
+        """
         if not self._compiled:
             return self._pass(images)
         # Compiled code is for one shape, and several threads at once would each compile it.
@@ -92,7 +98,9 @@ class TapForward:
         return {tap: values[: len(images)] for tap, values in kept.items()} if missing else kept
 
     def _pass(self, images: UInt8[Tensor, "batch 3 height width"]) -> dict[str, Float[Tensor, "batch ..."]]:
-        with torch.inference_mode():
+        with torch.inference_mode():  # here and not around a run, since it holds for the calling thread alone
+            # In float32 up to here: 8-bit values minus a mean have more digits than bf16. Only pinned memory is copied
+            # without waiting; from any other, `non_blocking` does no harm.
             pixels = images.to(self.device, non_blocking=True).float() * self._scale + self._shift
             kept: dict[str, Tensor] = {}
             self._of_thread.kept = kept
@@ -109,6 +117,9 @@ class TapForward:
         raise BackboneError(f"backbone {self._factory} ended without running {sorted(self._taps.keys() - kept.keys())}")
 
     def _keep(self, name: str, output: Tensor) -> None:
+        # Here and not after the pass: `ReLU(inplace=True)` behind the tap would change its output, so that even `none`
+        # needs a copy (test_a_later_in_place_operation_does_not_change_what_was_tapped). In rows as they are stored,
+        # whatever the memory format.
         reducer, dtype = self._taps[name]
         kept: dict[str, Tensor] = self._of_thread.kept
         kept[name] = reducer(output).to(dtype, copy=True, memory_format=torch.contiguous_format)
@@ -117,8 +128,9 @@ class TapForward:
 
 
 def _convert(module: nn.Module, device: torch.device, dtype: torch.dtype, memory_format: torch.memory_format) -> None:
-    """`module.to(memory_format=...)` refuses parameters of five dimensions, those of `Conv3d`; only those of four are meant."""
+    """Device, arithmetic and memory format of all parameters and buffers, in place."""
     module.to(device=device, dtype=dtype)
+    # `module.to(memory_format=...)` refuses parameters of five dimensions, those of `Conv3d`; only those of four are meant.
     module._apply(  # type: ignore[no-untyped-call]  # what `to` calls
         lambda tensor: tensor.contiguous(memory_format=memory_format) if tensor.ndim == 4 else tensor
     )

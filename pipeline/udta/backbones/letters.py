@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+# `udta.backbones.letters:letters_net` stands in users' stores, adapters and params.yaml: this module keeps its place and
+# name.
 WEIGHTS = Path(__file__).with_name("letters.safetensors")
 SIDE = 32
 N_LETTERS = 52
@@ -46,6 +48,7 @@ def letters_net() -> LettersNet:
     """The trained network; its weights are stored as float16 and computed with as float32."""
     network = LettersNet()
     stored = safetensors.torch.load_file(WEIGHTS)
+    # BatchNorm's counters of batches are integers, and stay what they are.
     network.load_state_dict(
         {name: values.float() if values.is_floating_point() else values for name, values in stored.items()}
     )
@@ -62,4 +65,5 @@ def save_letters_net(network: LettersNet, path: Path = WEIGHTS) -> None:
 
 
 def _convolution(n_in: int, n_out: int) -> tuple[nn.Module, nn.Module, nn.Module]:
+    # BatchNorm takes any bias away again.
     return nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), nn.BatchNorm2d(n_out), nn.ReLU()

@@ -15,7 +15,8 @@ from udta.errors import BackboneError
 from udta.fingerprint import TapSpec
 from udta.probe import EXACT_PLACE, Probe
 
-# Relative, against the plain module on a CPU. On a GPU convolutions round to TF32 by default (10 bits), on top of other kernels.
+# Relative, against the plain module on a CPU. On a GPU convolutions round to TF32 by default (10 bits), on top of other
+# kernels.
 _TOLERANCE = {"cpu": 2e-3, "cuda": 5e-2}
 
 
@@ -23,8 +24,6 @@ def fitting_memory_format(
     backbone: Backbone, taps: Sequence[TapSpec], compute: str, device: torch.device, probe: Probe
 ) -> str:
     """The first of `MEMORY_FORMATS` in which the backbone runs and, in float32, gives what the plain module gives.
-
-    `x.view(len(x), -1)` of a map fails where channels come last, and code that goes by strides gives something else.
 
     Args:
         backbone: frozen.
@@ -36,8 +35,11 @@ def fitting_memory_format(
     Raises:
         BackboneError: it runs in none of them, or gives something else in all.
     """
+    # Compiled code differs by rounding alone, and compiling for each trial would take minutes.
     arithmetic = compute.partition("+")[0]
     failures = []
+    # Tried, because no text of a module shows it: `x.view(len(x), -1)` of a map fails where channels come last, and code
+    # that goes by strides gives something else without an error.
     for memory_format in MEMORY_FORMATS:
         try:
             _check(backbone, taps, arithmetic, device, memory_format, probe)
@@ -52,6 +54,7 @@ def fitting_memory_format(
 def _check(
     backbone: Backbone, taps: Sequence[TapSpec], arithmetic: str, device: torch.device, memory_format: str, probe: Probe
 ) -> None:
+    # A probe in another arithmetic has been computed with 8 bits: it would let anything through.
     comparable = bool(probe) and probe.place == EXACT_PLACE
     if arithmetic != "float32":
         _features(backbone, taps, arithmetic, device, memory_format)
@@ -77,6 +80,7 @@ def _runs(backbone: Backbone, taps: Sequence[TapSpec], device: torch.device) -> 
 def _features(
     backbone: Backbone, taps: Sequence[TapSpec], arithmetic: str, device: torch.device, memory_format: str
 ) -> Probe:
+    # As float32 whatever is stored: float16 ends at 65,504, and it is float32 that the probe recorded.
     exact = [replace(tap, dtype="float32") for tap in taps]
     forward = TapForward(backbone, exact, arithmetic, device, memory_format=memory_format)
     with left_as_found(seed=0):  # for a backbone that draws

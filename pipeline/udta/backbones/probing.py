@@ -1,4 +1,4 @@
-"""Probing a backbone: its features of fixed pictures, on a CPU in float32 and with the plain module wherever it runs so."""
+"""Probing a backbone: numbers of its features of a fixed picture, by the plain module in float32 on a CPU wherever it runs so."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from udta.images import Transform
 from udta.probe import Probe
 
 _LIBRARIES = ("torch", "torchvision", "timm")
+# With mean and root mean square ten numbers a tap. A hash of the features would be shorter, but could have no tolerance.
 _PROJECTIONS = 8
 # Side of the squares that the pictures are made of, on top of one another: something for every size of receptive field.
 _SCALES = (1, 4, 16, 64)
@@ -29,7 +30,9 @@ _CPU = torch.device("cpu")
 
 @contextmanager
 def _full_precision() -> Iterator[None]:
-    """Inside, float32 is float32 on a CPU too, whatever `torch.set_float32_matmul_precision` allowed oneDNN to round to."""
+    """Inside, float32 is float32 on a CPU too."""
+    # `torch.set_float32_matmul_precision("medium")` lets oneDNN compute float32 products in bf16, two digits instead of
+    # seven: a program that sets it for its training would find every store stale.
     onednn: Any = torch.backends.mkldnn
     kinds = [onednn.matmul, onednn.conv] if hasattr(onednn, "matmul") else []  # since torch 2.9
     before = [kind.fp32_precision for kind in kinds]
@@ -47,13 +50,18 @@ def _full_precision() -> Iterator[None]:
 def probe_backbone(backbone: Backbone, taps: Sequence[TapSpec], compute: str, device: torch.device) -> Probe:
     """The probe of a backbone's taps; in the arithmetic and on the device of the extraction where float32 on a CPU fails.
 
+    Args:
+        backbone: frozen.
+        taps: what numbers are kept of.
+        compute: arithmetic of the extraction.
+        device: of the extraction.
+
     Raises:
         BackboneError: it runs in neither.
     """
-    picture = pictures(backbone, 1)
-    forward, features = _first_that_runs(backbone, taps, compute, device, picture)
-    place = f"{str(forward.compute).removeprefix('torch.')} on {forward.device.type}"
-    return Probe({tap: numbers(values) for tap, values in features.items()}, place, _versions())
+    forward, features = run_plain(backbone, taps, compute, device, pictures(backbone, 1))
+    where = f"{str(forward.compute).removeprefix('torch.')} on {forward.device.type}"
+    return Probe({tap: numbers(values) for tap, values in features.items()}, where, _versions())
 
 
 def probe_like(
@@ -63,14 +71,36 @@ def probe_like(
     return probe_backbone(backbone, taps, compute, device) if recorded else Probe()
 
 
-def plain_forward(backbone: Backbone, taps: Sequence[TapSpec], compute: str, device: torch.device) -> TapForward:
-    """The backbone as it is: nothing folded, contiguous, features in float32."""
+def run_plain(
+    backbone: Backbone, taps: Sequence[TapSpec], compute: str, device: torch.device, images: Tensor
+) -> tuple[TapForward, dict[str, Tensor]]:
+    """A pass of the backbone as it is, nothing folded, contiguous, features in float32; and what made it, to run it again.
+
+    In float32 on a CPU, which is where two machines agree best, else in `compute` on `device`: kernels written for a GPU, or
+    weights in half precision, run nowhere else.
+
+    Raises:
+        BackboneError: it runs in neither.
+    """
     exact = [replace(tap, dtype="float32") for tap in taps]
-    return TapForward(backbone, exact, compute, device, memory_format="contiguous", fold=False)
+
+    def run(arithmetic: str, on: torch.device) -> tuple[TapForward, dict[str, Tensor]]:
+        forward = TapForward(backbone, exact, arithmetic, on, memory_format="contiguous", fold=False)
+        return forward, forward(images)
+
+    try:
+        return run("float32", _CPU)
+    except BackboneError:
+        return run(compute.partition("+")[0], device)
 
 
 def pictures(backbone: Backbone, count: int) -> Tensor:
-    """Pictures as the backbone takes them, uint8 `[count, 3, height, width]`, made of integers: the same on every machine."""
+    """Pictures as the backbone takes them, uint8 `[count, 3, height, width]`.
+
+    Raises:
+        ConfigError: its transform gives images of different sizes.
+    """
+    # Made of integers: generators of random floats, and resizing, differ by version and processor.
     size = Transform.parse(backbone.input.evaluate).size
     if size is None:
         raise ConfigError(f"{backbone.input.evaluate} gives images of different sizes; end it with centre_crop(n)")
@@ -78,6 +108,7 @@ def pictures(backbone: Backbone, count: int) -> Tensor:
         *(np.arange(length, dtype=np.uint64) for length in (count, 3, *size)), indexing="ij", sparse=True
     )
     image, channel, row, column = axes
+    # 64 bits shifted by 58 leave numbers below 64, so that the sum of four of them, 252 at most, is a pixel.
     total = sum(
         _hash((((image * 8 + channel) << 40) + (row // side << 20) + column // side) * 8 + number) >> 58
         for number, side in enumerate(map(np.uint64, _SCALES))
@@ -88,32 +119,27 @@ def pictures(backbone: Backbone, count: int) -> Tensor:
 def numbers(values: Tensor) -> tuple[float, ...]:
     """Mean, root mean square and projections onto fixed signs of some features; empty where they are not finite."""
     flat = values.detach().double().flatten().cpu().numpy()
+    # One bit of the hash for each projection: a change that leaves mean and size as they are (channels in another order, a
+    # map turned over) changes these.
     signs = _hash(np.arange(len(flat), dtype=np.uint64))
     if not np.isfinite(flat).all():
         return ()
     projections = [flat @ (1.0 - 2.0 * (signs >> bit & 1)) for bit in np.arange(_PROJECTIONS, dtype=np.uint64)]
+    # By the root of the length, which makes each of the size of the features themselves.
     found = [flat.mean(), np.sqrt(np.square(flat).mean()), *(each / np.sqrt(len(flat)) for each in projections)]
-    return tuple(float(f"{each:.7g}") for each in found)
+    return tuple(float(f"{each:.7g}") for each in found)  # float32 has no more digits
 
 
 def _hash(index: np.ndarray) -> np.ndarray:
-    """SplitMix64 (Steele et al., 2014): 64 random bits of every index."""
+    """64 random bits of every index."""
+    # The finaliser of SplitMix64 (Steele, Lea and Flood, 2014, https://doi.org/10.1145/2660193.2660195): the same on every
+    # machine and in every NumPy, which NumPy's own generators do not promise (NEP 19). Products wrap at 64 bits, as they
+    # must.
     mixed: np.ndarray = index * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     result: np.ndarray = mixed ^ (mixed >> np.uint64(31))
     return result
-
-
-def _first_that_runs(
-    backbone: Backbone, taps: Sequence[TapSpec], compute: str, device: torch.device, picture: Tensor
-) -> tuple[TapForward, dict[str, Tensor]]:
-    try:
-        forward = plain_forward(backbone, taps, "float32", _CPU)
-        return forward, forward(picture)
-    except BackboneError:
-        forward = plain_forward(backbone, taps, compute.partition("+")[0], device)
-        return forward, forward(picture)
 
 
 def _versions() -> dict[str, str]:

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from udta._machine.process_state import left_as_found
+from udta.backbones._module import clone, device_and_dtype
 from udta.backbones.backbone import Backbone
-from udta.backbones.copying import clone
-from udta.backbones.probing import numbers, pictures, plain_forward
+from udta.backbones.probing import numbers, pictures, run_plain
 from udta.errors import BackboneError
 from udta.fingerprint import TapSpec
 
-# Relative root mean square. Kernels differ by batch size: 1e-7 to 1e-5 in float32; bf16 has 8 bits. BatchNorm without statistics
-# makes 1e-2 and more, dropout 0.3.
+# Relative root mean square. Kernels differ by batch size: 1e-7 to 1e-5 in float32; bf16 has 8 bits. BatchNorm without
+# statistics makes 1e-2 and more, dropout 0.3.
 _TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 3e-2, torch.float16: 1e-2}
 _SHOWN = 3
 
@@ -36,12 +36,8 @@ def impure_modules(backbone: Backbone, taps: Sequence[TapSpec], compute: str, de
         BackboneError: it does not run.
     """
     batch = pictures(backbone, 2)
-    forward = plain_forward(backbone, taps, "float32", torch.device("cpu"))
-    try:
-        first = forward(batch)
-    except BackboneError:
-        forward = plain_forward(backbone, taps, compute.partition("+")[0], device)
-        first = forward(batch)
+    forward, first = run_plain(backbone, taps, compute, device, batch)
+    # Again for what is drawn anew in each pass, alone for what looks at the other images of the batch.
     again, alone = forward(batch), forward(batch[:1])
     tolerance = _TOLERANCE[forward.compute]
     if all(
@@ -55,7 +51,11 @@ def impure_modules(backbone: Backbone, taps: Sequence[TapSpec], compute: str, de
 def check_pure(
     backbone: Backbone, taps: Sequence[TapSpec], compute: str, device: torch.device, *, allowed: bool
 ) -> tuple[str, ...]:
-    """`impure_modules`. Raises `BackboneError` where there are any and they are not `allowed`."""
+    """Names of the innermost modules whose output is no function of one image, where that is `allowed`; empty where all are.
+
+    Raises:
+        BackboneError: there are some and they are not allowed, or the backbone does not run.
+    """
     found = impure_modules(backbone, taps, compute, device)
     if found and not allowed:
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
@@ -83,15 +83,16 @@ def _culprits(backbone: Backbone, batch: Tensor) -> list[str]:
     """Modules that got the same and gave something else, and have no such module inside."""
     module = clone(backbone.module, share_parameters=True)
     mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (backbone.input.mean, backbone.input.std))
-    parameter = next(module.parameters(), torch.zeros(()))
-    pixels = ((batch / 255 - mean) / std).to(parameter.device, parameter.dtype)
+    pixels = ((batch / 255 - mean) / std).to(*device_and_dtype(module))
     first, again, alone = (_calls(module, each) for each in (pixels, pixels, pixels[:1]))
+    # Not strict: a forward that draws may call a module in one pass and not in the next.
     found = [
         one.name
         for one, two, three in zip(first, again, alone, strict=False)
         if _differ(one.gave, two.gave, one.given, two.given)
         or _differ(one.gave_first, three.gave_first, one.given_first, three.given_first)
     ]
+    # A container of a culprit gives something else as well, and so says nothing.
     kinds = {name: type(each).__name__ for name, each in module.named_modules()}
     innermost = [name for name in dict.fromkeys(found) if not any(_inside(other, name) for other in found)]
     return [f"{name!r} ({kinds[name]})" if name else f"its own forward ({kinds[name]})" for name in innermost]
@@ -106,7 +107,9 @@ def _calls(module: nn.Module, pixels: Tensor) -> list[_Call]:
     calls: list[_Call] = []
     open_calls: list[list[Tensor]] = []
 
+    # Calls end in the opposite order of their beginning: a module may call itself, or be called by two parents.
     def begin(_module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        # Cloned, since the module may work in place.
         open_calls.append([tensor.clone() for tensor in _tensors((args, kwargs))])
 
     def end(name: str) -> Callable[..., None]:

@@ -65,6 +65,7 @@ def _name(remembered: object, where: str) -> str:
             f"{where} names its backbone {remembered!r}, which is no model of torchvision or timm; importing it would run code "
             "because a file says so: if you know it and trust it, give it as --backbone"
         )
+    # `norm_layer=os.system` is text to us, but a builder may look names up, open paths, or fetch addresses.
     wrong = sorted(key for key, value in given.items() if key in WEIGHT_KEYWORDS or not _is_small(value))
     if wrong:
         raise ConfigError(
@@ -76,8 +77,9 @@ def _name(remembered: object, where: str) -> str:
 
 def _is_small(value: object) -> bool:
     """A number, true, false or null: no text that a builder could take for a path, an address or a name."""
-    if isinstance(value, list):
+    if isinstance(value, list):  # such as `img_size=[224,224]`
         return len(value) <= 8 and all(map(_is_small, value))
+    # NaN, which JSON's readers take, is below no bound.
     return value is None or (isinstance(value, int | float) and abs(value) <= _LARGEST)
 
 
@@ -88,6 +90,7 @@ def _weights(remembered: object, backbone: str | None, where: str) -> str:
         raise ConfigError(f"{where} names weights by {type(remembered).__name__}, not by text: give --weights")
     if remembered == "none":
         return remembered
+    # Only absolute: a relative path out of a file would be looked up in whatever folder the user stands in.
     path = Path(remembered)
     if path.is_absolute():
         _check_regular(path, where)
@@ -102,8 +105,8 @@ def _weights(remembered: object, backbone: str | None, where: str) -> str:
 def _check_regular(path: Path, where: str) -> None:
     """Opening a pipe waits for ever, opening a device may do anything: what it is has to be known before."""
     try:
-        mode = path.stat().st_mode
-    except (OSError, ValueError):
+        mode = path.stat().st_mode  # of what a link leads to
+    except (OSError, ValueError):  # the second of a NUL in the path
         raise ConfigError(f"{where} names weights {str(path)!r}, which cannot be found: give --weights") from None
     if not stat.S_ISREG(mode):
         raise ConfigError(f"{where} names weights {str(path)!r}, which is no regular file: give --weights")

@@ -42,7 +42,11 @@ class Replay:
         return self._recorded is not None
 
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> dict[str, Float[Tensor, "batch ..."]]:
-        """As `TapForward`."""
+        """Features by tap on the device, `[batch, *shape of the tap]`; those of the call before are overwritten.
+
+        Raises:
+            BackboneError: the module fails on these images.
+        """
         if len(images) != self._rows:
             return self._forward(images)
         if not self._tried:
@@ -50,6 +54,7 @@ class Replay:
         if self._recorded is None:
             return self._forward(images)
         graph, pixels, kept = self._recorded
+        # A graph reads and writes the addresses that it was recorded with, so images are copied to where the first batch lay.
         pixels.copy_(images, non_blocking=True)
         graph.replay()
         return kept
@@ -61,7 +66,8 @@ class Replay:
             for _ in range(_WARM_UP):
                 self._forward(pixels)
             try:
-                # What other threads do meanwhile, such as taking memory, is no part of this.
+                # By default a call of any thread, such as taking memory, breaks the recording; other workers are computing
+                # meanwhile (https://docs.pytorch.org/docs/stable/generated/torch.cuda.graph.html, `capture_error_mode`).
                 with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
                     kept = self._forward(pixels)
             except (RuntimeError, BackboneError):

@@ -13,10 +13,9 @@ from torch import Tensor, nn
 
 from udta._files.names import tap_problem
 from udta._machine.process_state import left_as_found
+from udta.backbones._module import clone, device_and_dtype, failed_in
+from udta.backbones._recommend import recommended
 from udta.backbones.backbone import Backbone
-from udta.backbones.copying import clone
-from udta.backbones.failure import failed_in
-from udta.backbones.recommend import recommended
 from udta.backbones.reducers import Reducer, positions
 from udta.backbones.reducers.none import Whole
 from udta.errors import BackboneError, ConfigError, Problems, did_you_mean
@@ -39,7 +38,8 @@ class TapRequest:
 class TapInfo:
     """A tappable module: `kind` is its class, `shape` its output for one image, `stored_shape` that after the default reducer.
 
-    `recommended` is the reducer that it is recommended with (empty: the default one), None where it is not recommended.
+    `bytes_per_image` are those of one view after the default reducer, as stored. `recommended` is the reducer that it is
+    recommended with (empty: the default one), None where it is not recommended.
     """
 
     name: str
@@ -62,6 +62,7 @@ class _Output:
     @property
     def of_one(self) -> tuple[int, ...] | None:
         """The shape for one image; None where this is no tap."""
+        # Called twice, a module has two outputs and no way to say which one is meant: ResNet's blocks share one ReLU.
         usable = self.shape is not None and self.calls == 1 and len(self.shape) in (2, 3, 4)
         return self.shape[1:] if self.shape and usable and self.shape[0] == _IMAGES else None
 
@@ -69,11 +70,13 @@ class _Output:
 def parse_taps(text: str) -> tuple[TapRequest, ...]:
     """Read `features.6,features.13=grid(14),features.18=avg`. Raises `ConfigError` with everything that is wrong."""
     problems, requests = Problems(), []
+    # At commas that no bracket encloses: `a=grid(7,prefix=5),b`.
     for part in filter(None, (part.strip() for part in re.split(r",(?![^()]*\))", text))):
         name, equals, reducer = (piece.strip() for piece in part.partition("="))
         requests.append(TapRequest(name, problems.collect(Reducer.parse, reducer) if equals else None))
     if not requests:
         problems.add("no tap was given: name at least one module, see `udta taps BACKBONE`")
+    # A store has one array a name; the same module with two reducers would need two.
     names = [request.name for request in requests]
     for name in sorted({name for name in names if names.count(name) > 1}):
         problems.add(f"tap {name!r} is listed {names.count(name)} times; a store keeps a module once")
@@ -104,7 +107,15 @@ def resolve_taps(backbone: Backbone, requests: Sequence[TapRequest], dtype: str)
 
 @left_as_found()
 def list_taps(backbone: Backbone, dtype: str = "float16") -> list[TapInfo]:
-    """Every module that can be a tap, in the order in which their outputs are there."""
+    """Every module that can be a tap, in the order in which their outputs are there.
+
+    Args:
+        backbone: runs once, on black images of its input size.
+        dtype: in which features would be stored, for `bytes_per_image`.
+
+    Raises:
+        BackboneError: it fails, or cannot be copied. ConfigError: its transform gives images of different sizes.
+    """
     outputs = _trace(backbone)
     shapes = _tappable(outputs)
     kinds = {name: outputs[name].kind for name in shapes}
@@ -135,7 +146,7 @@ def _trace(backbone: Backbone) -> dict[str, _Output]:
     outputs: dict[str, _Output] = {}
 
     def keep(name: str, module: nn.Module, result: object) -> None:
-        before = outputs.pop(name, None)
+        before = outputs.pop(name, None)  # popped, so that it stands where its last call ended
         shape = tuple(result.shape) if isinstance(result, Tensor) else None
         outputs[name] = _Output(shape, type(module).__name__, before.calls + 1 if before else 1)
 
@@ -144,7 +155,7 @@ def _trace(backbone: Backbone) -> dict[str, _Output]:
     for name, each in module.named_modules():
         if name:
             each.register_forward_hook(lambda each, _, result, name=name: keep(name, each, result))
-    device, dtype = _placement(module)
+    device, dtype = device_and_dtype(module)
     try:
         with torch.inference_mode():
             module(torch.zeros(_IMAGES, 3, *size, device=device, dtype=dtype))
@@ -154,11 +165,6 @@ def _trace(backbone: Backbone) -> dict[str, _Output]:
             f"({type(error).__name__}: {error})"
         ) from error
     return outputs
-
-
-def _placement(module: nn.Module) -> tuple[torch.device, torch.dtype]:
-    parameter = next(module.parameters(), torch.zeros(()))
-    return parameter.device, parameter.dtype
 
 
 def _check_request(
@@ -193,10 +199,12 @@ def _check_request(
 def _spec(backbone: Backbone, name: str, reducer: Reducer | None, shape: tuple[int, ...], dtype: str) -> TapSpec:
     declared = _prefix(backbone)
     chosen = reducer.on_tokens(shape, declared) if reducer else Reducer.default(shape, declared)
+    # On the device "meta" a tensor has a shape and no memory: the reducer itself tells what it makes of it.
     return TapSpec(name, str(chosen), tuple(chosen(torch.empty(1, *shape, device="meta")).shape[1:]), dtype)
 
 
 def _prefix(backbone: Backbone) -> int | None:
     """How many tokens come before those of the grid, where the backbone says so in the way of timm."""
     declared = getattr(backbone.module, "num_prefix_tokens", None)
+    # A stranger's attribute of this name may be anything.
     return declared if isinstance(declared, int) else None

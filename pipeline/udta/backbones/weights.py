@@ -27,6 +27,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
         WeightsError: no such file, one that holds something else or would run code, keys or shapes that differ.
     """
     expected = module.state_dict()
+    # Unless the module has a part called `module` itself, whose keys begin so by right.
     state = {name if name in expected else name.removeprefix(_PREFIX): tensor for name, tensor in _read(path).items()}
     problems = [
         *_listing("missing in the file", expected.keys() - state.keys() - _counters(expected)),
@@ -40,11 +41,12 @@ def load_weights(module: nn.Module, path: Path) -> None:
             ),
         ),
     ]
+    # All three lists: a few missing keys say "another version", hundreds say "another network".
     if problems:
         raise WeightsError(
             "\n".join([f"{path} does not fit this backbone; is it the weights of another network?", *problems])
         )
-    module.load_state_dict(state, strict=False)
+    module.load_state_dict(state, strict=False)  # all that `strict` looks at was looked at above, but for the counters
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:
@@ -55,8 +57,11 @@ def _read(path: Path) -> Mapping[str, Tensor]:
             return safetensors.torch.load_file(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickle protocols; what cannot be read is an error below
+            # `weights_only` reads tensors and plain containers with an unpickler of its own, which calls nothing outside
+            # torch's list. To the CPU, since most files were written from a GPU that is not here.
             document = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        # torch names the opcode for archives of its own; a plain pickle may stop it earlier, and is looked into.
         if "GLOBAL" in str(error) or _names_code(path):
             raise WeightsError(
                 f"{path}: refused, because loading it would run code that is in the file; save a plain state_dict: "

@@ -27,5 +27,6 @@ class Average(Reduction):
         return values.mean(dim=(2, 3))
 
     def of_tokens(self, values: Float[Tensor, "batch token channels"], prefix: int) -> Float[Tensor, "batch channels"]:
-        """Without class token and registers, whose values are of another size than those of patches."""
+        """Of the patches alone."""
+        # Registers collect what belongs to no place, with norms far above those of patches (Darcet et al., arXiv 2309.16588).
         return values[:, prefix:].mean(dim=1)

@@ -20,8 +20,8 @@ class Reduction(ABC):
     name: ClassVar[str]
     # As messages and help write it.
     spelling: ClassVar[str]
-    # Whether it is written down how many tokens a backbone declares before its patches. `none` keeps those as well, and writing
-    # `none(prefix=5)` would give the same features another fingerprint.
+    # Whether it is written down how many tokens a backbone declares before its patches. `none` keeps those as well, and
+    # writing `none(prefix=5)` would give the same features another fingerprint.
     notes_prefix: ClassVar[bool] = True
     # Whether it reads the class token: timm's DINOv3 and others have registers before the patches and no class token.
     reads_class_token: ClassVar[bool] = False

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from udta.backbones import Backbone, TapForward, build_backbone, parse_taps, resolve_compute, resolve_taps
-from udta.backbones.compiling import compile_between_taps
+from udta.backbones._compile import compile_between_taps
 from udta.errors import ConfigError
 
 CPU = torch.device("cpu")
