@@ -11,9 +11,9 @@ from many_stores import STORES, assert_alike, many, one_by_one
 from toy import photographs
 
 import udta
+from udta._machine.children import can_share_memory
 from udta.extraction.decode.shared import Reader, SharedViews
 from udta.images import read_images
-from udta.images.processes import can_share_memory
 
 
 class InterruptedTestError(Exception):

@@ -5,9 +5,8 @@ from queue import Empty
 import pytest
 
 from udta.extraction import Meter
+from udta.extraction._workers import Silence, _listen
 from udta.extraction.counter import Counter
-from udta.extraction.silent_workers import Silence
-from udta.extraction.workers import _listen
 
 SIGN = {"rows": 0, "seconds": {}, "images": 0, "bytes": 0}
 SILENT = "worker 1 (process 1234) has not answered for 60 s"

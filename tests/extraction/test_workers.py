@@ -12,8 +12,8 @@ from test_killed_command import command, tree
 from toy import photographs
 
 import udta
+from udta._machine.children import _rebuilt
 from udta.errors import BackboneError, ConfigError, ImageError, StoreError
-from udta.extraction.workers import _rebuilt
 
 OPTIONS = {"taps": "stage1=grid(4),stage2=avg", "views": 2, "compute": "float32", "dtype": "float32"}
 
@@ -50,8 +50,8 @@ def test_the_survivors_do_the_work_of_those_that_die(images, tmp_path):
 
 @pytest.mark.slow
 def test_a_worker_that_is_stopped_is_named_and_goes_on_when_it_may(images, tmp_path, monkeypatch):
-    monkeypatch.setattr("udta.extraction.silent_workers.Silence.__init__.__defaults__", (0.5, time.monotonic))
-    monkeypatch.setattr("udta.extraction.workers._SIGN_S", 0.1)
+    monkeypatch.setattr("udta.extraction._workers.Silence.__init__.__defaults__", (0.5, time.monotonic))
+    monkeypatch.setattr("udta.extraction._workers._SIGN_S", 0.1)
     deaths, named = tmp_path / "deaths", set()
     deaths.mkdir()
     (deaths / "one").write_text(str(int(signal.SIGSTOP)))

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from udta.backbones.compute import COMPILED
+from udta.extraction._workers import in_processes
 from udta.extraction.calibrate import calibrate
 from udta.extraction.commit import Effort, prepare_blocks
 from udta.extraction.counter import Counter, Progress
@@ -21,7 +22,6 @@ from udta.extraction.decode.shared import Reader, SharedViews
 from udta.extraction.meter import Meter
 from udta.extraction.report import ExtractReport, stored_bytes
 from udta.extraction.request import Request
-from udta.extraction.workers import in_processes
 from udta.store import Layout, Part, StoreWriter, add_run, known_layout, open_store
 
 # What the same command does after an interruption, without and with committed blocks.

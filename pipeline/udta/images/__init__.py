@@ -7,6 +7,7 @@ manifest           the ordered table of samples
 sample             one of them: the bytes of its file, as they were when it was listed
 decode             bytes -> upright pixels in sRGB
 views              pixels -> views, each by a transform and random numbers of its own
+decode_process     all of that in a process of its own, for a GPU that takes more than one Python makes
 ops                the operations that transforms are made of
 
 _listing           what a reader is, and what it gives

@@ -11,12 +11,12 @@ from PIL import Image
 from toy import photographs
 
 import udta
+from udta._machine.children import can_share_memory
 from udta.errors import DataError, ImageError
 from udta.extraction import decoded_batches
 from udta.extraction.decode.makers import ProcessFiller, ThreadFiller, processes_pay
 from udta.extraction.meter import Meter
 from udta.images import Transform, ViewSpec, read_images
-from udta.images.processes import can_share_memory
 
 needs_memory = pytest.mark.skipif(not can_share_memory(), reason="needs anonymous files")
 SPEC = ViewSpec(2, 1, Transform.parse("resize(16,16)"), Transform.parse("random_resized_crop(16)|flip"))

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
+from udta._machine.children import can_share_memory
 from udta._machine.cores import n_cores
 from udta.errors import ImageError
 from udta.extraction.meter import Meter
 from udta.images import EncodedImage, Manifest, OnError, ViewSpec
-from udta.images.processes import DecodeProcess, can_share_memory, rows_of_request
+from udta.images.decode_process import DecodeProcess, rows_of_request
 
 # Makes some views of a row, see `make_views`.
 MakeViews = Callable[[Manifest, int, ViewSpec, Sequence[int], Meter], UInt8[np.ndarray, "views height width 3"]]

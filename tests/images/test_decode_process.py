@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from toy import photographs
 
+from udta._machine.children import can_share_memory
 from udta.errors import DataError
 from udta.images import EncodedImage, Transform, ViewSpec, read_images
-from udta.images.processes import DecodeProcess, can_share_memory, rows_of_request
+from udta.images.decode_process import DecodeProcess, rows_of_request
 
 pytestmark = pytest.mark.skipif(not can_share_memory(), reason="needs anonymous files")
 SPEC = ViewSpec(3, 5, Transform.parse("resize(16,16)"), Transform.parse("random_resized_crop(16)|flip|jitter(0.3)"))
