@@ -122,8 +122,8 @@ def test_trains_on_random_views(photos, rows, tmp_path):
     store, train, test = rows
     udta.extract(photos, backbone="toy:net", taps="stage1=grid(4),stage2=avg", views=1, out=tmp_path / "one.zarr")
     models = [
-        UDTAClassifier("linear", store=place, epochs=4).fit(train, store.labels[train])
-        for place in (store.path, tmp_path / "one.zarr")
+        UDTAClassifier("linear", store=path, epochs=4).fit(train, store.labels[train])
+        for path in (store.path, tmp_path / "one.zarr")
     ]
     assert not np.array_equal(models[0].predict_proba(test), models[1].predict_proba(test))
 

@@ -29,5 +29,6 @@ def diff(a: Path, b: Path, values: bool, as_json: bool) -> None:
 
     report = diff_stores(a, b, values=values)
     emit(as_json, report.to_json(), str(report))
+    # As diff(1) has it, for scripts.
     if not report.equal:
         raise click.exceptions.Exit(1)

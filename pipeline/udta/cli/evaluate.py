@@ -46,6 +46,7 @@ def evaluate(run: Path, store: Path, as_json: bool, **options: Any) -> None:
 
 
 def _lines(metrics: Mapping[str, Any]) -> list[str]:
+    # Single figures as they stand in the document: a new one appears here by itself. The confusion matrix is for files.
     lines = [
         f"{name:15} {value:.4f}" if isinstance(value, float) else f"{name:15} {value}"
         for name, value in metrics.items()
@@ -67,6 +68,7 @@ def _lines(metrics: Mapping[str, Any]) -> list[str]:
     if "parity" in metrics:
         from udta.evaluation.parity import ParityReport
 
+        # Metrics are a document, so that they can be written; its sentence is the report's.
         found = metrics["parity"]
         lines.append(str(ParityReport(**{**found, "differing": tuple(found["differing"])})))
     return lines

@@ -53,6 +53,7 @@ def info(store: Path, as_json: bool) -> None:
     emit(as_json, document, _text(document))
 
 
+# A line each, with a word of up to nine letters before it; everything is in the JSON as well.
 def _text(document: dict[str, Any]) -> str:
     state = "complete" if document["complete"] else f"UNFINISHED: {document['committed']} rows committed"
     splits = ", ".join(f"{one_line(name)} {count}" for name, count in document["splits"].items())
@@ -60,6 +61,7 @@ def _text(document: dict[str, Any]) -> str:
     lines = [
         f"{document['store']}: {document['rows']} rows x {document['views']} view(s), {document['bytes'] / 1e6:.1f} MB, {state}",
         f"format    {document['format']}, codec {document['codec']}, blocks of {document['block_rows']} rows",
+        # `one_line`, here and below: names come from folders and files, and a newline in one would make a line that lies.
         f"classes   {len(document['classes'])}: {', '.join(map(one_line, document['classes'][:8]))}"
         f"{', ...' * (len(document['classes']) > 8)}",
         f"splits    {splits} ({document['split_rule']})",
@@ -68,6 +70,7 @@ def _text(document: dict[str, Any]) -> str:
             for tap in document["taps"]
         ),
         f"backbone  {_said(fingerprint, 'backbone', 'factory')}, "
+        # Twelve digits tell any weights apart that somebody has; the JSON has all 64.
         f"weights sha256 {_said(fingerprint, 'backbone', 'weights')[:12]}...",
         f"input     {_said(fingerprint, 'input', 'evaluate')}",
         f"augment   {_said(fingerprint, 'views', 'augment')} (seed {_said(fingerprint, 'views', 'seed')})",
@@ -83,7 +86,7 @@ def _text(document: dict[str, Any]) -> str:
 
 
 def _said(fingerprint: dict[str, Any], *names: str) -> str:
-    """A field; a store that was made by hand need not have it."""
+    """A field of the fingerprint, or `unknown`: a store that was made by hand need not have it."""
     field: Any = fingerprint
     for name in names:
         field = field.get(name) if isinstance(field, dict) else None
@@ -91,12 +94,14 @@ def _said(fingerprint: dict[str, Any], *names: str) -> str:
 
 
 def _extraction(totals: dict[str, Any]) -> list[str]:
+    """What all runs that filled the store took; nothing where it was made by `export` or by hand."""
     if not totals:
         return []
-    rate = totals["images"] / max(totals["seconds"], 1e-9)
+    rate = totals["images"] / max(totals["seconds"], 1e-9)  # a report that somebody edited may say 0 s
     return [f"extracted {totals['images']} images in {totals['seconds']:.1f} s ({rate:.0f}/s) on {totals['device']}"]
 
 
+# Both deviations are relative root mean squares by tap, measured when the extraction began.
 def _compute_error(document: dict[str, Any]) -> list[str]:
     error = document["compute_error"]
     if not error:

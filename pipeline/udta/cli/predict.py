@@ -48,6 +48,7 @@ def predict(
 
     with ProgressDisplay("images") as progress:
         report = run(
+            # One folder or table alone: paths in the result are relative to it. Of several they are as they were given.
             images[0] if len(images) == 1 else images,
             adapters=adapters,
             out=out,

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from udta.cli._common import emit, json_option
+
+if TYPE_CHECKING:
+    from udta.backbones.taps import TapInfo
 
 
 @click.command(
@@ -33,20 +37,25 @@ def taps(backbone: str, weights: str, dtype: str, transform: str | None, as_json
 
     BACKBONE is a torchvision or timm model name, or package.module:factory. A star marks the recommended taps.
     """
+    from udta._console.text_table import text_table
     from udta.backbones import build_backbone, list_taps, recommended_taps
 
     found = list_taps(build_backbone(backbone, weights, evaluate=transform), dtype)
-    width = max(len(tap.name) for tap in found)
-    lines = [f"  {'tap':{width}}  {'module':24} {'output':>16}  {'stored':>22}  bytes/image"]
-    for tap in found:
-        star = " " if tap.recommended is None else "*"
-        stored = f"{tap.default_reducer} {_shape(tap.stored_shape)}"
-        lines.append(
-            f"{star} {tap.name:{width}}  {tap.kind:24} {_shape(tap.shape):>16}  {stored:>22}  {tap.bytes_per_image:>11,}"
-        )
+    table = text_table(("  tap", "module", "output", "stored", "bytes/image"), map(_cells, found), left=2, dashes=False)
     recommended = recommended_taps(found)
-    lines += ["", f"recommended: --taps {shlex.quote(recommended)}"]
-    emit(as_json, {"taps": [asdict(tap) for tap in found], "recommended": recommended}, "\n".join(lines))
+    # Quoted, to be pasted into a shell: names of modules are whatever a factory calls them.
+    text = f"{table}\n\nrecommended: --taps {shlex.quote(recommended)}"
+    emit(as_json, {"taps": [asdict(tap) for tap in found], "recommended": recommended}, text)
+
+
+def _cells(tap: TapInfo) -> tuple[str, ...]:
+    return (
+        f"{' ' if tap.recommended is None else '*'} {tap.name}",
+        tap.kind,
+        _shape(tap.shape),
+        f"{tap.default_reducer} {_shape(tap.stored_shape)}",
+        f"{tap.bytes_per_image:,}",
+    )
 
 
 def _shape(shape: tuple[int, ...]) -> str:

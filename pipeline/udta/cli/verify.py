@@ -37,6 +37,7 @@ def verify(store: Path, repair: bool, recompute: int | None, as_json: bool, **op
     with ProgressDisplay("blocks") as progress:
         report = run(store, repair=repair, progress=progress)
     document, text, sound = report.to_json(), str(report), report.sound
+    # Features of damaged blocks differ for a reason that is told already; the backbone has to be built and run for this.
     if recompute and sound:
         from udta.extraction.recompute import recompute as compare
 

@@ -21,6 +21,7 @@ from udta.store import Store, open_store, twin
 from udta.training.loop import fit
 from udta.training.sources import EveryView, training_sources
 
+# scikit-learn is an extra. Only who asks for `udta.UDTAClassifier` imports this file, and hears here what to install.
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin
     from sklearn.utils import check_random_state
@@ -29,7 +30,8 @@ try:
 except ImportError as missing:
     raise ConfigError("UDTAClassifier needs scikit-learn 1.6 or newer: pip install 'udta[sklearn]'") from missing
 
-_TAP = "features"
+_TAP = "features"  # what the one tap of an array is called
+# scikit-learn wants parameters one by one, to set and to search them; these together are what differs from the adapter's recipe.
 _RECIPE = ("epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "mixup")
 
 
@@ -48,7 +50,7 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         adapter: the adapter's name; on a single tap without positions, `udta` is the linear probe.
         store: a path or an opened store; None for arrays.
         options: the adapter's own options.
-        epochs: as the following ones a field of `Recipe`; None takes the adapter's own.
+        epochs: passes over the samples. None, here and in the next five, takes what the adapter's own recipe says.
         batch_size: rows a step.
         lr: peak of the one-cycle schedule.
         weight_decay: decoupled, as AdamW has it.
@@ -80,6 +82,7 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         device: str = "auto",
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
+        # As they are given, and nothing is checked: `clone` and `set_params` count on it. `fit` checks.
         self.adapter = adapter
         self.store = store
         self.options = options
@@ -104,29 +107,22 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         changes = {name: getattr(self, name) for name in _RECIPE if getattr(self, name) is not None}
         recipe = find_adapter(self.adapter).recipe_with(changes)
         store = self._open()
-        if store is None:
-            inputs, targets = validate_data(self, X, y, dtype=np.float32, ensure_min_samples=2)
-        else:
-            inputs, targets = self._rows(store, X, reset=True), column_or_1d(y, warn=True)
-            check_consistent_length(inputs, targets)
-        check_classification_targets(targets)
-        self.classes_, codes = np.unique(targets, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(f"y has one class, {self.classes_[0]!r}: a classifier needs at least two")
+        inputs, codes = self._checked(store, X, y)
+        # A draw and not the number: two fits with one RandomState differ, as scikit-learn has it.
         seed = int(check_random_state(self.random_state).randint(2**31))
-        model = self._build(store, seed)
-        place = resolve_device(self.device)
+        model, device = self._build(store, seed), resolve_device(self.device)
         batches: ArrayBatches | FeatureLoader
         every_view: ArrayBatches | EveryView
         if store is None:
-            batches = ArrayBatches(inputs, codes, recipe.batch_size, place, seed)
-            every_view = ArrayBatches(inputs, codes, recipe.batch_size, place)
+            batches = ArrayBatches(inputs, codes, recipe.batch_size, device, seed)
+            every_view = ArrayBatches(inputs, codes, recipe.batch_size, device)
         else:
+            # With labels of its own: the caller's store keeps those it has.
             task = twin(store)
             task.labels = _labels_by_row(len(store), inputs, codes)
-            batches, every_view = training_sources(model, task, inputs, recipe.batch_size, seed, place)
-        fit(model, batches, recipe=recipe, every_view=every_view, seed=seed, device=str(place))
-        self.adapter_ = model.cpu()
+            batches, every_view = training_sources(model, task, inputs, recipe.batch_size, seed, device)
+        fit(model, batches, recipe=recipe, every_view=every_view, seed=seed, device=str(device))
+        self.adapter_ = model.cpu()  # pickles of it load where there is no GPU
         return self
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:  # noqa: N803
@@ -138,34 +134,54 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
     def predict_proba(self, X: ArrayLike) -> np.ndarray:  # noqa: N803
         """Probabilities `[samples, classes]`, in the order of `classes_`."""
         scores = self._scores(X)
+        # Normalised again: a mean of log-probabilities over views is a geometric mean, which does not add up to 1.
         probabilities = np.exp(scores - scores.max(axis=1, keepdims=True))
         result: np.ndarray = probabilities / probabilities.sum(axis=1, keepdims=True)
         return result
 
     def predict(self, X: ArrayLike) -> np.ndarray:  # noqa: N803
         """The most probable label of each sample."""
-        best = self._scores(X).argmax(axis=1)  # first of all: it refuses an estimator that is not fitted
+        best = self._scores(X).argmax(axis=1)  # before `classes_`: it refuses an estimator that is not fitted
         labels: np.ndarray = self.classes_[best]
         return labels
 
     def _scores(self, X: ArrayLike) -> Float[np.ndarray, "samples classes"]:  # noqa: N803
-        """Log-probabilities, of view 0 or the mean over views."""
+        """Log-probabilities, of view 0 or the mean over views, in float64."""
         check_is_fitted(self)
-        store, place = self._open(), resolve_device(self.device)
+        store, device = self._open(), resolve_device(self.device)
         if store is None:
-            inputs = torch.tensor(validate_data(self, X, dtype=np.float32, reset=False), device=place)
+            inputs = torch.tensor(validate_data(self, X, dtype=np.float32, reset=False), device=device)
             with torch.inference_mode():
-                logits: Tensor = self.adapter_.to(place)({_TAP: inputs})
+                logits: Tensor = self.adapter_.to(device)({_TAP: inputs})
                 return logits.log_softmax(dim=1).cpu().double().numpy()
         views = range(store.n_views if self.average_views else 1)
-        values = log_probabilities(self.adapter_, store, self._rows(store, X, reset=False), str(place), views)
+        values = log_probabilities(self.adapter_, store, self._rows(store, X, reset=False), str(device), views)
         mean: np.ndarray = values.mean(axis=1, dtype=np.float64)
         return mean
+
+    def _checked(
+        self,
+        store: Store | None,
+        X: ArrayLike,  # noqa: N803
+        y: ArrayLike,
+    ) -> tuple[np.ndarray, Int64[np.ndarray, " samples"]]:
+        """Samples, or rows of the store, and the position of each label in `classes_`, which is set here."""
+        if store is None:
+            inputs, targets = validate_data(self, X, y, dtype=np.float32, ensure_min_samples=2)
+        else:
+            inputs, targets = self._rows(store, X, reset=True), column_or_1d(y, warn=True)
+            check_consistent_length(inputs, targets)
+        check_classification_targets(targets)
+        self.classes_, codes = np.unique(targets, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(f"y has one class, {self.classes_[0]!r}: a classifier needs at least two")
+        return inputs, codes
 
     def _open(self) -> Store | None:
         return self.store if self.store is None or isinstance(self.store, Store) else open_store(self.store)
 
     def _rows(self, store: Store, X: ArrayLike, *, reset: bool) -> Int64[np.ndarray, " samples"]:  # noqa: N803
+        # A column, as validate_data wants it and as cross-validation hands rows on; it counts the features, which is 1.
         column = np.reshape(X, (-1, 1)) if np.ndim(X) == 1 else X
         rows = validate_data(self, column, dtype=None, reset=reset)
         if rows.shape[1] != 1:
@@ -176,6 +192,7 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         shapes: dict[str, tuple[int, ...]] = {_TAP: (self.n_features_in_,)}
         if store is not None:
             shapes = {tap.name: tap.shape for tap in store.taps.values()}
+        # Initial weights from the seed alone, and torch's global generator as it was.
         with own_randomness(seed):
             return build_adapter(self.adapter, shapes, len(self.classes_), **(self.options or {}))
 
@@ -191,7 +208,7 @@ class ArrayBatches:
         device: torch.device,
         seed: int | None = None,
     ) -> None:
-        # Copies, because torch warns of arrays that must not be written to.
+        # Copies, because torch warns of arrays that must not be written to, and joblib's are such.
         self._inputs, self._codes = torch.tensor(inputs, device=device), torch.tensor(codes, device=device)
         self._batch_size = batch_size
         self._generator = None if seed is None else torch.Generator().manual_seed(seed)

@@ -1,4 +1,7 @@
-"""Tables of results."""
+"""Report: what people look at.
+
+table   one line for each backbone, dataset and adapter, as text, Markdown and CSV
+"""
 
 from udta.report.table import ResultRow, read_result, to_csv, to_markdown, to_text
 

@@ -38,7 +38,13 @@ class ResultRow:
 
 
 def read_result(key: tuple[str, str, str], *, features: Path, run: Path, metrics: Path) -> ResultRow:
-    """Put together what the stages left.
+    """Put together what the stages left: an extraction's report, a run's `metrics.json` and an evaluation's.
+
+    Args:
+        key: names of backbone, dataset and adapter, as `params.yaml` has them.
+        features: JSON of `udta.extract`.
+        run: JSON of `udta.train`.
+        metrics: JSON of `udta.evaluate` with `parity`.
 
     Raises:
         DataError: a file is missing or damaged; the stage that writes it has to run first.
@@ -62,6 +68,7 @@ def read_result(key: tuple[str, str, str], *, features: Path, run: Path, metrics
         live=evaluation["parity"]["same_top1"],
         parameters=training["parameters"],
         extract_seconds=extraction["seconds"],
+        # Seconds are of the last run alone, so that those of a resumed one would make it look fast.
         resumed=extraction["computed_rows"] < extraction["rows"],
         stored_bytes=extraction["bytes"],
         train_seconds=training["train_seconds"],
@@ -90,19 +97,19 @@ _LEGEND = (
 
 
 def to_text(rows: Sequence[ResultRow]) -> str:
-    """For a terminal."""
+    """For a terminal: aligned columns, accuracies in percent, and a legend."""
     return "\n".join([text_table(_HEADINGS, map(_cells, rows), left=_NAMES), _legend(rows), ""])
 
 
 def to_markdown(rows: Sequence[ResultRow]) -> str:
-    """For a page."""
+    """The same figures as a Markdown table, for a page."""
     rule = ("---",) * _NAMES + ("---:",) * (len(_HEADINGS) - _NAMES)
     lines = [_HEADINGS, rule, *map(_cells, rows)]
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", _legend(rows), ""])
 
 
 def to_csv(rows: Sequence[ResultRow]) -> str:
-    """For machines: every figure as it was measured."""
+    """For machines: every figure of `ResultRow` as it was measured, fractions and bytes, with its field names as headings."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(ResultRow.__dataclass_fields__), lineterminator="\n")
     writer.writeheader()
@@ -111,6 +118,7 @@ def to_csv(rows: Sequence[ResultRow]) -> str:
 
 
 def _cells(row: ResultRow) -> tuple[str, ...]:
+    # One digit: the 95 % interval of 80 % on 5,794 images, the test split of CUB-200, reaches a point to each side.
     return (
         row.backbone,
         row.dataset,
