@@ -8,9 +8,13 @@ from pathlib import Path
 from udta.images.builtin.annotations import read_mat
 from udta.images.builtin.dataset import Archive, Builtin, Entry
 
+# Read here, not by torchvision: it refuses `.mat` files whose MD5 is not the one that it has written down, any copy that was
+# saved anew, without saying which file it means.
 _VARIABLES = {"train": "trnid", "val": "valid", "test": "tstid"}
 
-# The files have numbers only; the names are those of the dataset's web page, in the order of the numbers.
+# The files have numbers only; the names are those of the dataset's web page, in the order of the numbers. Written out although
+# torchvision has them too (a test compares): adapters and stores are matched by class names, so that no release of a library may
+# change one.
 NAMES = (
     "pink primrose",
     "hard-leaved pocket orchid",

@@ -8,6 +8,7 @@ from pathlib import Path
 from udta.images.builtin.annotations import read_lines
 from udta.images.builtin.dataset import Archive, Builtin, Entry
 
+# Read here, not by torchvision: it takes `meta/train.json`, grouped by class, where rows have the order of `train.txt`.
 _LISTS = {"train": "meta/train.txt", "test": "meta/test.txt"}
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 from udta.images.builtin.annotations import read_pairs
 from udta.images.builtin.dataset import Archive, Builtin, Entry
 
+# Read here, not by torchvision: its class for this set has no `loader`, so that only private attributes have paths, and it spells
+# `american_bulldog` as `American Bulldog`.
 _LISTS = {"train": "annotations/trainval.txt", "test": "annotations/test.txt"}
 
 
