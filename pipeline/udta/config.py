@@ -7,72 +7,37 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from udta._files.paths import local_path
+from udta._files.validation import LocalPath, Options, sentences
 from udta._files.yaml_file import load_yaml
 from udta.errors import ConfigError, did_you_mean
+from udta.extraction.options import StoreOptions
+from udta.training.options import AdapterSettings, TrainOptions
 
 _NAME = re.compile(r"\w[\w-]{0,99}")
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-def _local(value: Any) -> Any:
-    """Refuse a URL before it is taken for a folder."""
-    try:
-        return local_path("it", value) if isinstance(value, str) else value
-    except ConfigError as error:
-        raise ValueError(str(error)) from error
-
-
-_LocalPath = Annotated[Path, BeforeValidator(_local)]
-
-
-class Paths(_Table):
+class Paths(Options):
     """Folders: `images` holds one for each dataset, `weights` the weight files, `out` and `stores` what is built."""
 
-    images: _LocalPath
+    images: LocalPath
     weights: Path
-    out: _LocalPath
-    stores: _LocalPath
+    out: LocalPath
+    stores: LocalPath
 
 
-class Run(_Table):
+class Run(Options):
     """What to build: keys of the tables `backbones`, `datasets` and `adapters`; `generate` lists datasets that are made here."""
 
-    generate: list[str] = []
+    generate: list[str] = Field(default=[])
     backbones: list[str] = Field(min_length=1)
     datasets: list[str] = Field(min_length=1)
     adapters: list[str] = Field(min_length=1)
 
 
-class BackboneParams(_Table):
-    """One backbone with everything that decides its features; the fields are the options of `udta extract`."""
-
-    backbone: str
-    weights: str = "none"
-    taps: str
-    views: int = Field(default=1, ge=1)
-    transform: str | None = None
-    augment: str | None = None
-    dtype: Literal["float16", "float32", "bfloat16", "uint8"] = "float16"
-    codec: Literal["none", "zstd", "gzip", "lzf"] = "none"
-    format: Literal["zarr", "hdf5"] | None = None
-    compute: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    device: str = "auto"
-    on_error: Literal["fail", "skip"] = "fail"
-    prune: bool = False
-    retry_skipped: bool = False
-    allow_impure: bool = False
-    seed: int = 0
-
-
-class DatasetParams(_Table):
+class DatasetParams(Options):
     """One dataset in `paths.images`: its split file there, and the folder below `data/` that makes it, if any does."""
 
     splits: str | None = None
@@ -80,22 +45,19 @@ class DatasetParams(_Table):
     seed: int = 0
 
 
-class AdapterParams(_Table):
-    """One adapter with its options and what differs from its recipe."""
+class AdapterParams(AdapterSettings):
+    """One adapter; a table of them is read by its names, so that none is meant by default."""
 
     adapter: str
-    # YAML has no way to write an empty mapping but `{}`; an empty entry means the same.
-    options: Annotated[dict[str, Any], BeforeValidator(lambda value: value or {})] = {}
-    recipe: Annotated[dict[str, Any], BeforeValidator(lambda value: value or {})] = {}
-    seed: int = 0
+    seed: int = TrainOptions.model_fields["seed"].default
 
 
-class Params(_Table):
+class Params(Options):
     """The whole file."""
 
     run: Run
     paths: Paths
-    backbones: dict[str, BackboneParams]
+    backbones: dict[str, StoreOptions]
     datasets: dict[str, DatasetParams]
     adapters: dict[str, AdapterParams]
 
@@ -118,7 +80,7 @@ def load_params(path: Path) -> Params:
     try:
         params = Params.model_validate(document)
     except ValidationError as error:
-        raise ConfigError([_problem(path, detail) for detail in error.errors()]) from error
+        raise ConfigError(sentences(error, Params, str(path))) from error
     if problems := [*_wrong_names(path, params), *_unknown_names(path, params)]:
         raise ConfigError(problems)
     return params
@@ -163,25 +125,3 @@ def _unknown_names(path: Path, params: Params) -> list[str]:
         for name in params.run.generate
         if name in params.datasets and params.datasets[name].maker is None
     ]
-
-
-def _problem(path: Path, detail: Any) -> str:
-    where = ".".join(map(str, detail["loc"]))
-    if detail["type"] != "extra_forbidden":
-        return f"{path}: {where}: {detail['msg']}"
-    return (
-        f"{path}: {where}: there is no such setting: {did_you_mean(str(detail['loc'][-1]), _valid_keys(detail['loc']))}"
-    )
-
-
-def _valid_keys(location: tuple[int | str, ...]) -> list[str]:
-    """The settings that are valid where an unknown one was found."""
-    tables: dict[str, type[BaseModel]] = {
-        "run": Run,
-        "paths": Paths,
-        "backbones": BackboneParams,
-        "datasets": DatasetParams,
-        "adapters": AdapterParams,
-    }
-    model = Params if len(location) == 1 else tables[str(location[0])]
-    return list(model.model_fields)

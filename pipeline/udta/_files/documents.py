@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from udta._files.names import document_problem, tap_problem
+from udta._files.validation import sentences
 
 Size = Annotated[int, Field(ge=1, lt=2**31)]
 # One view of one sample: the largest maps of real networks are some hundred megabytes.
@@ -86,7 +87,7 @@ def validated(model: type[_Model], document: Mapping[str, Any]) -> _Model:
     try:
         return model.model_validate(document)
     except ValidationError as error:
-        found = [f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in error.errors()]
+        found = sentences(error, model)
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise ValueError("; ".join(found[:_SHOWN]) + more) from None
 

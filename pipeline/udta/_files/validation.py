@@ -6,12 +6,11 @@ that hold the choices are asked when a value is checked, not when the model is d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from types import UnionType
-from typing import Annotated, Any, Self, Union, get_args, get_origin
+from typing import Annotated, Any, Self, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
 from pydantic_core import PydanticCustomError
@@ -52,14 +51,7 @@ class Options(BaseModel):
     @classmethod
     def marked(cls, *marks: Mark) -> tuple[str, ...]:
         """The names of the options that have one of these marks."""
-        return tuple(
-            name for name, field in cls.model_fields.items() if not set(marks).isdisjoint(marks_of(field.metadata))
-        )
-
-
-def marks_of(metadata: Iterable[object]) -> list[Mark]:
-    """The marks of a field."""
-    return [item for item in metadata if isinstance(item, Mark)]
+        return tuple(name for name, field in cls.model_fields.items() if any(mark in field.metadata for mark in marks))
 
 
 def wrong(predicate: str) -> PydanticCustomError:
@@ -88,6 +80,13 @@ class OneOf:
         if value is None or value in (valid := list(self.names())):
             return value
         raise wrong(f"is {value!r}: {did_you_mean(str(value), valid)}")
+
+
+class Listed:
+    """The names that a registry holds, for the help alone: who looks one up says what is wrong with it."""
+
+    def __init__(self, names: Callable[[], Iterable[str]]) -> None:
+        self.names = names
 
 
 def one_of(names: Callable[[], Iterable[str]]) -> BeforeValidator:
@@ -142,23 +141,17 @@ def _of_one(detail: Any, model: type[BaseModel], noun: str) -> list[str]:
     return [f"{location}: {message}" if location else message]
 
 
-def _hint(name: str, table: type[BaseModel]) -> str:
-    return did_you_mean(name, table.model_fields) if table.model_fields else "there is none"
+def _hint(name: str, table: type[BaseModel] | None) -> str:
+    return did_you_mean(name, table.model_fields) if table and table.model_fields else "there is none"
 
 
-def _table(model: type[BaseModel], location: Iterable[int | str]) -> type[BaseModel]:
-    """The table at a place of a document: each step is a field of a table, or a key of the mapping that a field holds."""
-    for step in location:
-        field = model.model_fields.get(str(step))
-        if field is not None:
-            model = next(_tables_in(field.annotation), model)
-    return model
-
-
-def _tables_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """`Table`, `Table | None`, `dict[str, Table]`: pydantic's location of an error names neither the union nor the mapping."""
+def _table(annotation: Any, location: Sequence[int | str]) -> type[BaseModel] | None:
+    """The table at a place of a document, by the annotations that lead to it: pydantic's errors give the place alone."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    elif get_origin(annotation) in (Annotated, Union, UnionType, dict, list):
-        for argument in get_args(annotation):
-            yield from _tables_in(argument)
+        field = annotation.model_fields.get(str(location[0])) if location else None
+        return annotation if not location else _table(field.annotation, location[1:]) if field else None
+    arguments = get_args(annotation)
+    if get_origin(annotation) in (dict, list):
+        return _table(arguments[-1], location[1:])  # a key may be called as a field of what it leads to
+    # Of a union and an `Annotated` a place says nothing.
+    return next(filter(None, (_table(argument, location) for argument in arguments)), None)

@@ -14,9 +14,10 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int64
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 from torch import Tensor, nn
 
+from udta._files.validation import Options, sentences
 from udta.errors import AdapterError, ConfigError, did_you_mean
 
 
@@ -77,10 +78,8 @@ class HeldOut:
     accuracy: float
 
 
-class AdapterOptions(BaseModel):
+class AdapterOptions(Options):
     """Base of every adapter's options: unknown names are refused, values are checked, all of them are JSON."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Adapter(nn.Module, ABC):
@@ -242,14 +241,5 @@ def _option_problems(adapter: type[Adapter], options: Mapping[str, Any]) -> list
     try:
         adapter.options_type(**options)
     except ValidationError as error:
-        return [_option_problem(adapter, detail["type"], detail["loc"], detail["msg"]) for detail in error.errors()]
+        return sentences(error, adapter.options_type, f"adapter {adapter.name!r}", "option")
     return []
-
-
-def _option_problem(adapter: type[Adapter], kind: str, where: tuple[int | str, ...], message: str) -> str:
-    option = ".".join(str(part) for part in where)
-    if kind != "extra_forbidden":
-        return f"adapter {adapter.name!r}, option {option!r}: {message}"
-    valid = adapter.options_type.model_fields
-    hint = did_you_mean(option, valid) if valid else "it has none"
-    return f"adapter {adapter.name!r} has no option {option!r}: {hint}"

@@ -3,7 +3,7 @@
 main              the command: registry of verbs, errors to messages, exit statuses
 _common           kinds of arguments, options that several verbs have, `--json`
 taps              udta taps: what can be tapped in a backbone
-extract_options   the options of `plan` and `extract`
+_options          options of a verb, made of the fields of a model
 plan              udta plan: what an extraction would do
 extract           udta extract: images to a store
 info              udta info: what a store holds

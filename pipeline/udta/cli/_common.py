@@ -16,7 +16,6 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
-overwrite_option = click.option("--overwrite", is_flag=True, help="Train anew where another run is finished.")
 on_error_option = click.option(
     "--on-error",
     type=click.Choice(["fail", "skip"]),

@@ -8,7 +8,8 @@ import click
 
 from udta._console.display import ProgressDisplay
 from udta.cli._common import emit, json_option
-from udta.cli.extract_options import extract_options, stores_of
+from udta.cli._options import options_of, stores_of
+from udta.extraction.options import ExtractOptions
 
 
 @click.command(
@@ -24,7 +25,7 @@ Two backbones, every image read and decoded once for both:
       --backbone mobilenet_v2 --weights mobilenet.pth --taps features.18=avg --out mobilenet.zarr"""
 )
 @click.argument("images")
-@extract_options
+@options_of(ExtractOptions)
 @json_option
 def extract(images: str, as_json: bool, **options: Any) -> None:
     """Compute the features of IMAGES once and keep them in a store.
@@ -42,7 +43,7 @@ def extract(images: str, as_json: bool, **options: Any) -> None:
     from udta.extraction.extract import extract as run
     from udta.extraction.extract_many import extract_many
 
-    stores, common = stores_of(options)
+    stores, common = stores_of(ExtractOptions, options)
     with ProgressDisplay("rows") as progress:
         if len(stores) == 1:
             report = run(images, progress=progress, **stores[0], **common)

@@ -9,26 +9,12 @@ import click
 
 from udta._console.display import ProgressDisplay
 from udta._console.messages import say
-from udta.cli._common import OUT, STORE, device_option, emit, json_option, options_from, overwrite_option
+from udta.cli._common import STORE, emit, json_option
+from udta.cli._options import options_of
+from udta.training.options import RecipeOptions, TrainOptions
 
 if TYPE_CHECKING:
     from udta.training.run import RunReport
-
-_RECIPE = ("epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "mixup")
-
-
-class AdapterOption(click.Option):
-    """Its help names what the registry holds, which is not imported before somebody asks."""
-
-    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """See the class."""
-        from udta.adapters import ADAPTERS
-        from udta.training.auto import AUTO
-
-        self.help = (
-            f"{', '.join(ADAPTERS)}; or {AUTO}, which cross-validates some of them on the training rows and picks."
-        )
-        return super().get_help_record(ctx)
 
 
 @click.command(
@@ -39,24 +25,10 @@ Example:
   udta train photos.zarr --adapter auto --out runs/best"""
 )
 @click.argument("store", type=STORE)
-@click.option("--adapter", cls=AdapterOption, default="udta", show_default=True, metavar="NAME")
-@click.option("--out", required=True, type=OUT, help="The run folder.")
-@click.option(
-    "--option", "pairs", multiple=True, metavar="NAME=VALUE", help="An option of the adapter; may be repeated."
-)
-@click.option("--seed", default=0, show_default=True, help="Of initial weights, order, views and mixup.")
-@click.option("--epochs", type=int, help="Passes over the training split.")
-@click.option("--batch-size", type=int, help="Rows a step.")
-@click.option("--lr", type=float, help="Peak of the one-cycle schedule.")
-@click.option("--weight-decay", type=float, help="Decoupled, as AdamW has it.")
-@click.option("--label-smoothing", type=float, help="Share of the target spread over all classes.")
-@click.option("--mixup", type=float, help="Beta parameter of feature mixup, 0 for none.")
-@click.option("--split", default="train", show_default=True, help="Rows to train on.")
-@click.option("--test-split", metavar="SPLIT", help="Rows to evaluate on; test by default, if the store has it.")
-@overwrite_option
-@device_option
+@options_of(TrainOptions, leave_out=("recipe",))
+@options_of(RecipeOptions)
 @json_option
-def train(store: Path, out: Path, pairs: tuple[str, ...], as_json: bool, **options: Any) -> None:
+def train(store: Path, out: Path, as_json: bool, **options: Any) -> None:
     """Train an adapter from STORE into a run folder: adapter.safetensors, metrics.json, history.csv.
 
     What is not given comes from the adapter's own recipe. Closed forms (ridge, knn) have none. Interrupted, the same command goes
@@ -64,12 +36,11 @@ def train(store: Path, out: Path, pairs: tuple[str, ...], as_json: bool, **optio
     """
     from udta.training.train import train as run
 
-    recipe = {name: options.pop(name) for name in _RECIPE}
+    recipe = {name: options.pop(name) for name in RecipeOptions.model_fields}
     with ProgressDisplay("epochs", "the same command goes on from the last checkpoint, if there is one") as progress:
         report = run(
             store,
             out=out,
-            options=options_from(pairs),
             recipe={name: value for name, value in recipe.items() if value is not None},
             on_phase=progress.phase,
             on_score=lambda score: say(

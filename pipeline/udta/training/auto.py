@@ -17,6 +17,7 @@ from jaxtyping import Int64
 from pydantic import Field, ValidationError
 
 from udta._console.progress import announce
+from udta._files.validation import sentences
 from udta.adapters import ADAPTERS, AdapterOptions, find_adapter
 from udta.errors import ConfigError, Problems, did_you_mean
 from udta.scoring import log_probabilities
@@ -139,13 +140,7 @@ def auto_options(options: Mapping[str, Any], recipe: Mapping[str, Any]) -> AutoO
     try:
         settings = AutoOptions(**options)
     except ValidationError as error:
-        valid = AutoOptions.model_fields
-        raise ConfigError(
-            [
-                f"adapter {AUTO!r}, option {detail['loc'][0]!r}: {detail['msg']}; {did_you_mean(str(detail['loc'][0]), valid)}"
-                for detail in error.errors()
-            ]
-        ) from error
+        raise ConfigError(sentences(error, AutoOptions, f"adapter {AUTO!r}", "option")) from error
     for candidate in settings.candidates:
         if candidate not in ADAPTERS:
             problems.add(f"adapter {AUTO!r}: there is no candidate {candidate!r}: {did_you_mean(candidate, ADAPTERS)}")

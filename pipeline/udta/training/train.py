@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike
 
 from udta._console.progress import Listener, heard
 from udta._files.locks import one_writer_of
-from udta._files.paths import local_path
 from udta._machine.device import resolve_device
 from udta.adapters import Adapter, Recipe, find_adapter
 from udta.errors import Problems
@@ -24,6 +23,7 @@ from udta.training.auto import AUTO, Score, auto_options, recipe_changes, select
 from udta.training.checkpoint import Checkpoints
 from udta.training.cost import TrainingMeter
 from udta.training.loop import EpochResult, fit
+from udta.training.options import TrainOptions
 from udta.training.run import RunReport, finished_run, leave_run, request, rows_digest
 from udta.training.run_folder import CHECKPOINT, claim, empty, history_writer
 from udta.training.sources import build, training_sources
@@ -46,7 +46,7 @@ def train(
     device: str = "auto",
     on_epoch: Callable[[EpochResult, int], None] | None = None,
     on_score: Callable[[Score], None] | None = None,
-    on_phase: Listener | None = None,  # noqa: ARG001  # `heard` uses it
+    on_phase: Listener | None = None,  # `heard` uses it
 ) -> RunReport:
     """Train an adapter on one split, evaluate it on another, and leave a run folder.
 
@@ -77,7 +77,8 @@ def train(
         StoreError: the store cannot be read.
         OutputBusyError: another process is writing `out`.
     """
-    folder = local_path("out", out)
+    # The arguments, before there is any other local name.
+    given = TrainOptions.checked(TrainOptions.among(locals()))
     opened = store if isinstance(store, Store) else open_store(store)
     place = resolve_device(device)
     problems, selection = Problems(), None
@@ -89,7 +90,7 @@ def train(
     )
     problems.raise_any()
     assert chosen is not None
-    run = claim(folder)
+    run = claim(given.out)
     asked = request(adapter, own_options, own_recipe, seed=seed, store=opened, rows=chosen, test_split=test_split)
     if not overwrite and (found := finished_run(run, asked, opened)):
         return found

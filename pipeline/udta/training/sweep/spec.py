@@ -11,11 +11,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
+from udta._files.validation import Options, sentences
 from udta._files.yaml_file import load_yaml
 from udta.adapters import Recipe, find_adapter
-from udta.errors import ConfigError, Problems, did_you_mean
+from udta.errors import ConfigError, Problems
+from udta.training.options import AdapterSettings
 from udta.training.sweep.tasks import task_names
 
 # Each leaves a run folder, and all of them are trained side by side.
@@ -25,22 +27,18 @@ _Fraction = Annotated[float, Field(gt=0, le=1)]
 _Mapping = BeforeValidator(lambda value: value or {})
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Grid(_Table):
+class Grid(Options):
     """Lists of values instead of one; their product is trained. The fields are those of an entry."""
 
-    adapter: list[str] = []
-    options: Annotated[dict[str, list[Any]], _Mapping] = {}
-    recipe: Annotated[dict[str, list[Any]], _Mapping] = {}
-    taps: list[list[str]] = []
-    label_fraction: list[_Fraction] = []
-    labels: list[Path] = []
+    adapter: list[str] = Field(default=[])
+    options: Annotated[dict[str, list[Any]], _Mapping] = Field(default={})
+    recipe: Annotated[dict[str, list[Any]], _Mapping] = Field(default={})
+    taps: list[list[str]] = Field(default=[])
+    label_fraction: list[_Fraction] = Field(default=[])
+    labels: list[Path] = Field(default=[])
 
 
-class Entry(_Table):
+class Entry(AdapterSettings):
     """One adapter, or a grid of them.
 
     `options` and `recipe` are as in `udta train`; one adapter is trained for each of `seeds`. `taps`: what it may read, all by
@@ -48,9 +46,6 @@ class Entry(_Table):
     another task over the same images.
     """
 
-    adapter: str = "udta"
-    options: Annotated[dict[str, Any], _Mapping] = {}
-    recipe: Annotated[dict[str, Any], _Mapping] = {}
     seeds: list[int] = Field(default=[0], min_length=1)
     taps: list[str] | None = None
     label_fraction: _Fraction = 1.0
@@ -58,7 +53,7 @@ class Entry(_Table):
     grid: Annotated[Grid, _Mapping] = Grid()
 
 
-class Halving(_Table):
+class Halving(Options):
     """Successive halving: at each of `rungs` moments, the best `keep` of the adapters go on and the others are stopped."""
 
     rungs: int = Field(default=3, ge=1, le=10)
@@ -69,7 +64,7 @@ class Halving(_Table):
         return sorted({max(1, round(last * self.keep**rung)) for rung in range(1, self.rungs + 1)} - {last})
 
 
-class SweepFile(_Table):
+class SweepFile(Options):
     """The whole file."""
 
     adapters: dict[str, Annotated[Entry, _Mapping]] = Field(min_length=1)
@@ -112,7 +107,7 @@ def parse(document: Any, where: str) -> SweepFile:
     try:
         return SweepFile.model_validate(document)
     except ValidationError as error:
-        raise ConfigError([_problem(where, detail) for detail in error.errors()]) from error
+        raise ConfigError(sentences(error, SweepFile, where)) from error
 
 
 def expand(file: SweepFile, where: str, folder: Path) -> list[Member]:
@@ -198,12 +193,3 @@ def _member(name: str, entry: Entry, chosen: Mapping[tuple[str, ...], Any], seed
         values["label_fraction"],
         None if values["labels"] is None else folder / values["labels"],
     )
-
-
-def _problem(where: str, detail: Any) -> str:
-    location = ".".join(map(str, detail["loc"]))
-    if detail["type"] != "extra_forbidden":
-        return f"{where}: {location}: {detail['msg']}" if location else f"{where}: {detail['msg']}"
-    inner: dict[int, type[BaseModel]] = {0: SweepFile, 2: Entry, 3: Grid}
-    model: type[BaseModel] = Halving if detail["loc"][0] == "halving" else inner[len(detail["loc"]) - 1]
-    return f"{where}: {location}: there is no such setting: {did_you_mean(str(detail['loc'][-1]), model.model_fields)}"

@@ -1,0 +1,103 @@
+"""Each list of options stands once: what is spelled out for readers is compared with the model."""
+
+import inspect
+import re
+from dataclasses import fields
+
+import click
+import pytest
+
+import udta
+from udta._files.validation import Mark
+from udta.adapters import Recipe
+from udta.cli.main import command
+from udta.config import AdapterParams, Params
+from udta.extraction.options import ExtractOptions, StoreOptions
+from udta.training.options import RecipeOptions, TrainOptions
+
+# What is no option: the one positional argument, and what is called back.
+NOT_OPTIONS = {"images", "stores", "store", "progress", "on_epoch", "on_score", "on_phase"}
+
+
+def keywords(call):
+    """Name and default of every keyword of a call that is an option."""
+    parameters = inspect.signature(call).parameters.values()
+    named = [one for one in parameters if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    return {one.name: one.default for one in named if one.name not in NOT_OPTIONS}
+
+
+def defaults(model, names=None):
+    chosen = {name: field for name, field in model.model_fields.items() if names is None or name in names}
+    return {name: inspect.Parameter.empty if field.is_required() else field.default for name, field in chosen.items()}
+
+
+def documented(call):
+    """The names in the docstring's Args."""
+    arguments = re.search(r"Args:\n(.*?)\n\n", inspect.getdoc(call), re.DOTALL)[1]
+    return set(re.findall(r"^    (\w+):", arguments, re.MULTILINE))
+
+
+def test_extract_has_every_option_with_its_default():
+    assert keywords(udta.extract) == defaults(ExtractOptions)
+
+
+def test_extract_many_has_those_that_hold_for_all_stores():
+    own = ExtractOptions.marked(Mark.OF_A_STORE, Mark.REPEATED)
+    assert keywords(udta.extract_many) == defaults(ExtractOptions, set(ExtractOptions.model_fields) - set(own))
+
+
+def test_train_has_every_option_with_its_default():
+    # A mapping as a default would be shared by all calls; None stands for an empty one.
+    assert keywords(udta.train) == defaults(TrainOptions) | {"options": None, "recipe": None}
+
+
+@pytest.mark.parametrize("call", [udta.extract, udta.extract_many, udta.train])
+def test_every_argument_is_documented(call):
+    assert documented(call) == keywords(call).keys() | documented(call) & NOT_OPTIONS
+
+
+def test_what_params_yaml_takes_of_them():
+    entries = {name: Params.model_fields[name].annotation.__args__[1] for name in ("backbones", "adapters")}
+    assert entries == {"backbones": StoreOptions, "adapters": AdapterParams}
+    assert ExtractOptions.model_fields.keys() - StoreOptions.model_fields.keys() == {
+        "out", "if_stale", "splits", "decoder", "workers", "prefetch",
+    }  # fmt: skip
+    assert AdapterParams.model_fields.keys() < TrainOptions.model_fields.keys()
+
+
+def test_the_fields_of_a_recipe_that_have_an_option_are_some_of_it():
+    kinds = {field.name: field.type for field in fields(Recipe)}
+    for name, field in RecipeOptions.model_fields.items():
+        assert kinds[name] in str(field.annotation), name
+
+
+@pytest.mark.parametrize(
+    ("verb", "models"),
+    [("extract", [ExtractOptions]), ("plan", [ExtractOptions]), ("train", [TrainOptions, RecipeOptions])],
+)
+def test_the_command_line_has_an_option_for_every_field(verb, models):
+    options = {one.name: one for one in command.commands[verb].params if isinstance(one, click.Option)}
+    for model in models:
+        for name, field in model.model_fields.items():
+            if Mark.PYTHON_ONLY in field.metadata or (verb, name) == ("train", "recipe"):
+                assert name not in options
+                continue
+            option = options.pop(name)
+            assert option.required == field.is_required(), name
+            if name not in ("adapter", "options"):
+                assert option.help == field.description, name
+    assert options.keys() == {"as_json"}
+
+
+def test_choices_are_those_of_the_registries(monkeypatch, photos, tmp_path):
+    from udta import store
+
+    toy = type("Toy", (), {"codecs": ("none", "toyz")})
+    monkeypatch.setitem(store.ENGINES, "toy", toy)
+    verb = command.commands["extract"]
+    text = verb.get_help(click.Context(verb))
+    assert "toy]" in text
+    assert "toyz]" in text
+    options = {"backbone": "toy:net", "taps": "stage2", "out": tmp_path / "s"}
+    with pytest.raises(udta.UdtaError, match="codec for hdf5 is 'toyz': valid are"):
+        udta.extract(photos, **options, format="hdf5", codec="toyz")
