@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+import torchvision
 from torch import nn
 from toy import ToyNet
 
@@ -173,3 +174,34 @@ def test_cuda_is_near_the_cpu():
     gpu = TapForward(backbone, specs, "float32", torch.device("cuda"))(images(64))
     for tap, values in cpu.items():
         np.testing.assert_allclose(gpu[tap].cpu(), values, atol=2e-2 * float(values.abs().max()))
+
+
+def frozen(module, size=16):
+    return Backbone(module.eval().requires_grad_(False), "test", InputSpec(f"resize({size},{size})"))
+
+
+def test_a_backbone_that_catches_exceptions_still_stops_at_the_last_tap():
+    class Careful(ToyNet):
+        def forward(self, pixels):
+            try:
+                return super().forward(pixels)
+            except Exception:
+                return pixels
+
+    backbone = frozen(Careful())
+    specs = resolve_taps(backbone, parse_taps("stage1=avg"), "float32")
+    pixels = torch.zeros(2, 3, 16, 16, dtype=torch.uint8)
+    assert TapForward(backbone, specs, "float32", CPU)(pixels)["stage1"].shape == (2, 8)
+
+
+@pytest.mark.parametrize("compute", ["bfloat16", "float16"])
+def test_transformers_run_in_reduced_precision(compute):
+    torch.manual_seed(0)
+    vit = torchvision.models.VisionTransformer(32, 8, 2, 2, 16, 32)
+    swin = torchvision.models.SwinTransformer([4, 4], 8, [1, 1], [2, 2], [4, 4])
+    pixels = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    for module, tap in ((vit, "encoder.layers.encoder_layer_1=cls"), (swin, "features.3=avg")):
+        backbone = frozen(module, 32)
+        specs = resolve_taps(backbone, parse_taps(tap), "float32")
+        full, reduced = (TapForward(backbone, specs, each, CPU)(pixels)[specs[0].name] for each in ("float32", compute))
+        assert (full - reduced).norm() / full.norm() < 3e-2

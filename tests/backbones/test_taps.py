@@ -1,13 +1,12 @@
 """Taps and reducers: names, shapes, order, and what is asked for wrongly."""
 
-import numpy as np
 import pytest
 import torch
 import torchvision
 from torch import nn
+from toy import ToyNet
 
 from udta.backbones import Backbone, InputSpec, build_backbone, list_taps, parse_taps, resolve_taps
-from udta.backbones.reducers import Reducer
 from udta.errors import ConfigError
 
 SMALL = InputSpec("resize(64,64)")
@@ -77,23 +76,6 @@ def test_vit_tokens_class_token_grid_and_average(vit):
     assert shapes == {"none": (17, 12), "tokens": (16, 12), "cls": (12,), "avg": (12,), "grid(2)": (12, 2, 2)}
 
 
-def test_reducers_compute_what_they_say():
-    tokens = torch.randn(2, 17, 3)
-    np.testing.assert_allclose(Reducer.parse("avg")(tokens), tokens[:, 1:].mean(1), atol=1e-6)
-    assert torch.equal(Reducer.parse("cls")(tokens), tokens[:, 0])
-    patches = tokens[:, 1:].transpose(1, 2).reshape(2, 3, 4, 4)
-    np.testing.assert_allclose(
-        Reducer.parse("grid(2)")(tokens), nn.functional.adaptive_avg_pool2d(patches, 2), atol=1e-6
-    )
-    channels_last = torch.randn(2, 5, 5, 3)
-    assert torch.equal(Reducer.parse("none")(channels_last), channels_last.permute(0, 3, 1, 2))
-
-
-def test_reduction_is_in_float32():
-    values = torch.full((1, 1, 64, 64), 1.001, dtype=torch.bfloat16)
-    assert Reducer.parse("avg")(values).dtype == torch.float32
-
-
 def test_swin_maps_are_turned_to_channels_first():
     swin = torchvision.models.SwinTransformer([4, 4], 8, [1, 1], [2, 2], [4, 4])
     spec = resolve_taps(frozen(swin), parse_taps("features.1=none"), "float16")[0]
@@ -112,3 +94,26 @@ def test_list_shows_shapes_bytes_and_stage_ends(resnet):
 
 def test_a_vit_gets_recommendations_too(vit):
     assert any(tap.recommended is not None and "encoder_layer_1" in tap.name for tap in list_taps(vit))
+
+
+class Windows(ToyNet):
+    """Cuts the map into four windows, each a row of what `inner` gives."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Conv2d(3, 3, 1)
+
+    def forward(self, pixels):
+        windows = pixels.unflatten(2, (2, 8)).unflatten(4, (2, 8)).permute(0, 2, 4, 1, 3, 5).flatten(0, 2)
+        return super().forward(pixels + self.inner(windows).mean())
+
+
+def test_a_module_with_several_rows_for_an_image_is_no_tap():
+    backbone = frozen(Windows(), InputSpec("resize(16,16)"))
+    with pytest.raises(ConfigError, match="8 rows for 2 images"):
+        resolve_taps(backbone, parse_taps("inner=avg"), "float16")
+    assert "inner" not in {tap.name for tap in list_taps(backbone)}
+
+
+def test_a_backbone_without_modules_has_no_taps():
+    assert list_taps(frozen(nn.Flatten())) == []

@@ -6,10 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from udta.backbones import Backbone, InputSpec, build_backbone, parse_taps, resolve_taps
-from udta.backbones.reducers import Reducer
+from udta.backbones import build_backbone
 from udta.backbones.sources.timm import Timm
-from udta.backbones.sources.torchvision import Torchvision
 from udta.errors import ConfigError, WeightsError
 
 SMALL = "mobilenetv3_small_050?num_classes=3"
@@ -107,56 +105,3 @@ def test_an_input_that_no_transform_gives_has_to_be_told(timm, monkeypatch):
     with pytest.raises(ConfigError, match="give --transform"):
         build_backbone(SMALL)
     assert build_backbone(SMALL, evaluate="resize(64,48)").input.evaluate == "resize(64,48)"
-
-
-@pytest.mark.parametrize(
-    ("name", "evaluate"),
-    [
-        ("resnet18", "resize(256)|centre_crop(224)"),
-        ("inception_v3", "resize(342)|centre_crop(299)"),
-        ("efficientnet_b4", "resize(384,filter=bicubic)|centre_crop(380)"),
-        ("swin_t", "resize(232,filter=bicubic)|centre_crop(224)"),
-        ("vit_b_16", "resize(256)|centre_crop(224)"),
-    ],
-)
-def test_torchvision_names_have_the_input_of_their_first_weights(name, evaluate):
-    made = Torchvision().blueprint(name, "none")
-    assert made.input_of(nn.Identity()).evaluate == evaluate
-
-
-class Tokens(nn.Module):
-    """Two tokens (class, distillation) or four registers before 4x4 patches, as timm declares them."""
-
-    def __init__(self, prefix, has_class=True):
-        super().__init__()
-        self.num_prefix_tokens, self.cls_token = prefix, 1 if has_class else None
-        self.patches, self.block = nn.Conv2d(3, 5, 4, 4), nn.Linear(5, 5)
-
-    def forward(self, pixels):
-        patches = self.patches(pixels).flatten(2).transpose(1, 2)
-        return self.block(nn.functional.pad(patches, (0, 0, self.num_prefix_tokens, 0)))
-
-
-@pytest.mark.parametrize("prefix", [2, 5])
-def test_prefix_tokens_that_a_backbone_declares_are_left_out_of_its_grid(prefix):
-    torch.manual_seed(0)
-    backbone = Backbone(Tokens(prefix).eval().requires_grad_(False), "test", InputSpec("resize(16,16)"))
-    for asked, stored, shape in [
-        ("grid(2)", f"grid(2,prefix={prefix})", (5, 2, 2)),
-        ("avg", f"avg(prefix={prefix})", (5,)),
-        ("tokens", f"tokens(prefix={prefix})", (16, 5)),
-        ("cls", f"cls(prefix={prefix})", (5,)),
-    ]:
-        (spec,) = resolve_taps(backbone, parse_taps(f"block={asked}"), "float16")
-        assert (spec.reducer, spec.shape) == (stored, shape)
-        assert str(Reducer.parse(stored)) == stored
-    values = torch.randn(2, 16 + prefix, 5)
-    assert torch.equal(Reducer.parse(f"tokens(prefix={prefix})")(values), values[:, prefix:])
-    (spec,) = resolve_taps(backbone, parse_taps("block=none"), "float16")
-    assert (spec.reducer, spec.shape) == ("none", (16 + prefix, 5))
-
-
-def test_registers_are_no_class_token():
-    module = Tokens(4, has_class=False).eval().requires_grad_(False)
-    with pytest.raises(ConfigError, match="has no class token; take avg"):
-        resolve_taps(Backbone(module, "test", InputSpec("resize(16,16)")), parse_taps("block=cls"), "float16")
