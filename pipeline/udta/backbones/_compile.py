@@ -18,9 +18,8 @@ def compile_between_taps(module: nn.Module, taps: Collection[str], name: str = "
         taps: names of modules of the backbone, from its root.
         name: of `module` in the backbone, empty for the backbone itself.
     """
-    # A tap's hook copies its output before the next module can change it in place, and ends the pass behind the last one:
-    # neither can be traced, so compiled code ends where a tap is. A tap itself may be compiled, since hooks run around
-    # `forward`.
+    # A tap's hook copies its output before the next module can change it in place, and ends the pass behind the last one: neither
+    # can be traced, so compiled code ends where a tap is. A tap itself may be compiled, since hooks run around `forward`.
     if not any(tap.startswith(f"{name}." if name else "") and tap != name for tap in taps):
         # Not `dynamic`: batches are filled up to one size, and code for one shape needs no guards on it.
         module.forward = torch.compile(_with_own_code(module.forward), dynamic=False)

@@ -43,8 +43,7 @@ def build_backbone(spec: str, weights: str = "none", *, evaluate: str | None = N
         WeightsError: weights that are missing, do not fit, or must not be loaded.
     """
     name, given = parse_spec(spec)
-    # Initial weights are drawn from torch's global generator, and a factory may do anything to that, or to the number of
-    # threads.
+    # Initial weights are drawn from torch's global generator, and a factory may do anything to that, or to the number of threads.
     with left_as_found(seed):
         blueprint = _blueprint(name, weights, given)
         module = _call(spec, blueprint, {**blueprint.defaults, **given})
@@ -121,8 +120,7 @@ def _checked(spec: str, module: object) -> nn.Module:
         )
     if not isinstance(module, nn.Module):
         raise BackboneError(f"backbone {spec!r}: the factory returned {type(module).__name__}, not a torch.nn.Module")
-    # `nn.LazyLinear` and its like get their shapes in a first pass, which nothing here may be for: weights are loaded
-    # before it.
+    # `nn.LazyLinear` and its like get their shapes in a first pass, which nothing here may be for: weights are loaded before it.
     lazy = [name for name, tensor in chain(module.named_parameters(), module.named_buffers()) if is_lazy(tensor)]
     if lazy:
         raise BackboneError(

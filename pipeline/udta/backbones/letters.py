@@ -13,8 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-# `udta.backbones.letters:letters_net` stands in users' stores, adapters and params.yaml: this module keeps its place and
-# name.
+# `udta.backbones.letters:letters_net` stands in users' stores, adapters and params.yaml: this module keeps its place and name.
 WEIGHTS = Path(__file__).with_name("letters.safetensors")
 SIDE = 32
 N_LETTERS = 52

@@ -15,8 +15,7 @@ from udta.errors import BackboneError
 from udta.fingerprint import TapSpec
 from udta.probe import EXACT_PLACE, Probe
 
-# Relative, against the plain module on a CPU. On a GPU convolutions round to TF32 by default (10 bits), on top of other
-# kernels.
+# Relative, against the plain module on a CPU. On a GPU convolutions round to TF32 by default (10 bits), on top of other kernels.
 _TOLERANCE = {"cpu": 2e-3, "cuda": 5e-2}
 
 

@@ -133,8 +133,7 @@ def numbers(values: Tensor) -> tuple[float, ...]:
 def _hash(index: np.ndarray) -> np.ndarray:
     """64 random bits of every index."""
     # The finaliser of SplitMix64 (Steele, Lea and Flood, 2014, https://doi.org/10.1145/2660193.2660195): the same on every
-    # machine and in every NumPy, which NumPy's own generators do not promise (NEP 19). Products wrap at 64 bits, as they
-    # must.
+    # machine and in every NumPy, which NumPy's own generators do not promise (NEP 19). Products wrap at 64 bits, as they must.
     mixed: np.ndarray = index * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -16,9 +16,8 @@ from udta.errors import WeightsError, did_you_mean
 from udta.images import Transform
 from udta.images.ops import CentreCrop, Resize
 
-# The published weights of these two come from TensorFlow and want (x - 0.5) / 0.5; torchvision's builders turn our input
-# into that when they load an enum, and would not for the same weights from a file. `init_weights` is slow and asked for by
-# a warning.
+# The published weights of these two come from TensorFlow and want (x - 0.5) / 0.5; torchvision's builders turn our input into
+# that when they load an enum, and would not for the same weights from a file. `init_weights` is slow and asked for by a warning.
 _FROM_TENSORFLOW = ("googlenet", "inception_v3")
 
 
@@ -41,8 +40,7 @@ class Torchvision(Source):
         known = _enums(name)
         enum = None if weights == "none" or Path(weights).is_file() else _enum(name, weights, known)
         defaults = {"transform_input": True, "init_weights": False} if name in _FROM_TENSORFLOW else {}
-        # Weights from a file are most likely torchvision's first: the ones that its paper or reference recipe gave the
-        # network.
+        # Weights from a file are most likely torchvision's first: the ones that its paper or reference recipe gave the network.
         spec = _input(enum or next(iter(known.values())))
         return Blueprint(
             name,
