@@ -5,20 +5,46 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from tqdm import tqdm
 
 from udta._console.messages import say
-from udta._console.pace import Pace
 from udta._console.terminal import shown
 
 # Plain lines when piped: often enough to see that it lives, seldom enough for a log.
 _LINE_EVERY_S = 10.0
 _WORTH_A_LINE_S = 2.0  # of a phase beside the main one that has ended
-_DRAW_EVERY_S = 0.1
+_DRAW_EVERY_S = 0.1  # tqdm's own `mininterval`, which does not count here: the postfix is set by hand
+# Of a pace: what went before has little to say of what comes, since a first epoch waits for what is computed once.
+_RECENT_S = 10.0
 _BAR = "{percentage:3.0f}%|{bar:20}|{postfix}"
+
+
+class Pace:
+    """The rate of the last ten seconds, or of the last step where one takes longer; times in seconds."""
+
+    def __init__(self, now: float, done: int) -> None:
+        self.began = now
+        self._points = deque([(now, done)])
+
+    def add(self, now: float, done: int) -> None:
+        """`done` are done by now."""
+        self._points.append((now, done))
+        while len(self._points) > 2 and now - self._points[1][0] >= _RECENT_S:
+            self._points.popleft()
+
+    @property
+    def rate(self) -> float | None:
+        """A second; None as long as nothing was seen to be done."""
+        (first, before), (last, after) = self._points[0], self._points[-1]
+        return (after - before) / (last - first) if after > before and last > first else None
+
+    def left(self, total: int) -> float | None:
+        """Seconds until `total` are done."""
+        return None if self.rate is None else (total - self._points[-1][1]) / self.rate
 
 
 class ProgressDisplay:
@@ -43,6 +69,7 @@ class ProgressDisplay:
         if self._bar:
             self._bar.close()
         if self._resumes and isinstance(error, KeyboardInterrupt):
+            # A note (PEP 678) and no line of its own: it stands below the error, whoever prints that.
             error.add_note(self._resumes)
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
@@ -50,9 +77,10 @@ class ProgressDisplay:
         self.phase(self._unit, done, total, note)
 
     def phase(self, name: str, done: int, total: int, note: str = "") -> None:
-        """The same of what `name` counts, inside of the phases that have begun and not ended; see `udta._console.progress`."""
+        """Show that `done` of `total` are done of what `name` counts: a phase inside of those that have begun and not ended."""
         now = self._clock()
         if name in self._phases:
+            # What an outer phase says is said after all that it held: an inner one that stopped early never says `total`.
             for inner in list(self._phases)[list(self._phases).index(name) + 1 :]:
                 del self._phases[inner]
             self._phases[name].add(now, done)
@@ -64,6 +92,7 @@ class ProgressDisplay:
         self._texts[name] = f"{done}/{total} {name}{rate}{left}{' ' + note if note else ''}"
         if sys.stderr.isatty():
             self._draw(now, name, done, total, ended)
+        # The last line of the unit stands in every log; a phase beside it of half a second would only make that longer.
         elif now - self._printed >= _LINE_EVERY_S or (
             ended and (name == self._unit or now - pace.began >= _WORTH_A_LINE_S)
         ):

@@ -16,13 +16,14 @@ from typing import Any, ParamSpec, TypeVar
 Listener = Callable[[str, int, int, str], None]
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
+# A context variable, not a global: threads of one program may train at the same time, each with a listener of its own (PEP 567).
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
 @contextmanager
 def listening(listener: Listener | None) -> Iterator[None]:
     """Inside, and in this thread, `announce` calls `listener`; None leaves things as they are."""
-    if listener is None:
+    if listener is None:  # `train` called by `few_shot` has none of its own, and is heard by that one's
         yield
         return
     token = _listener.set(listener)

@@ -25,9 +25,11 @@ from udta._files.locks import lock_held
 
 PARTIAL = ".partial"
 _MARKER = ".udta-unfinished"
+# O_EXCL and O_NOFOLLOW: whatever somebody put at the name, a link above all, is an error and not written through (open(2)).
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+# O_NONBLOCK: a FIFO of the right name would be waited for.
 _LOOK = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_LONGEST = 220  # bytes of a target's name that its temporary repeats: file systems end at 255
+_LONGEST = 220  # bytes of a target's name that its temporary repeats: file systems end at 255 (path_resolution(7))
 
 
 @contextmanager
@@ -46,6 +48,8 @@ def new_file(target: Path) -> Iterator[BinaryIO]:
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
+            # Before the rename: a crash of the machine may otherwise leave the new name with nothing in it (ext4's delayed
+            # allocation, https://lwn.net/Articles/322823/).
             os.fsync(descriptor)
             path.replace(target)  # while it is locked: nobody takes it for a leftover
     except BaseException:
@@ -64,17 +68,20 @@ def new_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     sweep(target)
-    place, descriptor = _create_folder(target)
+    temporary, descriptor = _create_folder(target)
     try:
-        content = place / "new"
+        # One level down, so that marker and lock stay behind when the content is moved.
+        content = temporary / "new"
         content.mkdir()
         yield content
         flush_tree(content)
+        # No call exchanges two folders everywhere (rename(2) wants the old one empty): for a moment there is none under the name,
+        # and who is killed in between leaves both in here.
         if replace and target.exists():
-            target.rename(place / "old")
+            target.rename(temporary / "old")
         content.rename(target)
     finally:
-        shutil.rmtree(place, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
         os.close(descriptor)
 
 
@@ -97,6 +104,7 @@ def write_json(path: Path, document: Any) -> None:
 
 def open_new(path: Path) -> BinaryIO:
     """An unbuffered new file at exactly this name: one that is there already, a link too, is an error."""
+    # Unbuffered: what is written are arrays, which a buffer would only copy.
     return os.fdopen(os.open(path, _NEW_FILE, 0o666), "wb", buffering=0)
 
 
@@ -120,6 +128,7 @@ def sweep(target: Path) -> None:
 
 def flush_tree(folder: Path) -> None:
     """Have the disk hold every file and name below a folder."""
+    # Names too: a file whose folder was not flushed may be nameless after a crash of the machine (fsync(2)).
     for path in [*(path for path in folder.rglob("*") if not path.is_symlink()), folder]:
         descriptor = os.open(path, os.O_RDONLY)
         try:

@@ -15,20 +15,25 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from udta._files.names import document_problem, tap_problem
 from udta._files.validation import sentences
 
+# Of an axis: what a signed 32-bit index reaches, so that products of a few of them stay within 64 bits.
 Size = Annotated[int, Field(ge=1, lt=2**31)]
 # One view of one sample: the largest maps of real networks are some hundred megabytes.
 _LARGEST_ROW = 2**33
-_SHOWN = 3
+_SHOWN = 3  # of its errors: a list of a million wrong numbers has as many
 
 
 class Document(BaseModel):
     """A JSON object; fields that it does not know are passed over, since a newer version may have them."""
 
+    # Strict: pydantic otherwise takes "3" and 3.0 for 3, and a document that is read would not be the one that was checked.
     model_config = ConfigDict(strict=True, frozen=True, allow_inf_nan=False)
 
 
 class TapDocument(Document):
-    """As `TapSpec.to_json` writes it."""
+    """One kept output of a backbone: module path, reducer as it is spelt, shape of a row and type in the store.
+
+    What `TapSpec.to_json` writes.
+    """
 
     name: str
     reducer: str
@@ -63,6 +68,7 @@ class _Views(Document):
 class FingerprintDocument(Document):
     """The fields of a fingerprint that are read by name; the document itself is kept as it is."""
 
+    # All with defaults: fingerprints of earlier versions lack some, and a comparison says that in the words of its diff.
     feature_version: int | None = None
     backbone: _Backbone | None = None
     input: _Input | None = None
@@ -98,6 +104,7 @@ def check_taps(taps: Sequence[TapDocument]) -> None:
         raise_problem(tap_problem(tap.name))
         if math.prod(tap.shape) > _LARGEST_ROW:
             raise ValueError(f"tap {tap.name!r}: a row of {tap.shape} values fits nowhere")
+    # A dictionary by name would silently hold the last one, beside the arrays of the first.
     if len({tap.name for tap in taps}) < len(taps):
         raise ValueError("taps: a name stands there twice")
 

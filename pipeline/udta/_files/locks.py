@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 # A stage whose `dvc` was killed needs a moment to die: wait for it rather than fail.
 PATIENCE_S = 5.0
+_POLL_S = 0.05
+# Opened for writing, since NFS locks nothing else (flock(2)); a link in its way is not followed, a FIFO not waited for.
 _FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
@@ -65,7 +67,8 @@ def one_writer(*outputs: Path, patience_s: float | None = None) -> Iterator[None
         yield
     finally:
         for file, descriptor in reversed(held):
-            file.unlink(missing_ok=True)  # before it is let go of: who waits for it sees that it is not there any more
+            # Before it is let go of: removed afterwards, it could be the lock that the next writer has taken already.
+            file.unlink(missing_ok=True)
             os.close(descriptor)
         for folder in sorted(made, reverse=True):
             with suppress(OSError):  # something is in it
@@ -75,6 +78,35 @@ def one_writer(*outputs: Path, patience_s: float | None = None) -> Iterator[None
 def lock_path(output: Path) -> Path:
     """The file whose lock stands for an output."""
     return output.with_name(f".{output.name}.lock")
+
+
+def locked(file: Path, opened: Callable[[], int], deadline: float) -> int:
+    """The descriptor of a file, with its exclusive lock, which holds until it is closed.
+
+    Args:
+        file: whose holder may remove it before it lets go of the lock.
+        opened: opens it, or makes it; called again for every try.
+        deadline: of `time.monotonic`, until which another holder is waited for.
+
+    Raises:
+        BlockingIOError: another holds it still.
+        OSError: the file system has no locks; what `opened` raises.
+    """
+    while True:
+        descriptor = opened()
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(descriptor)
+            if not isinstance(error, BlockingIOError) or time.monotonic() >= deadline:
+                raise
+            # Polled: flock(2) that waits can only be given up by a signal, which a library has none to spare of.
+            time.sleep(_POLL_S)
+            continue
+        if _is(file, descriptor):
+            return descriptor
+        # Its holder removed it while we waited: this is the lock of a file that nobody else will ever open.
+        os.close(descriptor)
 
 
 def lock_held(descriptor: int) -> bool:
@@ -94,6 +126,7 @@ def holder(locked: Path) -> str:
         return ""
     for line in locks:
         fields = line.split()
+        # `1: FLOCK  ADVISORY  WRITE 123 fd:00:4711 0 EOF`, proc_locks(5): the process, and the inode behind the device.
         if len(fields) > 5 and fields[1] == "FLOCK" and fields[5].rsplit(":", 1)[-1] == inode:
             return f" (process {fields[4]})"
     return ""
@@ -101,27 +134,22 @@ def holder(locked: Path) -> str:
 
 def _acquire(output: Path, deadline: float) -> int:
     file = lock_path(output)
-    while True:
+
+    def opened() -> int:
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(file, _FLAGS, 0o666)
+            return os.open(file, _FLAGS, 0o666)
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(output)) from error  # the user knows of no lock
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            if time.monotonic() >= deadline:
-                raise OutputBusyError(
-                    f"{output} is being written by another process{holder(file)}; wait for it or stop it"
-                ) from None
-            time.sleep(0.05)
-            continue
-        except OSError:  # a file system without locks: nothing can be known
-            return descriptor
-        if _is(file, descriptor):
-            return descriptor
-        os.close(descriptor)  # its holder removed it while we waited
+
+    try:
+        return locked(file, opened, deadline)
+    except BlockingIOError:
+        raise OutputBusyError(
+            f"{output} is being written by another process{holder(file)}; wait for it or stop it"
+        ) from None
+    except OSError:  # a file system without locks: nothing can be known; what cannot be opened says so once more
+        return opened()
 
 
 def _is(file: Path, descriptor: int) -> bool:

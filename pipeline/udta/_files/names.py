@@ -2,7 +2,7 @@
 
 A tap's name becomes part of a path in a store and in an export, so it may not lead anywhere. An image's name is looked up below a
 folder. Control characters are legal in the names of files, classes and splits: they are kept as they are, and it is the
-terminal's matter not to be driven by them (`cli.terminal`).
+terminal's matter not to be driven by them (`udta._console.terminal`).
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-LONGEST_TAP = 200  # a file system takes 255 bytes, of which an ending and a temporary suffix need some
+# What `json` nests by itself ends in a RecursionError at about a thousand, in whatever walks through it later.
 DEEPEST = 32
+LONGEST_TAP = 200  # a file system takes 255 bytes, of which an ending and a temporary suffix need some
 
 
 def tap_problem(name: str) -> str | None:
     """Why no tap can be called so, or None: a module's path such as `features.13`, which has no empty part and no slash."""
     if not all(name.split(".")) or len(name.encode(errors="replace")) > LONGEST_TAP:
         return f"a tap cannot be called {name[:80]!r}: it is a module's path such as 'features.13', {LONGEST_TAP} bytes at most"
+    # `errors="replace"` above: a lone surrogate has no length in UTF-8; it is refused here, since it is not printable.
     if not name.isprintable() or set(name) & set("/\\"):
         return f"a tap cannot be called {name!r}: slashes and control characters cannot stand in the name of a file"
+    # The metadata of the group that the taps' arrays lie in, and what `atomic` takes for a file that nobody finished.
     if name == "zarr.json" or name.endswith(".partial"):
         return f"a tap cannot be called {name!r}: in a store, that is the name of a file of another kind"
     return None
@@ -86,4 +89,4 @@ def document_problem(document: object) -> str | None:
 
 def _turns_back(name: str) -> bool:
     parts = name.split("/")
-    return ".." in parts[next((place for place, part in enumerate(parts) if part != ".."), len(parts)) :]
+    return ".." in parts[next((index for index, part in enumerate(parts) if part != ".."), len(parts)) :]

@@ -65,7 +65,7 @@ def write_table(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
         import pyarrow.parquet
     except ImportError as error:
         raise ConfigError("writing .parquet needs pyarrow: pip install 'udta[parquet]', or write .csv") from error
-    content = io.BytesIO()
+    content = io.BytesIO()  # first in memory: pyarrow writes to a path of its own, which a kill would leave half
     pyarrow.parquet.write_table(pyarrow.table({name: list(values) for name, values in columns.items()}), content)
     write_bytes(path, content.getvalue())
 
@@ -101,6 +101,7 @@ def read_columns(path: Path, required: Sequence[str], optional: Sequence[str] = 
 def _read_csv(path: Path) -> dict[str, list[str]]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:  # Excel writes a byte order mark
+            # Strict: a quote that is never closed would otherwise make one cell of the rest of the file.
             reader = csv.reader(file, strict=True)
             header = [name.strip() for name in next(reader, [])]
             rows = [(reader.line_num, row) for row in reader if row]

@@ -30,6 +30,7 @@ def write_tensors(path: Path, key: str, document: Mapping[str, Any], tensors: Ma
     """Write them completely or not at all; `key` says what kind of file it is, tensors may be on any device."""
     here = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     plain = json.loads(json.dumps(document))  # as it comes back: tuples as lists, keys as text
+    # In the document, since a second key would make the order of keys matter again.
     signed = {**plain, _CHECKSUM: _checksum(plain, here)}
     write_bytes(path, save(here, metadata={key: json.dumps(signed, sort_keys=True)}))
 
@@ -55,7 +56,7 @@ def read_tensors(
             document = _parsed((opened.metadata() or {})[key])
             if accept:
                 accept(document)
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  # iterates over nothing else
     except SafetensorError as error:
         raise ValueError(f"not a readable safetensors file, or cut short: {error}") from error
     if document.pop(_CHECKSUM, None) != _checksum(document, tensors):
@@ -66,7 +67,7 @@ def read_tensors(
 def _parsed(text: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # brackets within brackets, some thousand deep
         raise ValueError(f"damaged: its header is no JSON ({error})") from error
     if not isinstance(document, dict):
         raise ValueError("damaged: its header is no JSON object")
@@ -78,5 +79,6 @@ def _checksum(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str
     crc = google_crc32c.value(json.dumps(document, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         crc = google_crc32c.extend(crc, f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        # As bytes: NumPy has no bfloat16, and -0.0 and NaN have more than one pattern.
         crc = google_crc32c.extend(crc, tensor.contiguous().reshape(-1).view(torch.uint8).numpy())
     return f"{crc:08x}"

@@ -13,6 +13,7 @@ from udta.errors import ConfigError
 MOST_BYTES = 2**20
 # Aliases let ten lines stand for 10^10 values, which whatever walks through the document would visit one by one.
 MOST_VALUES = 1_000_000
+# Never `yaml.load` with its own loader: a tag such as `!!python/object` runs code (https://pyyaml.org/wiki/PyYAMLDocumentation).
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -24,7 +25,9 @@ def load_yaml(path: Path) -> Any:
     """
     try:
         with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+            content = file.read(
+                MOST_BYTES + 1
+            )  # one more than there may be: no size has to be asked for, which a pipe lacks
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror})") from error
     if len(content) > MOST_BYTES:

@@ -26,6 +26,7 @@ _SMALL = 3e8
 
 def n_cores() -> int:
     """Cores that this process may use; fewer than the machine has inside a container, under taskset or a scheduler."""
+    # macOS and Windows have no affinity to ask for.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -48,6 +49,7 @@ def side_by_side(function: Callable[[Item], Result], items: Iterable[Item], devi
     if n_threads == 1:
         yield from map(function, items)
         return
+    # Both are per thread, and a new thread begins with gradients on.
     with_gradients, inference = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
 
     def call(item: Item) -> Result:

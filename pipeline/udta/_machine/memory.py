@@ -19,6 +19,7 @@ _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory
 # Parameters of mallopt(3), with the values for keeping all that is freed, and those that glibc arrives at by itself in a process
 # that has freed large blocks (that adjustment is off for good once any of them is set).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8
+# One arena: threads that start from now on share it, since arenas of their own give back their parts whatever is set.
 _KEEP = {_TRIM_THRESHOLD: -1, _MMAP_MAX: 0, _ARENA_MAX: 1}
 _USUAL = {_TRIM_THRESHOLD: 64 << 20, _MMAP_THRESHOLD: 32 << 20, _MMAP_MAX: 65_536, _ARENA_MAX: 0}
 
@@ -44,7 +45,7 @@ def peak_memory(*, children: bool = False) -> int:
 
 
 class _Kept:
-    """How many ask for it, in any thread."""
+    """How many ask for it, in any thread: the allocator is one for the process, and the last to leave sets it back."""
 
     count = 0
     lock = threading.Lock()
@@ -55,10 +56,9 @@ def freed_memory_kept(device: str = "cpu") -> Iterator[None]:
     """Inside, glibc's allocator keeps what is freed for the next allocation instead of giving it back to the kernel.
 
     A forward pass allocates and frees hundreds of megabytes, and what was given back comes as pages to be zeroed, one fault for
-    4 kB: that was half of the processor time of a MobileNetV2 on two cores (49 images/s; 89 without). New threads share the
-    arenas that there are inside, since those of a thread give back their parts: enter it before threads start. At the end all
-    free memory is given back. Does nothing where `device` is or may be a GPU, with another C library, or where the environment
-    has settings for the allocator (`MALLOC_...`, `GLIBC_TUNABLES`).
+    4 kB: that was half of the processor time of a MobileNetV2 on two cores (49 images/s; 89 without). Enter it before threads
+    start. At the end all free memory is given back. Does nothing where `device` is or may be a GPU, with another C library, or
+    where the environment has settings for the allocator (`MALLOC_...`, `GLIBC_TUNABLES`).
     """
     mallopt = _mallopt()
     if mallopt is None or not _is_cpu(device):
@@ -75,6 +75,7 @@ def freed_memory_kept(device: str = "cpu") -> Iterator[None]:
             _Kept.count -= 1
             if _Kept.count == 0:
                 _set(mallopt, _USUAL)
+                # Thresholds are looked at when something is freed next; what lies there already goes back now.
                 ctypes.CDLL(None).malloc_trim(0)
 
 
@@ -83,9 +84,10 @@ def _is_cpu(device: str) -> bool:
 
 
 def _mallopt() -> Callable[[int, int], int] | None:
+    # Who has set the allocator's variables (mallopt(3), "Environment variables") has measured something too.
     if sys.platform != "linux" or any(name.startswith(("MALLOC_", "GLIBC_TUNABLES")) for name in os.environ):
         return None
-    return getattr(ctypes.CDLL(None), "mallopt", None)
+    return getattr(ctypes.CDLL(None), "mallopt", None)  # musl, as in Alpine, has none
 
 
 def _set(mallopt: Callable[[int, int], int], values: dict[int, int]) -> None:

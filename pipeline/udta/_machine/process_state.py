@@ -40,6 +40,7 @@ def left_as_found(seed: int | None = None) -> Iterator[None]:
                     torch.cuda.default_generators[gpu].manual_seed(seed)
             yield
     finally:
+        # What `fork_rng` does not know of.
         random.setstate(generators[0])
         np.random.set_state(generators[1])
         if torch.get_num_threads() != threads:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from queue import Empty
-from typing import Any, Protocol
 
 import torch
 
@@ -27,6 +26,7 @@ from udta.extraction.request import Request
 from udta.images import OnError
 from udta.store import BlockWriter, Claims, StoreWriter, engine_at
 
+# Between two looks for a block that nobody has: at the end of a store, while others commit theirs.
 _WAIT_S = 0.1
 # A worker gives a sign of life so often, whatever it computes.
 _SIGN_S = 5.0
@@ -81,6 +81,7 @@ def in_processes(
     finally:
         for child in children:
             child.end()
+        # They have written the ledger, not this process: it looks again, also after an error.
         writer.refresh()
     if writer.missing:
         raise StoreError(
@@ -125,12 +126,7 @@ class Silence:
         )
 
 
-class _Heard(Protocol):
-    def get(self, timeout: float) -> tuple[int, Any]:
-        """As `Events.get`."""
-
-
-def _listen(living: Silence, events: _Heard, meter: Meter, counter: Counter) -> int:
+def _listen(living: Silence, events: Events, meter: Meter, counter: Counter) -> int:
     """Until every child has ended; how many rows they computed."""
     rows = 0
     while living:
@@ -139,7 +135,7 @@ def _listen(living: Silence, events: _Heard, meter: Meter, counter: Counter) -> 
         except Empty:
             counter.notice(str(living))
             continue
-        if event is None:
+        if event is None:  # killed or done: whether blocks are left over is for the ledger to say
             living.ended(number)
             counter.notice(str(living))
         else:
@@ -163,6 +159,7 @@ def _device(device: torch.device, number: int) -> torch.device:
 def _work(parent: Parent, task: Task) -> None:
     """In the child: claim, compute, commit, until the ledger has everything."""
     threading.Thread(target=_live, args=[parent], daemon=True).start()
+    # A forward pass may take minutes, and a store of a killed parent shall have no writer any more when its next one begins.
     parent.end_with_it()
     engine = engine_at(task.path)
     assert engine is not None  # the parent holds its lock

@@ -33,7 +33,7 @@ def rows_of_request(views: ViewSpec) -> int:
 
 @dataclass(frozen=True)
 class Made:
-    """What a request gave: reasons by place in it of images that cannot be used, and seconds of reading and of decoding.
+    """What a request gave: why images cannot be used, by their number in it, and seconds of reading and of decoding.
 
     `notes` counts images whose colour profile was not used, by reason.
     """
@@ -54,6 +54,7 @@ class DecodeProcess:
 
     def __init__(self, root: Path, views: ViewSpec) -> None:
         shape = (views.count, rows_of_request(views), *views.size, 3)
+        # The child fills what it was given the number of; here the descriptor is closed at once, the mapping keeps the memory.
         with shared_memory(shape) as (memory, self._pixels):
             self._process = Child(_serve, memory, shape, root, views, keep=[memory])
 
@@ -81,6 +82,7 @@ class DecodeProcess:
                 f"a process that decodes images died (status {self._process.wait()}) at one of: "
                 + ", ".join(name for name, _ in images)
             ) from None
+        # A copy, since the next request overwrites it: 0.2 ms for 16 views of 224 x 224, of the 30 ms that they took to make.
         np.copyto(target, self._pixels[: len(which), : len(images)])
         return made
 
@@ -107,16 +109,16 @@ def _made(
     pixels: UInt8[np.ndarray, "views rows height width 3"],
 ) -> Made:
     bad, read, decode, notes = dict[int, str](), 0.0, 0.0, Counter[str]()
-    for place, (name, sha256) in enumerate(images):
+    for index, (name, sha256) in enumerate(images):
         begun = done = time.perf_counter()
         try:
             content = Sample(-1, name, root / name, sha256, -1, "").read()
             done = time.perf_counter()
             image = EncodedImage(content, name)
-            pixels[:, place] = views.some(image, sha256, which)
+            pixels[:, index] = views.some(image, sha256, which)
             notes.update([image.colour_problem] if image.colour_problem else [])
         except ImageError as error:
-            bad[place] = error.reason
-            pixels[:, place] = 0  # what the memory held before is another image
+            bad[index] = error.reason
+            pixels[:, index] = 0  # what the memory held before is another image
         read, decode = read + done - begun, decode + time.perf_counter() - done
     return Made(bad, read, decode, dict(notes))

@@ -13,7 +13,7 @@ import os
 import time
 from pathlib import Path
 
-from udta._files.locks import PATIENCE_S, holder
+from udta._files.locks import PATIENCE_S, holder, locked
 from udta.errors import StoreBusyError, StoreError
 
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -43,24 +43,19 @@ class FolderLock:
     def __init__(self, folder: Path, what: Path, marker: bytes, patience_s: float | None = None) -> None:
         self._folder, self._file, self._marker = folder, folder / self.FILE, marker
         deadline = time.monotonic() + (PATIENCE_S if patience_s is None else patience_s)
-        while True:
-            with contextlib.suppress(FileExistsError):
-                folder.mkdir()
-            try:
-                self.descriptor = self._open()
-            except FileNotFoundError:  # its holder removed the folder just now
-                continue
-            if not _try_lock(self.descriptor, folder):
-                os.close(self.descriptor)
-                if time.monotonic() >= deadline:
-                    raise StoreBusyError(
-                        f"{what} is being written by another process{holder(self._file)}; wait for it or stop it"
-                    )
-                time.sleep(0.05)
-                continue
-            if self._still_there():
-                break
-            os.close(self.descriptor)  # its holder removed the file while we waited: lock the next one
+        try:
+            self.descriptor = locked(self._file, self._opened, deadline)
+        except BlockingIOError:
+            raise StoreBusyError(
+                f"{what} is being written by another process{holder(self._file)}; wait for it or stop it"
+            ) from None
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+            raise StoreError(
+                f"the file system of {folder.parent} has no locks ({error.strerror}), without which two writers would "
+                "spoil a store; write to another one, or mount it with locks"
+            ) from error
         try:
             self._check_marker()
         except BaseException:
@@ -75,6 +70,14 @@ class FolderLock:
                 self._folder.rmdir()
         os.close(self.descriptor)
 
+    def _opened(self) -> int:
+        while True:
+            with contextlib.suppress(FileExistsError):
+                self._folder.mkdir()
+            # Its last holder may remove the folder between the two.
+            with contextlib.suppress(FileNotFoundError):
+                return self._open()
+
     def _open(self) -> int:
         if self._folder.is_symlink():
             raise self._foreign()
@@ -85,12 +88,6 @@ class FolderLock:
         if there and self.FILE not in there:
             raise self._foreign()
         return os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
-
-    def _still_there(self) -> bool:
-        try:
-            return os.path.samestat(os.fstat(self.descriptor), self._file.lstat())
-        except FileNotFoundError:
-            return False
 
     def _check_marker(self) -> None:
         found = os.pread(self.descriptor, len(self._marker) + 1, 0)
@@ -126,18 +123,3 @@ def is_locked(folder: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
-
-
-def _try_lock(descriptor: int, folder: Path) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno not in _UNSUPPORTED:
-            raise
-        raise StoreError(
-            f"the file system of {folder.parent} has no locks ({error.strerror}), without which two writers would spoil a store; "
-            "write to another one, or mount it with locks"
-        ) from error
-    return True

@@ -6,8 +6,7 @@ import sys
 import pytest
 
 import udta
-from udta._console.display import ProgressDisplay
-from udta._console.pace import Pace
+from udta._console.display import Pace, ProgressDisplay
 
 
 class Clock:
