@@ -72,6 +72,7 @@ def _numbers(text: str | None, option: str) -> list[int] | None:
         return None
     numbers: list[int] = []
     for part in text.split(","):
+        # `isdecimal`, since `int` takes `+7` and `1_000` as well. A range holds its last, as pages of a printer do.
         first, dash, last = part.strip().partition("-")
         if not first.isdecimal() or (dash and not last.isdecimal()):
             raise click.BadParameter(

@@ -96,6 +96,7 @@ def evaluate(
         write_table(Path(predictions), columns)
     if confusion is not None:
         write_table(Path(confusion), confusion_columns(found.classes, found.confusion))
+    # Last, so that who waits for the metrics finds the tables that belong to them.
     if out is not None:
         write_json(Path(out), metrics)
     return metrics
@@ -115,7 +116,7 @@ class Outcome:
 
     @property
     def confusion(self) -> Int[np.ndarray, "true predicted"]:
-        """Counts by class, of view 0."""
+        """Counts by class, of view 0, as `top1` is: their diagonal over their sum is that figure."""
         return confusion_matrix(self.log_probabilities[:, 0].argmax(axis=1), self.labels, len(self.classes))
 
     def metrics(self, seed: int) -> dict[str, Any]:
@@ -152,6 +153,7 @@ def _outcome(run: str | Path, store: Store, rows: np.ndarray, device: str) -> Ou
     header.check(store.fingerprint, name)
     # The fingerprint knows the backbone by its weights and names; what its code computes shows in the probe alone.
     header.check_code(store.layout.probe, name)
+    # By name: the store may be of other images than the adapter's, with its classes in another order.
     labels = class_indices(store, header.classes)[store.labels[rows]]
     occurring = {header.classes[label] for label in np.unique(labels)}
     untrained = tuple(name for name in header.training.get("untrained_classes", ()) if name in occurring)

@@ -18,7 +18,7 @@ POOLS = ("none", "avg", "max")
 DTYPES = ("float16", "float32")
 # Codes of uint8 are no values, and few tools know bfloat16.
 _EXPORTED = {"uint8": "float16", "bfloat16": "float32"}
-# Rows are read so many bytes at a time.
+# Rows are read so many bytes at a time, so that memory does not depend on how many there are.
 _CHUNK_BYTES = 32 * 2**20
 
 
@@ -37,10 +37,12 @@ class Selection:
 
     def chunks(self, taps: Sequence[TapSpec]) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
         """Positions and `[rows, views, *shape]` of some taps, a bounded number of bytes at a time."""
+        # Four bytes a value: whatever is stored and wanted, nothing on the way is larger than float32.
         row = sum(len(self.views) * 4 * int(np.prod(self.store.taps[tap.name].shape)) for tap in taps)
         step = max(1, _CHUNK_BYTES // max(row, 1))
         for start in range(0, len(self.rows), step):
             rows = self.rows[start : start + step]
+            # Tap by tap from the same rows: what is in memory is a chunk of each, never a whole tap.
             yield slice(start, start + len(rows)), {tap.name: self._values(rows, tap) for tap in taps}
 
     def _values(self, rows: np.ndarray, tap: TapSpec) -> np.ndarray:
@@ -56,6 +58,7 @@ class Selection:
         dtype = value_dtype(tap.dtype)
         if self.pool == "none":
             return self.store.read(rows, [tap.name], self.views, dtype=dtype)[tap.name]
+        # In float32, and rounded once at the end: a sum over 49 positions in float16 loses digits, and may overflow.
         values = self.store.read(rows, [tap.name], self.views, dtype="float32")[tap.name]
         axes = _pooled_axes(values.shape[2:])
         pooled: np.ndarray = values.mean(axis=axes) if self.pool == "avg" else values.max(axis=axes)
@@ -95,12 +98,13 @@ def select(
     if len(set(names)) < len(names) or len(set(chosen)) < len(chosen):
         problems.add("a tap or a view was given twice")
     problems.raise_any()
-    assert picked is not None
+    assert picked is not None  # or its problem was raised
     if not len(picked):
         raise ConfigError("no row was chosen")
     if as_stored and dtype is not None:
         raise ConfigError("a store keeps its stored dtype when it is converted: leave --dtype out")
     specs = [replace(spec, dtype=_dtype(spec, dtype, as_stored)) for spec in map(store.taps.__getitem__, names)]
+    # Ascending, as they lie in the store: a pass over it reads forward. A row that was named twice is there once.
     return Selection(store, np.unique(picked), chosen, tuple(_pooled(spec, pool) for spec in specs), pool)
 
 
@@ -116,6 +120,7 @@ def _dtype(spec: TapSpec, asked: str | None, keep: bool) -> str:
 def _pooled(spec: TapSpec, pool: str) -> TapSpec:
     if pool == "none" or len(spec.shape) == 1:
         return spec
+    # The reducer says so too, or a mean would pass for what the store holds.
     channels = spec.shape[1] if len(spec.shape) == 2 else spec.shape[0]
     return replace(spec, reducer=f"{spec.reducer}|{pool}", shape=(channels,))
 

@@ -97,6 +97,7 @@ def export(
     chosen.check(selection)
     _check_vacant(target)
     try:
+        # Under another name beside it, until all is written: a folder of this name is a whole export.
         with new_folder(target) as folder:
             _check_free_space(target, selection)
             chosen.write(folder, selection, progress or (lambda _done, _total: None))
@@ -134,16 +135,18 @@ def _describe(folder: Path, selection: Selection, chosen: Format) -> None:
 def _write_index(path: Path, selection: Selection) -> None:
     """One line for each position of the arrays."""
     store = selection.store
+    # Written as it goes, not as a table of columns: a store may have millions of rows, whose names alone are hundreds of MB.
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(INDEX)
         for row in selection.rows.tolist():
             label = int(store.labels[row])
-            name = store.classes[label] if label >= 0 else ""
+            name = store.classes[label] if label >= 0 else ""  # -1 is no label
             writer.writerow(map(csv_cell, (row, str(store.ids[row]), label, name, str(store.splits[row]))))
 
 
 def _file_entry(path: Path) -> dict[str, Any]:
+    # SHA-256, and not the CRC of our ledgers: `sha256sum` is on every machine that an export may be copied to.
     with path.open("rb") as file:
         return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
 
@@ -153,7 +156,7 @@ def _manifest(selection: Selection, to: str, files: Mapping[str, Any]) -> dict[s
     store = selection.store
     return {
         "format": to,
-        "rows": len(selection),
+        "rows": len(selection),  # of the data; which rows of the store they were is in the index
         "views": list(selection.views),
         "pool": selection.pool,
         "taps": [tap.to_json() for tap in selection.taps],

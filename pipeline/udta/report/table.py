@@ -52,7 +52,7 @@ def read_result(key: tuple[str, str, str], *, features: Path, run: Path, metrics
     documents = []
     for path in (features, run, metrics):
         try:
-            documents.append(json.loads(path.read_bytes()))
+            documents.append(json.loads(path.read_bytes()))  # bytes: JSON has its own rules for encodings
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: cannot be read ({error}); `dvc repro` makes it") from error
     extraction, training, evaluation = documents
@@ -90,6 +90,7 @@ _HEADINGS = (
     "train s",
 )
 _NAMES = 3  # the first columns are texts, the others figures
+# Two of the columns cannot be guessed from their headings.
 _LEGEND = (
     "top-1 and per class: one view a test image; views: log-probabilities averaged over all cached views;"
     " live: test images with the same top-1 from the backbone as from the store"
@@ -113,6 +114,7 @@ def to_csv(rows: Sequence[ResultRow]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(ResultRow.__dataclass_fields__), lineterminator="\n")
     writer.writeheader()
+    # Names of datasets and adapters are the user's, and a spreadsheet runs what begins with `=`.
     writer.writerows({name: csv_cell(value) for name, value in asdict(row).items()} for row in rows)
     return text.getvalue()
 

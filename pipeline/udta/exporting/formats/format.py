@@ -39,6 +39,7 @@ class Format:
     is_store: bool = False
     refuse: Callable[[Selection], None] = lambda selection: None
 
+    # Derived, so that a format which adds a column says so once.
     @property
     def has_index(self) -> bool:
         """Whether the data say themselves which image each row is."""

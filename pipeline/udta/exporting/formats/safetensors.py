@@ -43,6 +43,7 @@ def _write(folder: Path, selection: Selection, progress: Progress) -> None:
 def _header(tensors: dict[str, tuple[str, tuple[int, ...]]], selection: Selection) -> bytes:
     document: dict[str, Any] = {"__metadata__": {"classes": json.dumps(list(selection.store.classes))}}
     position = 0
+    # In the order in which they are written, without gaps: the format refuses holes between tensors.
     for name, (dtype, shape) in tensors.items():
         size = math.prod(shape) * (8 if dtype == "int64" else value_dtype(dtype).itemsize)
         document[name] = {"dtype": _NAMES[dtype], "shape": list(shape), "data_offsets": [position, position + size]}
