@@ -16,6 +16,7 @@ from udta.errors import ConfigError, did_you_mean
 from udta.extraction.options import StoreOptions
 from udta.training.options import AdapterSettings, TrainOptions
 
+# A name is a folder's, part of a stage's (`train@letters-fonts`), and a key that DVC looks up in this file.
 _NAME = re.compile(r"\w[\w-]{0,99}")
 
 
@@ -23,6 +24,7 @@ class Paths(Options):
     """Folders: `images` holds one for each dataset, `weights` the weight files, `out` and `stores` what is built."""
 
     images: LocalPath
+    # Nothing is written there, so whoever opens a weights file says what is wrong with its place.
     weights: Path
     out: LocalPath
     stores: LocalPath
@@ -46,8 +48,9 @@ class DatasetParams(Options):
 
 
 class AdapterParams(AdapterSettings):
-    """One adapter; a table of them is read by its names, so that none is meant by default."""
+    """One adapter with its options and what differs from its recipe."""
 
+    # No default, as in `udta train`: an entry is read by people years later.
     adapter: str
     seed: int = TrainOptions.model_fields["seed"].default
 
@@ -63,6 +66,7 @@ class Params(Options):
 
     def weights(self, backbone: str) -> str:
         """The weights of a backbone, with `{weights}` replaced by `paths.weights`."""
+        # No `format`: other braces in a path are characters of its name.
         return self.backbones[backbone].weights.replace("{weights}", str(self.paths.weights))
 
 
@@ -72,6 +76,7 @@ def load_params(path: Path) -> Params:
     Raises:
         ConfigError: it is not there, not YAML, or wrong in any number of places; all of them are listed.
     """
+    # DVC starts a stage where dvc.yaml lies; people start one anywhere.
     if not path.exists():
         raise ConfigError(f"{path}: there is no such file; run this from the top of the repository")
     document = load_yaml(path)
@@ -81,6 +86,7 @@ def load_params(path: Path) -> Params:
         params = Params.model_validate(document)
     except ValidationError as error:
         raise ConfigError(sentences(error, Params, str(path))) from error
+    # Only of a file whose every table has its kind: names are looked up across tables.
     if problems := [*_wrong_names(path, params), *_unknown_names(path, params)]:
         raise ConfigError(problems)
     return params
@@ -97,6 +103,7 @@ def _wrong_names(path: Path, params: Params) -> list[str]:
         for name in names
         if not _NAME.fullmatch(name)
     ]
+    # `a-b` with `c`, and `a` with `b-c`, would be one stage and one folder.
     for names in ((run.backbones, run.datasets), (run.backbones, run.datasets, run.adapters)):
         counted = Counter("-".join(chosen) for chosen in product(*names))
         problems += [

@@ -38,6 +38,7 @@ T = TypeVar("T")
 class UdtaError(Exception):
     """Base of all of them. The command prints the message without a traceback and exits with `exit_status`."""
 
+    # Scripts tell two cases apart: 1, the same may work when the world has changed; 2, as click has it, it never will.
     exit_status = 1
 
 
@@ -47,10 +48,12 @@ class ConfigError(UdtaError):
     exit_status = 2
 
     def __init__(self, problems: str | Sequence[str]) -> None:
+        # A list beside the text: what checks several things joins the sentences of each into one error.
         self.problems = [problems] if isinstance(problems, str) else list(problems)
         super().__init__("\n".join(self.problems))
 
 
+# Whoever indexes a sequence expects an IndexError, the command an exit status.
 class RowError(ConfigError, IndexError):
     """A row number outside the store."""
 
@@ -63,6 +66,7 @@ class ImageError(DataError):
     """One image cannot be used; `path` names it and `reason` says why."""
 
     def __init__(self, path: str, reason: str) -> None:
+        # Apart, so that a policy can record the reason with the row; the name is a stranger's, and may hold line breaks.
         self.path, self.reason = path, reason
         super().__init__(f"{one_line(path)}: {reason}")
 
@@ -122,9 +126,11 @@ class AdapterError(UdtaError):
 def did_you_mean(name: str, valid: Iterable[str], limit: int = 3) -> str:
     """The closing half-sentence of an error about an unknown name: the nearest valid ones, or all if they are few."""
     options = list(valid)
+    # difflib's own 0.6 would not find `float16` for `fp16` (0.55).
     near = difflib.get_close_matches(name, options, n=limit, cutoff=0.5)
     if near:
         return "did you mean " + " or ".join(repr(option) for option in near) + "?"
+    # The modules of a network would bury the message.
     if len(options) <= 12:
         return "valid are: " + ", ".join(options)
     return f"there are {len(options)} valid names, such as " + ", ".join(options[:limit])
@@ -144,6 +150,7 @@ class Problems:
         """The function's result, or None when it raised a `ConfigError`, whose problems are kept."""
         try:
             return function(*args, **kwargs)
+        # Of what is asked, everything that is wrong can be told; whatever else fails ends the work there.
         except ConfigError as error:
             self.found += error.problems
             return None

@@ -57,6 +57,8 @@ class Fingerprint:
     @property
     def canonical(self) -> str:
         """The one spelling of these fields: sorted keys, no white space."""
+        # ASCII, so that the digest is of characters and not of an encoding. Taps are sorted with all else: the order in which
+        # they are computed follows from the architecture, and the order in which somebody asked for them decides nothing.
         return json.dumps(self.fields, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
     @property
@@ -84,7 +86,7 @@ class Fingerprint:
     def diff(self, other: Fingerprint, ours: str = "stored", theirs: str = "asked") -> list[str]:
         """One line for each field that differs, `field: stored 'a', asked 'b'`; empty when they are equal."""
         left, right = dict(_leaves(self.fields)), dict(_leaves(other.fields))
-        absent = "nothing"
+        absent = "nothing"  # no None: null is a value that a field may have
         return [
             f"{name}: {ours} {_show(left.get(name, absent))}, {theirs} {_show(right.get(name, absent))}"
             for name in sorted(left.keys() | right.keys())
@@ -94,6 +96,7 @@ class Fingerprint:
 
 def _leaves(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in fields.items():
+        # A list is one value: of a shape or a mean, a line for each number would say less.
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{prefix}{name}/")
         else:
@@ -102,4 +105,5 @@ def _leaves(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 def _show(value: object) -> str:
     text = json.dumps(value)
+    # A factory with its arguments may be long, a line of an error may not.
     return text if len(text) <= 80 else text[:77] + "..."

@@ -43,6 +43,7 @@ class Probe:
 
         Taps that only one of them has say nothing, nor do probes of two places.
         """
+        # Not even loosely: a GPU's bf16 beside a CPU's float32 would hide an edit, or cry wolf.
         if self.place != now.place:
             return []
         tolerance = TOLERANCE if self.place == EXACT_PLACE else LOOSE
@@ -64,6 +65,7 @@ class Probe:
         return {tap: _apart(self.taps[tap], other.taps[tap]) for tap in self.taps if tap in other.taps}
 
     def _cause(self, now: Probe) -> str:
+        # Whoever upgraded torch looks for the cause in it first, so its versions stand in the message, right or wrong.
         changed = [
             f"{name} {self.versions.get(name, 'none')} then, {now.versions.get(name, 'none')} now"
             for name in sorted({*self.versions, *now.versions})
@@ -78,12 +80,15 @@ class Probe:
 
     def with_more(self, more: Probe) -> Probe:
         """This one, and what `more` has of taps that it lacks."""
+        # A probe has one place: numbers of another would be compared with the wrong tolerance ever after.
         if not self or self.place != more.place:
             return self
+        # What was recorded first wins: else each growth could drift by a tolerance.
         return Probe({**more.taps, **self.taps}, self.place, self.versions)
 
     def to_json(self) -> dict[str, Any]:
         """As it stands in store attributes and adapter files."""
+        # Stores that were made before there were probes have this, and are read as such.
         if not self:
             return {}
         return {
@@ -103,8 +108,10 @@ class Probe:
 
 
 def _apart(recorded: tuple[float, ...], now: tuple[float, ...]) -> float:
+    # Empty where features are not finite: to be so then and not now, or the other way round, is as different as can be.
     if len(recorded) != len(now):
         return math.inf
+    # The larger root mean square: a tap that became zero differs by 1 and is not divided by zero.
     size = max(recorded[1], now[1]) if recorded else 0.0
     return max(abs(one - other) for one, other in zip(recorded, now, strict=True)) / size if size else 0.0
 

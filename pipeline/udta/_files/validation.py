@@ -33,6 +33,7 @@ class Mark(Enum):
 class Options(BaseModel):
     """Base of every table of options or settings: unknown names are refused, and none changes after it was checked."""
 
+    # pydantic ignores unknown names by default: `vews: 5` in a file would silently be one view.
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @classmethod
@@ -79,6 +80,7 @@ class OneOf:
         """The value; None is what a field without one has."""
         if value is None or value in (valid := list(self.names())):
             return value
+        # Whatever was given: a file may hold a number where a name has to be.
         raise wrong(f"is {value!r}: {did_you_mean(str(value), valid)}")
 
 
@@ -107,6 +109,7 @@ def at_least(least: int, why: str) -> AfterValidator:
 
 def _local(value: Any) -> Any:
     try:
+        # Of another kind: pydantic's own message says what it has to be.
         return local_path("", value) if isinstance(value, str | Path) else value
     except ConfigError as error:
         raise wrong(str(error).strip()) from error
@@ -131,6 +134,7 @@ def sentences(error: ValidationError, model: type[BaseModel], where: str = "", n
 
 def _of_one(detail: Any, model: type[BaseModel], noun: str) -> list[str]:
     location, message = ".".join(map(str, detail["loc"])), detail["msg"]
+    # These name what they are about, often something inside of the value, such as one of several taps.
     if detail["type"] == _SENTENCES:
         return list(detail["ctx"]["sentences"])
     if detail["type"] == _PREDICATE:

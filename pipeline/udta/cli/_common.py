@@ -27,12 +27,13 @@ PATH = click.Path(path_type=Path)
 
 
 class OutPath(click.ParamType):  # type: ignore[type-arg]
-    """Where a verb writes; a URL is refused while it still looks like one."""
+    """Where a verb writes: a local path."""
 
     name = "path"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """See the class."""
+        """The path. Raises `ConfigError` for a URL."""
+        # Here, where it still looks like one: `Path("s3://bucket")` is `s3:/bucket`.
         return local_path(param.opts[0] if param else "path", value)
 
 
@@ -45,7 +46,7 @@ class StorePath(click.ParamType):  # type: ignore[type-arg]
     name = "path"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """See the class."""
+        """The path, on this machine or behind the URL. Raises `ConfigError` for a kind of URL that nothing opens."""
         from udta.store import store_path
 
         return store_path(value)
@@ -56,6 +57,7 @@ STORE = StorePath()
 
 def emit(as_json: bool, document: Any, text: str) -> None:
     """Print the result: the document for machines, the text for people."""
+    # JSON escapes all control characters but DEL, which a terminal acts upon.
     say(json.dumps(document, indent=2).replace("\x7f", r"\u007f") if as_json else text)
 
 
@@ -67,6 +69,7 @@ def options_from(pairs: tuple[str, ...]) -> dict[str, Any]:
         if not equals:
             raise click.BadParameter(f"{pair!r} is not of the form name=value")
         try:
+            # So that `width=64` is a number and `taps=["a"]` a list; a name needs no quotes, which a shell would eat.
             result[name] = json.loads(value)
         except ValueError:
             result[name] = value

@@ -19,6 +19,7 @@ class _Choice(click.Choice[str]):
     """One of names that are looked up when a value or the help asks for them: the registry that holds them imports torch."""
 
     def __init__(self, names: Callable[[], Iterable[str]]) -> None:
+        # Not click's, which makes a tuple of them at once.
         self._names = names
         self.case_sensitive = True
 
@@ -70,6 +71,7 @@ def _option(name: str, field: FieldInfo) -> Callable[[Function], Function]:
         settings["metavar"] = field.title
     if Mark.REPEATED in field.metadata:
         settings["multiple"] = True
+        # One for all stores; without a default, none is given.
         settings |= {"default": [field.default]} if "default" in settings else {}
     if settings.get("callback"):
         flag = flag.removesuffix("s")  # one NAME=VALUE each time
@@ -78,6 +80,7 @@ def _option(name: str, field: FieldInfo) -> Callable[[Function], Function]:
 
 def _kind(field: FieldInfo) -> dict[str, Any]:
     """What click has to know of the kind of a field."""
+    # `int | None` is an `int` on the command line, where None is what is not given.
     kinds = {field.annotation, get_origin(field.annotation), *get_args(field.annotation)}
     checks = [getattr(item, "func", item) for item in field.metadata]
     for check in checks:
@@ -116,6 +119,7 @@ def stores_of(model: type[Options], options: dict[str, Any]) -> tuple[list[dict[
     for name, values in given.items():
         if len(values) != n and (len(values) > 1 or name == "out"):
             once = "" if name == "out" else ", or once for all"
+            # Neither cut short nor repeated: a store with another's weights would look entirely normal.
             problems.add(f"--{name} is given {_times(len(values))}, but there are {n} stores: give it {n} times{once}")
     problems.raise_any()
     stores = [

@@ -40,11 +40,13 @@ def extract(images: str, as_json: bool, **options: Any) -> None:
     --backbone, --weights, --taps, --out, --compute and --transform may be given several times: the k-th of each make the k-th
     store. What is given once holds for all stores, but every store has an --out of its own. --json then prints a list.
     """
+    # Here, after everything that click can refuse: it loads torch.
     from udta.extraction.extract import extract as run
     from udta.extraction.extract_many import extract_many
 
     stores, common = stores_of(ExtractOptions, options)
     with ProgressDisplay("rows") as progress:
+        # `--json` of one store is its document, and no list, whatever machine reads it.
         if len(stores) == 1:
             report = run(images, progress=progress, **stores[0], **common)
             emit(as_json, report.to_json(), str(report))

@@ -32,5 +32,6 @@ def plan(images: str, as_json: bool, **options: Any) -> None:
     found = plan_many(images, stores, **common)
     documents = [one.to_json() for one in found]
     emit(as_json, documents if len(found) > 1 else documents[0], "\n".join(map(str, found)))
+    # The status that the extraction itself would end with, so that a script may ask first.
     if any(one.differences or not one.fits for one in found):
         raise click.exceptions.Exit(1)

@@ -57,6 +57,7 @@ def sweep(
             adapters=adapters,
             out=out,
             validation=validation,
+            # Not given is not "no": the file may ask for it.
             halving=halving or None,
             seed=seed,
             device=device,

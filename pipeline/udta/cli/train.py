@@ -41,6 +41,7 @@ def train(store: Path, out: Path, as_json: bool, **options: Any) -> None:
         report = run(
             store,
             out=out,
+            # Only what was given: everything else is the adapter's own.
             recipe={name: value for name, value in recipe.items() if value is not None},
             on_phase=progress.phase,
             on_score=lambda score: say(

@@ -58,13 +58,14 @@ class StoreOptions(Options):
     views: Annotated[
         int, Mark.OF_A_STORE, at_least(1, "view 0, the evaluation transform, is always stored: give 1 or more")
     ] = Field(1, description="View 0 is the evaluation transform, the others are augmented.")
-    # Before `codec`, whose choices are those of the engine.
+    # Before `codec`: pydantic checks fields in their order, and a codec is one of its engine.
     format: Annotated[str | None, Mark.OF_A_STORE, one_of(_engines)] = Field(
         None, description="Store engine; zarr for a new store, else the one that is there."
     )
     dtype: Annotated[str, Mark.OF_A_STORE, one_of(_storage_types)] = Field(
         "float16", description="How features are stored; uint8 has a scale and offset per channel."
     )
+    # Of any engine, for the help; `_codec_of_the_engine` knows which one it is.
     codec: Annotated[str, Mark.OF_A_STORE, one_of(_codecs)] = Field(
         "none", description="Lossless compression: smaller by a little, slower to read by a lot."
     )
@@ -97,7 +98,8 @@ class StoreOptions(Options):
     @field_validator("codec")
     @classmethod
     def _codec_of_the_engine(cls, codec: str, info: ValidationInfo) -> str:
-        engine = info.data.get("format", "") or "zarr"
+        # The engine of a new store; that of one which is there is looked at when it is opened. A wrong one is told of already.
+        engine = info.data.get("format") or "zarr"
         if codec not in (valid := list(_codecs(engine))):
             raise wrong(f"for {engine} is {codec!r}: {did_you_mean(codec, valid)}")
         return codec
@@ -117,6 +119,7 @@ class ExtractOptions(StoreOptions):
 
     # Python takes a `Backbone` that is built, too. Its class is not named: it imports torch.
     backbone: Any = StoreOptions.model_fields["backbone"]
+    # The one that is never given once for all: two stores cannot lie in one place.
     out: Annotated[LocalPath, Mark.REPEATED] = Field(description="The store; an unfinished one is continued.")
     if_stale: Annotated[_IfStale, Mark.OF_A_STORE, Mark.PYTHON_ONLY, one_of(lambda: get_args(_IfStale))] = Field(
         "refuse", description="A store that was made from something else: refuse it, or replace it."
@@ -173,6 +176,7 @@ class ExtractOptions(StoreOptions):
     def _on_a_gpu(cls, decoder: Decoder, info: ValidationInfo) -> Decoder:
         from udta.backbones import resolve_device
 
+        # A field that is wrong is missing in `info.data`, and was told of.
         if decoder == "nvjpeg" and "device" in info.data and resolve_device(info.data["device"]).type != "cuda":
             raise wrong("is 'nvjpeg', which decodes on a CUDA device, and there is none: use pillow")
         return decoder

@@ -74,6 +74,7 @@ def make_requests(images: str | Path | Manifest, stores: Sequence[Mapping[str, A
             with all of them.
         DataError, ImageError, BackboneError, StoreError: as `extract`.
     """
+    # Where a store's own option is given for all, a store that says something else has the last word.
     given = [{**common, **store} for store in stores]
     _check_names(stores, given)
     options = _of_each(ExtractOptions.checked, given, given)
@@ -120,6 +121,7 @@ def _check_names(stores: Sequence[Mapping[str, Any]], given: Sequence[Mapping[st
             if field.is_required() and name not in options:
                 problems.add(f"{which}{name} is missing")
     found = [problems.collect(local_path, "out", options["out"]) for options in given if "out" in options]
+    # Resolved: `a/../b` and a link are the same place as `b`.
     folders = [folder.resolve() for folder in found if folder is not None]
     for number, folder in enumerate(folders):
         for other in folders[:number]:
@@ -137,6 +139,7 @@ def _of_each(make: Callable[[S], T], stores: Sequence[S], given: Sequence[Mappin
         problems = Problems()
         made.append(problems.collect(make, store))
         found.append(problems.found)
+    # A device that is not there is one problem, however many stores were to be made on it.
     everywhere = [problem for problem in found[0] if all(problem in others for others in found)]
     named = [
         problem if len(given) == 1 else f"backbone {_name(options['backbone'])} for {options['out']}: {problem}"
@@ -167,6 +170,7 @@ def _request(manifest: Manifest, options: ExtractOptions) -> Request:
         backbone = options.backbone
     else:
         backbone = build_backbone(options.backbone, options.weights, evaluate=options.transform)
+    # One that was built elsewhere comes in whatever state; batch statistics would make features depend on their batch.
     backbone.check_frozen()
     views = _view_spec(backbone, options)
     taps = resolve_taps(backbone, parse_taps(options.taps), options.dtype)
@@ -177,6 +181,7 @@ def _request(manifest: Manifest, options: ExtractOptions) -> Request:
         classes=manifest.classes,
         taps={tap.name: tap for tap in taps},
         n_views=views.count,
+        # By size alone, so that the same options make the same blocks anywhere: resuming counts in them.
         block_rows=default_block_rows(taps, views.count, len(manifest)),
         fingerprint=feature_fingerprint(backbone, taps, views, compute, options.dtype),
         split_rule=manifest.split_rule,
@@ -222,6 +227,7 @@ def _with_what_is_kept(request: Request) -> Request:
     """
     if request.options.if_stale == "replace":
         return request
+    # Without the writer's lock: should another one change the store meanwhile, opening it for writing compares once more.
     stored, goes_on = known_layout(request.options.out, request.layout)
     if stored is None or goes_on or set(stored.fingerprint.fields) != set(request.layout.fingerprint.fields):
         return request

@@ -40,7 +40,9 @@ class TrainOptions(AdapterSettings):
     out: LocalPath = Field(description="The run folder.")
     seed: int = Field(0, description="Of initial weights, order, views and mixup.")
     split: str = Field("train", description="Rows to train on.")
+    # An array has no place on a command line, nor a name in a file.
     rows: Annotated[Any, Mark.PYTHON_ONLY] = Field(None, description="Exactly these rows instead of a split.")
+    # None, and not `test`: a store without such rows is trained from all the same, and one that names them wrongly is not.
     test_split: str | None = Field(
         None, description="Rows to evaluate on; test by default, if the store has it.", title="SPLIT"
     )
