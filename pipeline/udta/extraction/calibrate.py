@@ -27,7 +27,9 @@ from udta.store import BATCH_ROWS, Layout, Quantiser, not_finite, storable_as, v
 
 # Ranges need many images; the rounding error of a float is known to be small and needs few.
 _IMAGES = {"uint8": 512, "float16": 64, "bfloat16": 64}
+# A second pass of the backbone in float32, which on a GPU or with bf16 instructions is the slow one.
 _COMPUTE_IMAGES = 64
+# Of features that are standardised and divided by the root of their number, so that it need not follow their size.
 _RIDGE = 1e-2
 
 
@@ -50,10 +52,12 @@ class Calibration:
             )
         return replace(
             layout,
+            # The store's own win: its codes were made with them, and rows that come have to mean the same.
             quantisers={**self.quantisers, **known.quantisers},
             storage_error=_joined(known.storage_error, self.storage_error, layout),
             compute_error=_joined(known.compute_error, self.compute_error, layout),
             probe=known.probe.with_more(layout.probe),
+            # Other taps may need another format (`x.view` fails on channels last), the same ones the same bits.
             memory_format=known.memory_format if set(layout.taps) == set(known.taps) else layout.memory_format,
         )
 
@@ -86,9 +90,9 @@ def calibrate(request: Request, known: Layout | None = None) -> Calibration:
     if taps and request.compute != "float32":
         rows, fast = _features(request, taps, _COMPUTE_IMAGES)
         others, reference = _features(replace(request, compute="float32"), taps, _COMPUTE_IMAGES)
-        both, mine, theirs = np.intersect1d(
-            rows, others, return_indices=True
-        )  # either may skip what the other need not
+        # Either may skip an image that the other need not: features may overflow in one arithmetic alone.
+        both, mine, theirs = np.intersect1d(rows, others, return_indices=True)
+        # View 0 alone: errors of one image's views are about the same, and each costs a pass.
         rmse = {tap: _relative_rmse(reference[tap][theirs, 0], fast[tap][mine, 0]) for tap in fast}
         compute_error = {"images": len(both), "relative_rmse": rmse} if len(both) else {}
     return Calibration(quantisers, storage_error, compute_error)
@@ -98,11 +102,13 @@ def _storage(
     exact: Mapping[str, Float[np.ndarray, "images views ..."]], labels: Int64[np.ndarray, " images"], dtype: str
 ) -> tuple[dict[str, Quantiser], dict[str, Any]]:
     """Ranges of codes, and what storing costs."""
+    # Ranges that were fitted on an image never clip it, so that its error would be too good.
     fitted, held_out = slice(0, None, 2), slice(1 if len(labels) > 1 else 0, None, 2)
     quantisers = {tap: Quantiser.fit(values[fitted].reshape(-1, *values.shape[2:])) for tap, values in exact.items()}
     quantisers = quantisers if dtype == "uint8" else {}
     stored = {tap: _round_trip(values, dtype, quantisers.get(tap)) for tap, values in exact.items()}
     rmse = {tap: _relative_rmse(exact[tap][held_out, 0], stored[tap][held_out, 0]) for tap in exact}
+    # The last tap is what a linear classifier reads.
     last = list(exact)[-1]
     accuracies = [_probe_top1(values[last][:, 0], labels) for values in (exact, stored)]
     difference = None if accuracies[0] is None or accuracies[1] is None else accuracies[1] - accuracies[0]
@@ -150,6 +156,7 @@ def _round_trip(exact: Float[np.ndarray, "images views ..."], dtype: str, quanti
 
 
 def _relative_rmse(exact: np.ndarray, stored: np.ndarray) -> float:
+    # In float64: beside the squares of float16's largest values a sum in float32 would lose all others.
     norm = float(np.square(exact, dtype=np.float64).sum())
     error = float(np.square(stored.astype(np.float64) - exact).sum())
     return float(np.sqrt(error / norm)) if norm else 0.0
@@ -160,6 +167,7 @@ def _probe_top1(features: Float[np.ndarray, "images ..."], labels: Int64[np.ndar
     x = features.reshape(*features.shape[:2], -1).mean(axis=2)[labels >= 0].astype(np.float64)
     y = labels[labels >= 0]
     train, test = slice(0, None, 2), slice(1, None, 2)
+    # One class is always right; no image, never.
     if len(np.unique(y[train])) < 2 or not len(y[test]):
         return None
     mean, scale = x[train].mean(axis=0), x[train].std(axis=0) + 1e-6

@@ -1,4 +1,4 @@
-"""What an extraction would do, before it does anything: rows, bytes, time, room. Nothing is written."""
+"""What an extraction would do, before it does anything: rows, bytes, time, free disk. Nothing is written."""
 
 from __future__ import annotations
 
@@ -119,7 +119,9 @@ def _plan(request: Request) -> Plan:
     layout, parts = found.layout, found.parts
     rate = _images_per_second(request, parts)
     compute_images = sum(len(part.rows) * len(part.views) for part in parts)
+    # Whole blocks: the last one of a store is as long on the disk as the others.
     by_tap = {tap.name: layout.n_blocks * layout.block_rows * layout.n_views * row_bytes(tap) for tap in request.taps}
+    # Of a store that is refused, no block counts as there: nothing of it would be used.
     refused = found.state == "refused"
     return Plan(
         out=str(target),
@@ -132,6 +134,7 @@ def _plan(request: Request) -> Plan:
         bytes_by_tap=by_tap,
         write_bytes=found.missing_blocks * block_bytes(layout),
         free_bytes=free_bytes(target),
+        # A row that lacks taps and views is in two parts, and one row.
         compute_rows=len(np.unique(np.concatenate([part.rows for part in parts]))) if parts else 0,
         compute_images=compute_images,
         images_per_second=round(rate, 1),
@@ -158,11 +161,13 @@ def _found(request: Request) -> _Found:
     samples = tuple(zip(layout.ids, request.manifest.hashes, strict=True))
     found = compare_with_stored(engine, layout, samples, options.format, retry_skipped=options.retries)
     changes = found.changes
+    # What was made from something else first: what it has in common with the request is of no use then.
     if found.differences and options.if_stale == "replace":
         return _Found("replaced", layout, layout.n_blocks, everything, changes=changes)
     if found.differences or (changes.removed and not options.prune):
         return _Found("refused", layout, 0, [], found.differences or changes.refusal(), changes)
     layout = found.asked
+    # A store that grows is written anew beside the old one, and takes over the blocks that are as they were.
     if (old := found.old) is not None:
         missing = [block for block in range(layout.n_blocks) if not old.unchanged_block(block)]
         parts = [part for block in range(layout.n_blocks) for part in old.missing(block)]
@@ -198,6 +203,7 @@ def _images_per_second(request: Request, parts: Sequence[Part]) -> float:
 
 
 def _duration(seconds: float) -> str:
+    # Rounded to what a guess from a few batches is good for.
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
