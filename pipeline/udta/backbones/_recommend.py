@@ -30,7 +30,7 @@ def recommended(
 
     Args:
         shapes: the output of each module for one image, in the order in which they are there.
-        positions: how many places of the image it speaks of: height times width, or patches.
+        positions: how many positions in the image it speaks of: height times width, or patches.
         kinds: the class of each module.
     """
     order = {
@@ -41,7 +41,7 @@ def recommended(
     ends = _stage_ends(order, positions)
     if not ends:
         return dict.fromkeys(_spread(order, kinds), "")
-    # A stage earlier has about half the channels on four times the places, twice the bytes, and is left out.
+    # A stage earlier has about half the channels on four times the positions, twice the bytes, and is left out.
     middle, last = ends[-2:]
     reducer = _of_middle(shapes[middle])
     # Behind the last map, in order of execution: the head's own pooling, with the norm that some networks have before it.

@@ -5,7 +5,7 @@ registry     the ones there are, a line each
 reduction    what each of them says of itself, and what shapes of outputs mean
 none         the output as it is
 grid         maps, or the square of the patches, averaged down to n x n
-avg          one average over all places
+avg          one average over all positions
 cls          the class token
 tokens       the patches, without what comes before them
 

@@ -1,4 +1,4 @@
-"""`grid(n)`: a map averaged down to n x n places."""
+"""`grid(n)`: a map averaged down to n x n positions."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class Reducer:
 
     def __call__(self, output: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch ..."]:
         """The reduced output, float32; it may share memory with `output` where nothing had to be done."""
-        # First of all, since an average over 49 places in bf16, with its 8 bits, would round each of its sums.
+        # First of all, since an average over 49 positions in bf16, with its 8 bits, would round each of its sums.
         values = output.float()
         if values.ndim == 2:
             return values
@@ -99,7 +99,7 @@ class Reducer:
 
 
 def positions(shape: tuple[int, ...], declared: int | None = None) -> int:
-    """Of how many places in the image an output of this shape (without batch) speaks; 1 for a vector.
+    """Of how many positions in the image an output of this shape (without batch) speaks; 1 for a vector.
 
     `declared` is the number of tokens that the backbone says come before its patches.
     """
