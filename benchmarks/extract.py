@@ -20,9 +20,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from itertools import cycle
+from contextlib import closing
+from itertools import cycle, islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -39,9 +41,12 @@ from benchmarks.real import weights as weights_file
 from benchmarks.synthetic import versions
 from udta._files.atomic import write_json
 from udta._machine.cores import n_cores
-from udta.backbones import TapForward, build_backbone
-from udta.extraction import Computer, decoded_batches
-from udta.extraction.decode.batches import ViewBatch
+from udta._machine.memory import freed_memory_kept
+from udta.backbones import build_backbone
+from udta.extraction import FeatureSource, Meter
+from udta.extraction._compute import Computer, FeatureBatch
+from udta.extraction._work import Effort, WorkItem, items_of
+from udta.extraction.decode import Decoder, Decoding, ThreadDecoder, ViewBatch
 from udta.extraction.request import Request, make_request
 from udta.store import BATCH_ROWS
 
@@ -97,31 +102,56 @@ def usual_loop(spec: str, taps: str, files: list[Path], out: Path, device: str) 
     return len(files) / (time.perf_counter() - started)
 
 
-def decode_alone(setup: Request, rows: int) -> tuple[float, list[ViewBatch]]:
+def decoded(decode: Decoder, items: Iterable[WorkItem]) -> Iterator[ViewBatch]:
+    """Decoded items, as many ahead as the extraction lets the decoder be."""
+    begun: deque[Decoding] = deque()
+    for item in items:
+        begun.append(decode(item))
+        if len(begun) > decode.ahead:
+            yield begun.popleft().result()
+    while begun:
+        yield begun.popleft().result()
+
+
+def computed(compute: Computer, work: Iterable[tuple[WorkItem, ViewBatch]]) -> Iterator[FeatureBatch]:
+    """Features of batches that are in memory, as many passes at a time as the extraction runs them."""
+    begun: deque[Callable[[], FeatureBatch]] = deque()
+    for item, views in work:
+        begun.append(compute(item, Decoding([], lambda views=views: views)))
+        if len(begun) > compute.ahead(item):
+            yield begun.popleft()()
+    while begun:
+        yield begun.popleft()()
+
+
+def decode_alone(request: Request, rows: int) -> tuple[float, list[tuple[WorkItem, ViewBatch]]]:
     """Images per second of reading and decoding, and some of the batches."""
-    batches = [list(range(start, min(start + BATCH_ROWS, rows))) for start in range(0, rows, BATCH_ROWS)]
-    kept: list[ViewBatch] = []
+    items = items_of(range(rows), [0], request.taps)
+    kept: list[tuple[WorkItem, ViewBatch]] = []
     started = time.perf_counter()
-    for batch in decoded_batches(setup.manifest, setup.views, [0], batches, "fail"):
-        kept = [*kept, batch] if len(kept) < 4 else kept
+    with closing(ThreadDecoder(request.manifest, request.views, "fail")) as decode:
+        for item, batch in zip(items, decoded(decode, items), strict=True):
+            kept = [*kept, (item, batch)] if len(kept) < 4 else kept
     return rows / (time.perf_counter() - started), kept
 
 
-def forward_alone(setup: Request, batches: list[ViewBatch], images: int) -> float:
+def forward_alone(request: Request, batches: list[tuple[WorkItem, ViewBatch]], images: int) -> float:
     """Images per second of the backbone on batches that are in memory, as many passes at a time as the extraction runs."""
-    forward = TapForward(setup.backbone, setup.taps, setup.compute, setup.device)
-    computer = Computer(forward, setup.taps, {}, setup.manifest.ids)
+    source = FeatureSource.of(request, request.taps)
 
-    def source(count: int) -> Iterator[ViewBatch]:
-        for batch, _ in zip(cycle(batches), range(-(-count // BATCH_ROWS)), strict=False):
-            yield batch
+    def work(count: int) -> Iterator[tuple[WorkItem, ViewBatch]]:
+        yield from islice(cycle(batches), -(-count // BATCH_ROWS))
 
-    for _ in computer.batches(source(2 * BATCH_ROWS * n_cores())):
-        pass  # the first passes allocate
-    started, done = time.perf_counter(), 0
-    for batch in computer.batches(source(images)):
-        done += len(batch)
-    return done / (time.perf_counter() - started)
+    with (
+        freed_memory_kept(request.device.type),
+        closing(Computer(source, {batches[0][0].taps}, Effort(), Meter())) as compute,
+    ):
+        for _ in computed(compute, work(2 * BATCH_ROWS * n_cores())):
+            pass  # the first passes allocate
+        started, done = time.perf_counter(), 0
+        for batch in computed(compute, work(images)):
+            done += len(batch)
+        return done / (time.perf_counter() - started)
 
 
 def measure(name: str, folder: Path, files: list[Path], options: argparse.Namespace, weights: Path) -> dict[str, Any]:
@@ -134,18 +164,18 @@ def measure(name: str, folder: Path, files: list[Path], options: argparse.Namesp
         "compute": options.compute,
         "device": options.device,
     }
-    setup = make_request(folder, out="unwritten", **common)
+    request = make_request(folder, out="unwritten", **common)
     rates: dict[str, list[float]] = {"decode": [], "forward": [], "bound": [], "udta": [], "usual": []}
     few = min(len(files), options.usual_images)
     for number in range(options.rounds):
         with tempfile.TemporaryDirectory(prefix="udta-extract-") as scratch:
-            decode, batches = decode_alone(setup, len(files))
-            forward = forward_alone(setup, batches, few)
+            decode, batches = decode_alone(request, len(files))
+            forward = forward_alone(request, batches, few)
             report = udta.extract(folder, out=Path(scratch) / "store", **common)
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as apart:  # the allocator as anybody finds it
-                arguments = (spec, TAPS[name], files[:few], Path(scratch) / "usual.npz", str(setup.device))
+                arguments = (spec, TAPS[name], files[:few], Path(scratch) / "usual.npz", str(request.device))
                 usual = apart.submit(usual_loop, *arguments).result()
-        bound = min(decode, forward) if setup.device.type == "cuda" else 1 / (1 / decode + 1 / forward)
+        bound = min(decode, forward) if request.device.type == "cuda" else 1 / (1 / decode + 1 / forward)
         for key, value in zip(rates, (decode, forward, bound, report.images_per_second, usual), strict=True):
             rates[key].append(value)
         print(
@@ -156,7 +186,7 @@ def measure(name: str, folder: Path, files: list[Path], options: argparse.Namesp
     gain = [ours / usual for ours, usual in zip(rates["udta"], rates["usual"], strict=True)]
     return {
         "images": len(files),
-        "compute": setup.compute,
+        "compute": request.compute,
         "images_per_second": {key: round(statistics.median(values), 1) for key, values in rates.items()},
         "of_bound": round(statistics.median(ratio), 3),
         "times_usual": round(statistics.median(gain), 2),

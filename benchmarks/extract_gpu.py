@@ -17,20 +17,24 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
 import torch
 
 import udta
-from benchmarks.extract import photographs
+from benchmarks.extract import computed, decoded, photographs
 from benchmarks.real import real_data
 from benchmarks.synthetic import versions
 from udta._files.atomic import write_json
 from udta._machine.cores import n_cores
-from udta.backbones import TapForward, build_backbone
-from udta.extraction import Computer, decoded_batches
-from udta.extraction.decode.makers import Filler, ProcessFiller, processes_pay
+from udta.backbones import build_backbone
+from udta.extraction import FeatureSource, Meter
+from udta.extraction._compute import Computer
+from udta.extraction._work import Effort, items_of
+from udta.extraction.decode import open_decoder
 from udta.extraction.request import Request, make_request
 from udta.images import DECODERS, Manifest, read_images
 from udta.store import BATCH_ROWS
@@ -72,43 +76,41 @@ def bare(name: str, batch: int) -> dict[str, float]:
         return {"launched": launched, "replayed": rate(graph.replay, batch)}
 
 
-def decode(setup: Request, rows: int) -> float:
+def decode(request: Request, rows: int) -> float:
     """Images per second of reading and decoding alone, as the extraction does it; the first batches start processes."""
-    batches = [list(range(start, min(start + BATCH_ROWS, rows))) for start in range(0, rows, BATCH_ROWS)]
-    filler: Filler | None = None
-    if setup.views.decoder == "pillow" and processes_pay(setup.device, None, len(setup.manifest)):
-        filler = ProcessFiller(setup.manifest, setup.views, "fail")
-    decoded = decoded_batches(setup.manifest, setup.views, [0], batches, "fail", device=setup.device, filler=filler)
-    for number, _ in enumerate(decoded):
-        if number == _WARM_UP:
-            started = time.perf_counter()
-    if filler:
-        filler.close()
+    source = FeatureSource.of(request, request.taps)
+    with closing(open_decoder(source, Effort(), Meter(), len(request.manifest))) as decoder:
+        for number, _ in enumerate(decoded(decoder, items_of(range(rows), [0], request.taps))):
+            if number == _WARM_UP:
+                started = time.perf_counter()
     return (rows - BATCH_ROWS * (_WARM_UP + 1)) / (time.perf_counter() - started)
 
 
-def forward(setup: Request, images: int) -> float:
+def forward(request: Request, images: int) -> float:
     """Images per second of our own pass, without decoding: copies there and back, normalisation, taps."""
-    batches = [list(range(start, start + BATCH_ROWS)) for start in range(0, 8 * BATCH_ROWS, BATCH_ROWS)]
-    ready = list(decoded_batches(setup.manifest, setup.views, [0], batches, "fail", device=setup.device))
-    forward_pass = TapForward(setup.backbone, setup.taps, setup.compute, setup.device)
-    computer = Computer(forward_pass, setup.taps, {}, setup.manifest.ids)
-    for _ in computer.batches(iter(ready)):
-        pass
-    started, done = time.perf_counter(), 0
-    for batch in computer.batches(ready[number % len(ready)] for number in range(images // BATCH_ROWS)):
-        done += len(batch)
-    return done / (time.perf_counter() - started)
+    source = FeatureSource.of(request, request.taps)
+    items = items_of(range(8 * BATCH_ROWS), [0], request.taps)
+    with (
+        closing(open_decoder(source, Effort(), Meter(), 0)) as decoder,
+        closing(Computer(source, {items[0].taps}, Effort(), Meter())) as compute,
+    ):
+        ready = list(zip(items, decoded(decoder, items), strict=True))
+        for _ in computed(compute, ready):
+            pass
+        started, done = time.perf_counter(), 0
+        for batch in computed(compute, islice(cycle(ready), images // BATCH_ROWS)):
+            done += len(batch)
+        return done / (time.perf_counter() - started)
 
 
 def measure(name: str, images: Manifest, options: argparse.Namespace) -> dict[str, Any]:
     """One backbone."""
     common: dict[str, Any] = {"backbone": name, "taps": TAPS[name], "device": "cuda"}
     row: dict[str, Any] = {"bare": {str(batch): bare(name, batch) for batch in (BATCH_ROWS, _LARGE)}}
-    setups = {decoder: make_request(images, out="unwritten", decoder=decoder, **common) for decoder in DECODERS}
-    row["compute"] = setups["pillow"].compute
-    row["decode"] = {decoder: decode(setup, min(options.images, 8192)) for decoder, setup in setups.items()}
-    row["forward"] = forward(setups["pillow"], 16384)
+    requests = {decoder: make_request(images, out="unwritten", decoder=decoder, **common) for decoder in DECODERS}
+    row["compute"] = requests["pillow"].compute
+    row["decode"] = {decoder: decode(request, min(options.images, 8192)) for decoder, request in requests.items()}
+    row["forward"] = forward(requests["pillow"], 16384)
     print(name, row, flush=True)
     runs: dict[str, Any] = {}
     kinds = [("pillow", workers, "") for workers in options.workers] + [("nvjpeg", 1, "")]

@@ -60,7 +60,7 @@ def test_live_features_that_are_not_finite_are_no_class(toy_store, run, monkeypa
         def __call__(self, images):
             return {tap: values / 0 for tap, values in super().__call__(images).items()}
 
-    monkeypatch.setattr("udta.evaluation.parity.TapForward", Overflowing)  # not where the code is probed before
+    monkeypatch.setattr("udta.extraction._compute.TapForward", Overflowing)  # not where the code is probed before
     with pytest.raises(FeatureError, match=r"4 of 4 image\(s\) is not finite, such as '\w+/\d+.png'"):
         udta.parity(run, toy_store, samples=4, backbone=udta.build_backbone("toy:net"))
 

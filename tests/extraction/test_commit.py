@@ -5,7 +5,7 @@ from toy import photographs
 
 import udta
 from udta.errors import StoreError
-from udta.extraction.commit import Effort
+from udta.extraction._work import Effort
 from udta.store import BlockWriter
 
 OPTIONS = {"backbone": "toy:net", "taps": "stage1,stage2=avg", "device": "cpu"}

@@ -12,7 +12,7 @@ from toy import photographs
 
 import udta
 from udta._machine.children import can_share_memory
-from udta.extraction.decode.shared import Reader, SharedViews
+from udta.extraction.decode import Reader, SharedViews
 from udta.images import read_images
 
 
@@ -146,8 +146,8 @@ def test_with_compiled_code_one_store_follows_the_other(images, tmp_path, monkey
 def test_where_processes_decode_one_store_follows_the_other(images, tmp_path, monkeypatch):
     seen = []
     with monkeypatch.context() as patched:
-        for place in ("job", "commit"):
-            patched.setattr(f"udta.extraction.{place}.processes_pay", lambda *_: can_share_memory())
+        for module in ("extract", "decode"):
+            patched.setattr(f"udta.extraction.{module}.processes_pay", lambda *_: can_share_memory())
         many(images, tmp_path / "many", progress=lambda *_: seen.append(threading.current_thread().name))
     assert set(seen) == {threading.main_thread().name}
     one_by_one(images, tmp_path / "alone")

@@ -101,7 +101,7 @@ def test_a_stale_store_is_refused_before_anything_is_written(images, tmp_path):
 
 def test_stores_on_one_disk_need_their_room_together(images, tmp_path, monkeypatch):
     room = 2**24 + 300_000  # the spare, and more than any one of the stores
-    monkeypatch.setattr("udta.extraction.disk_space.free_bytes", lambda path: room)
+    monkeypatch.setattr("udta.extraction._disk_space.free_bytes", lambda path: room)
     with pytest.raises(StoreError, match=r"a with .*b with .*c needs"):
         many(images, tmp_path / "many")
     assert not (tmp_path / "many" / "a").exists()

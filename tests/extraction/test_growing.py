@@ -131,7 +131,7 @@ def test_a_plan_says_what_extract_then_does_and_writes_nothing(folder, tmp_path)
 
 
 def test_a_disk_that_is_too_small_is_noticed_before_anything_is_computed(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("udta.extraction.disk_space.free_bytes", lambda path: 2**20)
+    monkeypatch.setattr("udta.extraction._disk_space.free_bytes", lambda path: 2**20)
     with pytest.raises(StoreError, match=r"needs .* GB"):
         udta.extract(folder, out=tmp_path / "s", **OPTIONS)
     assert not (tmp_path / "s").exists()

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from udta.extraction.meter import STEPS, Meter
+from udta.extraction._meter import STEPS, Meter
 
 
 def test_seconds_of_threads_add_up():

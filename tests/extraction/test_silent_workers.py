@@ -5,8 +5,8 @@ from queue import Empty
 import pytest
 
 from udta.extraction import Meter
+from udta.extraction._meter import ProgressCounter
 from udta.extraction._workers import Silence, _listen
-from udta.extraction.counter import Counter
 
 SIGN = {"rows": 0, "seconds": {}, "images": 0, "bytes": 0}
 SILENT = "worker 1 (process 1234) has not answered for 60 s"
@@ -42,7 +42,7 @@ def listen(counter, *what):
 
 def test_a_stopped_worker_is_named_until_it_goes_on():
     said = []
-    counter = Counter(lambda done, total, note: said.append((done, note)), 64, Meter())
+    counter = ProgressCounter(lambda done, total, note: said.append((done, note)), 64, Meter())
     done = {**SIGN, "rows": 32, "seconds": {"forward": 1.0}}
     rows = listen(
         counter,
@@ -56,11 +56,11 @@ def test_a_stopped_worker_is_named_until_it_goes_on():
 
 def test_nobody_is_named_who_has_ended_or_is_heard_of():
     said = []
-    counter = Counter(lambda done, total, note: said.append(note), 64, Meter())
+    counter = ProgressCounter(lambda done, total, note: said.append(note), 64, Meter())
     listen(counter, (1, None), 59.0, (0, SIGN), 59.0, (0, SIGN), 59.0, (0, None))
     assert said == []
 
 
 def test_without_a_progress_display_it_is_a_warning():
     with pytest.warns(RuntimeWarning, match="has not answered"):
-        listen(Counter(None, 0, Meter()), 61.0, 61.0, (0, None), (1, None))
+        listen(ProgressCounter(None, 0, Meter()), 61.0, 61.0, (0, None), (1, None))

@@ -12,13 +12,13 @@ import torch
 from udta._console.terminal import one_line
 from udta._machine.device import resolve_device
 from udta.adapters import load_adapter
-from udta.backbones import Backbone, TapForward, probe_like
+from udta.backbones import Backbone, probe_like
 from udta.errors import FeatureError
-from udta.extraction import decoded_batches, feature_fingerprint
+from udta.extraction import FeatureSource, feature_batches, feature_fingerprint
 from udta.extraction.recompute import backbone_of, manifest_of
 from udta.images import ViewSpec
 from udta.scoring import view_logits
-from udta.store import BATCH_ROWS, Store, open_store
+from udta.store import Store, open_store
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,17 @@ def parity(
     readable = opened.rows(split)
     rows = np.sort(np.random.default_rng(seed).choice(readable, min(samples, len(readable)), replace=False))
     cached = view_logits(adapter, opened, rows, str(place), views=[0])[:, 0]
-    taps, memory_format = [replace(tap, dtype="float32") for tap in header.taps], opened.layout.memory_format
-    forward = TapForward(network, taps, compute, place, memory_format=memory_format)
-    batches = [rows[start : start + BATCH_ROWS].tolist() for start in range(0, len(rows), BATCH_ROWS)]
-    batches_of_images = decoded_batches(manifest_of(opened, images), spec, [0], batches, "fail", device=place)
+    taps = tuple(replace(tap, dtype="float32") for tap in header.taps)
+    source = FeatureSource(
+        manifest_of(opened, images), spec, network, taps, compute, place, opened.layout.memory_format
+    )
     with torch.inference_mode():
-        live = torch.cat([adapter(forward(batch.images[0].permute(0, 3, 1, 2))).cpu() for batch in batches_of_images])
+        live = torch.cat(
+            [
+                adapter({tap: torch.from_numpy(values[:, 0]).to(place) for tap, values in batch.features.items()}).cpu()
+                for batch in feature_batches(source, rows, [0])
+            ]
+        )
     broken = opened.ids[rows[~torch.isfinite(live).all(dim=1).numpy()]].tolist()
     if broken:  # no class can be compared with theirs
         raise FeatureError(

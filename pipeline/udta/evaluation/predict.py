@@ -16,7 +16,6 @@ from udta._files.paths import local_path
 from udta._files.table_file import check_table_name, write_table
 from udta.adapters import Adapter, AdapterHeader, load_adapter
 from udta.backbones import (
-    TapForward,
     fitting_memory_format,
     probe_like,
     rebuild_backbone,
@@ -24,11 +23,11 @@ from udta.backbones import (
     resolve_device,
 )
 from udta.errors import AdapterError, ConfigError, FeatureError
-from udta.extraction import Computer, Meter, OnError, Progress, decoded_batches, feature_fingerprint
+from udta.extraction import FeatureSource, Meter, OnError, Progress, feature_batches, feature_fingerprint
 from udta.fingerprint import TapSpec
 from udta.images import ViewSpec, read_unlabelled
 from udta.probe import Probe
-from udta.store import BATCH_ROWS, as_tensor, not_finite, value_dtype
+from udta.store import as_tensor, not_finite, value_dtype
 
 COLUMNS = ("path", "adapter", "label", "probability")
 
@@ -110,15 +109,12 @@ def predict(
     values = tuple(replace(tap, dtype="float32") if tap.dtype == "uint8" else tap for tap in taps)
     types, meter = {tap.name: tap.dtype for tap in values}, Meter()
     memory_format = fitting_memory_format(network, taps, compute, place, probe)
-    forward = TapForward(network, values, compute, place, memory_format=memory_format)
-    computer = Computer(forward, values, {}, manifest.ids, meter=meter)
+    source = FeatureSource(manifest, views, network, values, compute, place, memory_format, on_error)
     models = {path: adapter.to(place) for path, (adapter, _) in loaded.items()}
 
     table: list[tuple[str, str, str, float | None]] = []
     skipped: dict[str, str] = {}
-    batches = [range(len(manifest))[start : start + BATCH_ROWS] for start in range(0, len(manifest), BATCH_ROWS)]
-    decoded = decoded_batches(manifest, views, [0], batches, on_error, device=place, meter=meter)
-    for batch in computer.batches(decoded):
+    for batch in feature_batches(source, range(len(manifest)), [0], meter):
         names = [manifest.ids[row] for row in batch.rows]
         bad = _skip({names[position]: why for position, why in not_finite(batch.features, types).items()}, on_error)
         bad |= {manifest.ids[row]: reason for row, reason in batch.skipped.items()}

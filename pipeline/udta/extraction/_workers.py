@@ -19,11 +19,10 @@ import torch
 from udta._machine.children import Child, Events, Parent, UnsendableError
 from udta._machine.cores import n_cores
 from udta.errors import BackboneError, StoreError
-from udta.extraction.commit import Effort, prepare_blocks
-from udta.extraction.counter import Counter
-from udta.extraction.meter import Meter
+from udta.extraction._job import Job
+from udta.extraction._meter import Meter, ProgressCounter
+from udta.extraction._work import Effort
 from udta.extraction.request import Request
-from udta.images import OnError
 from udta.store import BlockWriter, Claims, StoreWriter, engine_at
 
 # Between two looks for a block that nobody has: at the end of a store, while others commit theirs.
@@ -41,7 +40,6 @@ class Task:
     path: Path
     claims: Path
     request: Request
-    on_error: OnError
     effort: Effort
 
 
@@ -49,11 +47,10 @@ def in_processes(
     n: int,
     writer: StoreWriter,
     request: Request,
-    on_error: OnError,
     *,
     prefetch: int,
     meter: Meter,
-    counter: Counter,
+    counter: ProgressCounter,
 ) -> int:
     """Compute and commit all missing blocks in `n` processes; returns how many rows they computed.
 
@@ -71,7 +68,7 @@ def in_processes(
         for number in range(n):
             own = replace(request, device=_device(request.device, number), layout=writer.layout)
             # They hold the lock of the store too: of a killed parent one may still write when the next command begins.
-            task = Task(writer.path, claims, own, on_error, effort)
+            task = Task(writer.path, claims, own, effort)
             children.append(Child(_work, task, keep=[writer.lock_descriptor]))
         rows = _listen(Silence([child.pid for child in children]), Events(children), meter, counter)
     except UnsendableError as error:
@@ -126,7 +123,7 @@ class Silence:
         )
 
 
-def _listen(living: Silence, events: Events, meter: Meter, counter: Counter) -> int:
+def _listen(living: Silence, events: Events, meter: Meter, counter: ProgressCounter) -> int:
     """Until every child has ended; how many rows they computed."""
     rows = 0
     while living:
@@ -182,16 +179,8 @@ def _work(parent: Parent, task: Task) -> None:
         if first is None:
             time.sleep(_WAIT_S)  # others have the rest; should one of them die, its blocks are free again
             continue
-        prepare_blocks(
-            writer,
-            task.request,
-            chain([first], blocks),
-            task.on_error,
-            effort=task.effort,
-            meter=meter,
-            computed=tell,
-            committed=claims.release,
-        )()
+        job = Job(writer, task.request, task.effort, meter)
+        job.run(chain([first], blocks), tell, claims.release)
         tell(0)
 
 

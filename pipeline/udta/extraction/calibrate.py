@@ -17,13 +17,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64
 
-from udta.backbones import TapForward
 from udta.errors import FeatureError
-from udta.extraction.compute import Computer
-from udta.extraction.decode.batches import decoded_batches
+from udta.extraction._job import feature_batches
+from udta.extraction._work import FeatureSource
 from udta.extraction.request import Request
 from udta.fingerprint import TapSpec
-from udta.store import BATCH_ROWS, Layout, Quantiser, not_finite, storable_as, value_dtype
+from udta.store import Layout, Quantiser, not_finite, storable_as, value_dtype
 
 # Ranges need many images; the rounding error of a float is known to be small and needs few.
 _IMAGES = {"uint8": 512, "float16": 64, "bfloat16": 64}
@@ -121,18 +120,12 @@ def _features(
     """Rows of some usable images and their float32 features: of view 0 and, for the ranges, of the last augmented view."""
     rows = np.unique(np.linspace(0, len(request.manifest) - 1, min(count, len(request.manifest))).astype(int)).tolist()
     views = sorted({0, request.views.count - 1}) if request.taps[0].dtype == "uint8" else [0]
-    forward = TapForward(
-        request.backbone, taps, request.compute, request.device, memory_format=request.layout.memory_format
-    )
-    computer = Computer(forward, taps, {}, request.manifest.ids)
     parts: dict[str, list[np.ndarray]] = {tap.name: [] for tap in taps}
     kept: list[int] = []
     dtype = request.taps[0].dtype
     types = {tap.name: "float32" if dtype == "uint8" else dtype for tap in taps}
-    batches = [rows[start : start + BATCH_ROWS] for start in range(0, len(rows), BATCH_ROWS)]
     on_error = request.options.on_error
-    decoded = decoded_batches(request.manifest, request.views, views, batches, on_error, device=request.device)
-    for batch in computer.batches(decoded):
+    for batch in feature_batches(FeatureSource.of(request, taps), rows, views):
         usable = np.flatnonzero([row not in batch.skipped for row in batch.rows])
         stored = {tap: storable_as(values, dtype) for tap, values in batch.features.items()}
         bad = not_finite(stored, types, usable)

@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import torch
 
 from udta._machine.memory import freed_memory_kept
 from udta._machine.process_state import left_as_found
 from udta.backbones import Backbone
-from udta.extraction.counter import Progress
-from udta.extraction.disk_space import check_room
-from udta.extraction.job import Job
+from udta.backbones.compute import COMPILED
+from udta.extraction._disk_space import check_disk_space
+from udta.extraction._job import Job
+from udta.extraction._meter import Meter, Progress, ProgressCounter
+from udta.extraction._work import Effort
+from udta.extraction._workers import in_processes
+from udta.extraction.calibrate import calibrate
+from udta.extraction.decode import Reader, SharedViews, processes_pay
 from udta.extraction.options import PREFETCH, ExtractOptions
 from udta.extraction.report import ExtractReport
-from udta.extraction.request import make_request
+from udta.extraction.request import Request, make_request
 from udta.images import Decoder, Manifest, OnError
-from udta.store import IfStale
+from udta.store import IfStale, Layout, Part, StoreWriter, add_run, known_layout, open_store
+
+# What the same command does after an interruption, without and with committed blocks.
+_CONTINUES = ("; the same command starts again", ", the same command continues")
 
 
 def extract(
@@ -92,6 +107,158 @@ def extract(
     options = ExtractOptions.among(locals())
     with freed_memory_kept(device), left_as_found():
         request = make_request(images, **options)
-        with Job(request) as job:
-            check_room(job.room)
-            return job.run(progress)
+        with Extraction(request) as extraction:
+            check_disk_space(extraction.needed)
+            return extraction.run(progress)
+
+
+class Extraction:
+    """A store that is open for writing, calibrated, and refused by now if it has to be; a context that closes it.
+
+    Raises:
+        ImageError: an image of the calibration cannot be used. What `StoreWriter` raises.
+    """
+
+    def __init__(self, request: Request) -> None:
+        options = request.options
+        self._path, self._request = options.out, calibrated(request)
+        self._writer = StoreWriter(
+            options.out,
+            self._request.layout,
+            request.manifest.hashes,
+            options.if_stale,
+            options.format,
+            prune=options.prune,
+            retry_skipped=options.retries,
+        )
+        self._missing_at_first, self._created = tuple(self._writer.missing), self._writer.is_new
+        # A store that grows has one writer: what it takes over from the old one is known to that process alone.
+        self.workers = 1 if self._writer.grows else options.workers or _default_workers(request.device)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, KeyboardInterrupt):
+            error.add_note(self._left())
+        self._writer.close()
+
+    @property
+    def may_run_beside_others(self) -> bool:
+        """Whether it runs in this process, decodes in its threads and compiles nothing.
+
+        torch's tracers change its modules for every thread. Decoding processes serve one extraction, and in turn two are faster
+        with them than at once with the threads of one Python, which decode a fifth as much (16 cores, one H100).
+        """
+        request = self._request
+        in_processes = processes_pay(request.device, None, len(request.manifest) * request.views.count)
+        return self.workers == 1 and not request.compute.endswith(COMPILED) and not in_processes
+
+    @property
+    def needed(self) -> tuple[Path, Layout, int]:
+        """What `check_disk_space` takes: where the store is, and how many blocks of which layout are to be written."""
+        return self._path, self._writer.layout, len(self._missing_at_first)
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are to do; one that lacks taps and views counts for each."""
+        return sum(len(part.rows) for part in self._parts())
+
+    def reader(self, shared: SharedViews) -> Reader:
+        """Its access to shared views.
+
+        A store that grows by several things at once (new images and another tap) takes some rows twice and jumps between them,
+        and nvJPEG decodes whole batches: those make their views for themselves.
+        """
+        views = self._request.views
+        kinds = {(part.views, part.taps) for part in self._parts()}
+        if len(kinds) != 1 or views.decoder != "pillow":
+            return shared.reader(views, (), np.empty(0, int))
+        return shared.reader(views, next(iter(kinds))[0], np.concatenate([part.rows for part in self._parts()]))
+
+    def run(self, progress: Progress | None = None, meter: Meter | None = None) -> ExtractReport:
+        """Compute and commit what is missing.
+
+        Args:
+            progress: called after every batch.
+            meter: of this extraction.
+
+        Raises:
+            ImageError, DataError, FeatureError, StoreError, BackboneError: as `extract`.
+        """
+        meter = meter or Meter()
+        if self.workers == 1 or not self._missing_at_first:
+            return self.run_here(self.prepare(meter), meter, progress)
+        counter = ProgressCounter(progress, self.rows if progress else 0, meter)
+        rows = in_processes(
+            self.workers,
+            self._writer,
+            self._request,
+            prefetch=self._request.options.prefetch,
+            meter=meter,
+            counter=counter,
+        )
+        return self._report(rows, meter)
+
+    def prepare(
+        self,
+        meter: Meter,
+        reader: Reader | None = None,
+        turns: AbstractContextManager[object] | None = None,
+    ) -> Job:
+        """The work in this process, ready to begin: `run_here` may run it beside those of other stores.
+
+        Args:
+            meter: of this extraction.
+            reader: of views that are shared with others.
+            turns: what a forward pass on a CPU takes while it computes, the same for all.
+        """
+        effort = Effort.on(self._request.device, self._request.options.prefetch, turns=turns)
+        return Job(self._writer, self._request, effort, meter, reader)
+
+    def run_here(self, job: Job, meter: Meter, progress: Progress | None) -> ExtractReport:
+        """Run what `prepare` made. Raises as `run`."""
+        counter = ProgressCounter(progress, self.rows if progress else 0, meter)
+        meter.start()
+        return self._report(job.run(self._missing_at_first, counter.add), meter)
+
+    def _parts(self) -> list[Part]:
+        return [part for block in self._missing_at_first for part in self._writer.parts(block)]
+
+    def _report(self, computed_rows: int, meter: Meter) -> ExtractReport:
+        """What is in the store now, kept beside it too."""
+        tried, block_rows = set(self._missing_at_first), self._writer.layout.block_rows
+        report = ExtractReport.of(
+            self._request,
+            open_store(self._path),
+            meter,
+            computed_rows=computed_rows,
+            was_tried=lambda row: row // block_rows in tried,
+            changes=self._writer.changes,
+            workers=self.workers,
+        )
+        add_run(self._path, report.to_json(), anew=self._created)
+        return report
+
+    def _left(self) -> str:
+        """What an interruption leaves."""
+        n_blocks, grows = self._writer.layout.n_blocks, self._writer.grows
+        done = n_blocks - len(self._writer.missing)
+        store = f"{self._path} is as it was; of what it grows into" if grows else f"{self._path}:"
+        return f"{store} {done} of {n_blocks} blocks are committed{_CONTINUES[done > 0]}"
+
+
+def calibrated(request: Request) -> Request:
+    """The request with ranges and errors of its storage type: a store's own where that one goes on, else measured."""
+    known, usable = known_layout(request.options.out, request.layout)
+    if known is not None and not usable and request.options.if_stale == "refuse":
+        return request  # the writer is about to refuse it
+    found = calibrate(request, known if usable else None)
+    return replace(request, layout=found.into(request.layout, known if usable else None))
+
+
+def _default_workers(device: torch.device) -> int:
+    several = device.type == "cuda" and device.index is None
+    return max(1, torch.cuda.device_count()) if several else 1

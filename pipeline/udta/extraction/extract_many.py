@@ -12,11 +12,10 @@ from typing import Any
 from udta._machine.cores import n_cores
 from udta._machine.memory import freed_memory_kept
 from udta._machine.process_state import left_as_found
-from udta.extraction.counter import Progress
-from udta.extraction.decode.shared import SharedViews
-from udta.extraction.disk_space import check_room
-from udta.extraction.job import Job
-from udta.extraction.meter import Meter
+from udta.extraction._disk_space import check_disk_space
+from udta.extraction._meter import Meter, Progress
+from udta.extraction.decode import SharedViews
+from udta.extraction.extract import Extraction
 from udta.extraction.options import PREFETCH, ExtractOptions
 from udta.extraction.report import ExtractReport
 from udta.extraction.request import make_requests
@@ -74,34 +73,36 @@ def extract_many(
         opened.enter_context(freed_memory_kept(device))
         opened.enter_context(left_as_found())
         requests = make_requests(images, stores, **common)
-        jobs = [opened.enter_context(Job(request)) for request in requests]
-        check_room(*(job.room for job in jobs))
-        whole, shown = Meter(), _JoinedProgress(jobs, progress)
-        if len(jobs) == 1 or not all(job.may_run_beside_others for job in jobs):
-            return [job.run(shown.of(number, whole), Meter(whole)) for number, job in enumerate(jobs)]
-        return _at_once(jobs, SharedViews(requests[0].manifest, prefetch * BATCH_ROWS), shown, whole)
+        extractions = [opened.enter_context(Extraction(request)) for request in requests]
+        check_disk_space(*(each.needed for each in extractions))
+        whole, shown = Meter(), _JoinedProgress(extractions, progress)
+        if len(extractions) == 1 or not all(each.may_run_beside_others for each in extractions):
+            return [each.run(shown.of(number, whole), Meter(whole)) for number, each in enumerate(extractions)]
+        return _at_once(extractions, SharedViews(requests[0].manifest, prefetch * BATCH_ROWS), shown, whole)
 
 
-def _at_once(jobs: Sequence[Job], shared: SharedViews, shown: _JoinedProgress, whole: Meter) -> list[ExtractReport]:
-    """A thread for each job; all are ready, and know what the others need, before the first begins."""
-    readers = [job.reader(shared) for job in jobs]
+def _at_once(
+    extractions: Sequence[Extraction], shared: SharedViews, shown: _JoinedProgress, whole: Meter
+) -> list[ExtractReport]:
+    """A thread for each; all are ready, and know what the others need, before the first begins."""
+    readers = [each.reader(shared) for each in extractions]
     # As many passes at a time as cores, whosever they are: more would wait for the cores, and be counted as work.
     turns = threading.BoundedSemaphore(n_cores())
-    runs = [
-        job.prepare(shown.of(number, whole), Meter(whole), reader, turns)
-        for number, (job, reader) in enumerate(zip(jobs, readers, strict=True))
+    meters = [Meter(whole) for _ in extractions]
+    jobs = [
+        each.prepare(meter, reader, turns) for each, meter, reader in zip(extractions, meters, readers, strict=True)
     ]
     whole.start()
 
     def run(number: int) -> ExtractReport:
         try:
-            return runs[number]()
+            return extractions[number].run_here(jobs[number], meters[number], shown.of(number, whole))
         finally:
             readers[number].leave()
 
-    with ThreadPoolExecutor(len(jobs), thread_name_prefix="udta-store") as pool:
+    with ThreadPoolExecutor(len(extractions), thread_name_prefix="udta-store") as pool:
         try:
-            running = [pool.submit(run, number) for number in range(len(jobs))]
+            running = [pool.submit(run, number) for number in range(len(extractions))]
             for done in as_completed(running):
                 done.result()
         except BaseException:  # Ctrl-C too; without this those that are running would wait for the one that is not
@@ -111,15 +112,15 @@ def _at_once(jobs: Sequence[Job], shared: SharedViews, shown: _JoinedProgress, w
 
 
 class _JoinedProgress:
-    """The rows of all jobs in one display."""
+    """The rows of all stores in one display."""
 
-    def __init__(self, jobs: Sequence[Job], progress: Progress | None) -> None:
+    def __init__(self, extractions: Sequence[Extraction], progress: Progress | None) -> None:
         self._progress, self._lock = progress, threading.Lock()
-        self._done = [0] * len(jobs)
-        self._total = sum(job.rows for job in jobs) if progress else 0
+        self._done = [0] * len(extractions)
+        self._total = sum(each.rows for each in extractions) if progress else 0
 
     def of(self, number: int, whole: Meter) -> Progress | None:
-        """What one job calls."""
+        """What one of the extractions calls."""
         progress = self._progress
         if progress is None:
             return None

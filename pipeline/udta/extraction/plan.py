@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from udta.backbones import TapForward
 from udta.errors import NotAStoreError
-from udta.extraction.compute import Computer
-from udta.extraction.decode.batches import decoded_batches
-from udta.extraction.disk_space import block_bytes, free_bytes
+from udta.extraction._disk_space import block_bytes, free_bytes
+from udta.extraction._job import feature_batches
+from udta.extraction._work import FeatureSource
 from udta.extraction.request import Request, make_request, make_requests
 from udta.images import Manifest
 from udta.store import BATCH_ROWS, Changes, Layout, Part, compare_with_stored, engine_at, is_absent_or_empty, row_bytes
@@ -187,17 +186,12 @@ def _images_per_second(request: Request, parts: Sequence[Part]) -> float:
         return 0.0
     rows, views = np.concatenate([part.rows for part in parts]).tolist(), parts[0].views
     chosen = rows[: BATCH_ROWS * (1 + _CALIBRATION_BATCHES)]
-    batches = [chosen[start : start + BATCH_ROWS] for start in range(0, len(chosen), BATCH_ROWS)]
-    forward = TapForward(
-        request.backbone, request.taps, request.compute, request.device, memory_format=request.layout.memory_format
-    )
     taps = tuple(replace(tap, dtype="float32") if tap.dtype == "uint8" else tap for tap in request.taps)
-    computer = Computer(forward, taps, {}, request.manifest.ids)
+    source = replace(FeatureSource.of(request, taps), on_error="skip")
     started, images = time.perf_counter(), 0
-    decoded = decoded_batches(request.manifest, request.views, views, batches, "skip", device=request.device)
-    for number, batch in enumerate(computer.batches(decoded)):
+    for number, batch in enumerate(feature_batches(source, chosen, views)):
         images += len(batch) * len(views)
-        if number == 0 and len(batches) > 1:
+        if number == 0 and len(chosen) > BATCH_ROWS:
             started, images = time.perf_counter(), 0
     return images / max(time.perf_counter() - started, 1e-9)
 

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from udta._console.terminal import one_line
-from udta.backbones import Backbone, TapForward, probe_like, rebuild_backbone, resolve_device
+from udta.backbones import Backbone, probe_like, rebuild_backbone, resolve_device
 from udta.errors import ConfigError, StaleStoreError
-from udta.extraction.compute import Computer
-from udta.extraction.decode.batches import decoded_batches
+from udta.extraction._job import feature_batches
+from udta.extraction._work import FeatureSource
 from udta.extraction.request import feature_fingerprint
 from udta.images import Manifest, ViewSpec
 from udta.probe import check_probe
-from udta.store import BATCH_ROWS, Store, as_tensor, open_store, value_dtype
+from udta.store import Store, as_tensor, open_store, value_dtype
 
 # Relative root mean square difference that other hardware or another batch may make in bf16; a wrong feature is above 0.5.
 TOLERANCE = 0.05
@@ -81,21 +81,18 @@ def recompute(
     differences = opened.fingerprint.diff(feature_fingerprint(network, taps, spec, compute, dtype))
     if differences:
         raise StaleStoreError(f"{opened.path} was made with another backbone than this one:", differences)
-    place, probe = resolve_device(device), opened.layout.probe
-    check_probe(probe, probe_like(probe, network, taps, compute, place), str(opened.path))
+    found_device, probe = resolve_device(device), opened.layout.probe
+    check_probe(probe, probe_like(probe, network, taps, compute, found_device), str(opened.path))
     manifest = manifest_of(opened, images)
     readable = np.array(
         [row for row in range(len(opened)) if opened.ids[row] in opened.hashes and row not in opened.skipped]
     )
     rows = np.sort(np.random.default_rng(seed).choice(readable, min(samples, len(readable)), replace=False))
     exact = tuple(replace(tap, dtype="float32") if tap.dtype == "uint8" else tap for tap in taps)
-    forward = TapForward(network, exact, compute, place, memory_format=opened.layout.memory_format)
-    computer = Computer(forward, exact, {}, manifest.ids)
+    source = FeatureSource(manifest, spec, network, exact, compute, found_device, opened.layout.memory_format)
     errors = {tap: np.zeros((len(rows), spec.count)) for tap in opened.taps}
     equal = total = done = 0
-    batches = [rows[start : start + BATCH_ROWS].tolist() for start in range(0, len(rows), BATCH_ROWS)]
-    decoded = decoded_batches(manifest, spec, range(spec.count), batches, "fail", device=place)
-    for batch in computer.batches(decoded):
+    for batch in feature_batches(source, rows, range(spec.count)):
         for tap, bits in batch.features.items():
             stored = opened.read(batch.rows, [tap], dtype="float32")[tap]
             quantiser = opened.layout.quantisers.get(tap)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from udta._console.terminal import one_line
 from udta._machine.memory import peak_memory
-from udta.store import Changes
+from udta.extraction._meter import Meter
+from udta.extraction.request import Request
+from udta.store import Changes, Store
 
 _PACKAGES = ("udta", "torch", "torchvision", "numpy", "pillow", "zarr", "h5py")
 
@@ -55,6 +59,57 @@ class ExtractReport:
     compute: str
     dtype: str
     workers: int
+
+    @classmethod
+    def of(
+        cls,
+        request: Request,
+        store: Store,
+        meter: Meter,
+        *,
+        computed_rows: int,
+        was_tried: Callable[[int], bool],
+        changes: Changes,
+        workers: int,
+    ) -> ExtractReport:
+        """Figures of a run that has ended.
+
+        Args:
+            request: what was asked.
+            store: as it is now.
+            meter: of the run.
+            computed_rows: of which this run computed anything.
+            was_tried: whether this run looked at the image of a row.
+            changes: of images, where the store grew.
+            workers: processes.
+        """
+        ids = request.manifest.ids
+        return cls(
+            store=str(store.path),
+            format=store.format,
+            rows=len(store),
+            computed_rows=computed_rows,
+            computed_images=meter.images,
+            n_views=store.layout.n_views,
+            seconds=meter.elapsed,
+            step_seconds=meter.seconds,
+            bytes=stored_bytes(store.path),
+            written_bytes=meter.bytes,
+            skipped={ids[row]: reason for row, reason in store.skipped.items()},
+            skipped_before=tuple(ids[row] for row in store.skipped if not was_tried(row)),
+            changes=changes,
+            kept=request.kept,
+            left_out=request.manifest.left_out,
+            notes=(*request.manifest.notes, *(f"{what} ({n} images)" for what, n in meter.notes.items())),
+            clipped=store.clipped,
+            storage_error=store.layout.storage_error,
+            compute_error=store.layout.compute_error,
+            fingerprint=store.fingerprint.digest,
+            device=_device_name(request.device),
+            compute=request.compute,
+            dtype=request.taps[0].dtype,
+            workers=workers,
+        )
 
     @property
     def images_per_second(self) -> float:
@@ -126,3 +181,7 @@ def machine() -> dict[str, Any]:
 def stored_bytes(path: Path) -> int:
     """Size of every file below a directory."""
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from udta.errors import ImageError
-from udta.extraction.decode import shared as shared_views
-from udta.extraction.decode.shared import SharedViews, StoppedExtraction
-from udta.extraction.meter import Meter
+from udta.extraction._meter import Meter
+from udta.extraction.decode import _shared as shared_views
+from udta.extraction.decode._shared import SharedViews, StoppedExtraction
 
 BATCH, PREFETCH, AHEAD, TOTAL = 4, 2, 8, 60
 LONG_S = 20.0  # nothing here takes a second: a thread that lives after this is stuck
@@ -70,6 +70,13 @@ def expected(shift, row, which):
     return "bad" if row == 13 or (shift == 2 and row == 7) else [[row, view + shift] for view in which]
 
 
+def paced(reader, batches):
+    """The same batches, each when it may begin."""
+    for batch in batches:
+        reader.wait_to_begin(batch)
+        yield batch
+
+
 class Extraction:
     """What an extraction does with a reader: batches decoded ahead in a pool of its own, taken in order."""
 
@@ -84,7 +91,7 @@ class Extraction:
         pending = deque()
         try:
             with ThreadPoolExecutor(2) as pool:
-                for number, batch in enumerate(self.reader.paced(batches)):
+                for number, batch in enumerate(paced(self.reader, batches)):
                     if number >= self.leaves_after:
                         pool.shutdown(cancel_futures=True)
                         return
@@ -150,7 +157,7 @@ def test_a_reader_without_rows_neither_waits_nor_holds_up_anybody():
     shared.reader(Shifted(0), [0], np.array([], dtype=int))
     late = Extraction(shared, 1, [0], list(range(50, TOTAL)), 0)
     alone = shared.reader(Shifted(1), [0], np.empty(0, int))
-    assert list(alone.paced([[40], [3]])) == [[40], [3]]
+    assert list(paced(alone, [[40], [3]])) == [[40], [3]]
     assert alone.make(None, 3, Shifted(1), [0], Meter()) == "made alone"
     together(late)
     assert late.right
@@ -167,7 +174,7 @@ def test_stopping_wakes_those_that_wait():
     waiting.thread.join(LONG_S)
     assert waiting.got["stopped"]
     with pytest.raises(StoppedExtraction):
-        next(iter(rearmost.paced([[0]])))
+        next(iter(paced(rearmost, [[0]])))
 
 
 @settings(max_examples=40, deadline=None)

@@ -3,7 +3,6 @@
 import subprocess
 from contextlib import ExitStack, closing
 
-import numpy as np
 import pytest
 import torch
 from made_stores import tree
@@ -13,9 +12,9 @@ from toy import photographs
 import udta
 from udta._machine.children import can_share_memory
 from udta.errors import DataError, ImageError
-from udta.extraction import decoded_batches
-from udta.extraction.decode.makers import ProcessFiller, ThreadFiller, processes_pay
-from udta.extraction.meter import Meter
+from udta.extraction._meter import Meter
+from udta.extraction._work import Effort, WorkItem
+from udta.extraction.decode import ProcessDecoder, ThreadDecoder, processes_pay
 from udta.images import Transform, ViewSpec, read_images
 
 needs_memory = pytest.mark.skipif(not can_share_memory(), reason="needs anonymous files")
@@ -29,23 +28,30 @@ def manifest(tmp_path):
     return read_images(root)
 
 
-def batches(manifest, on_error="skip", which=(0, 1), **options):
-    rows = [range(32), range(32, len(manifest))]
-    return decoded_batches(manifest, SPEC, which, rows, on_error, **options)
+def decoder(kind, manifest, on_error="skip", meter=None, threads=3):
+    device, effort = torch.device("cpu"), Effort(threads=threads)
+    return closing(kind(manifest, SPEC, on_error, device=device, effort=effort, meter=meter or Meter()))
+
+
+def batches(manifest, decode=None, which=(0, 1)):
+    rows = [list(range(32)), list(range(32, len(manifest)))]
+    with decoder(ThreadDecoder, manifest) as threads:
+        begun = [(decode or threads)(WorkItem(some, tuple(which), ())) for some in rows]
+        return [each.result() for each in begun]
 
 
 @pytest.fixture
 def processes(manifest):
-    """A maker of fillers that are closed at the end."""
+    """A maker of decoders that are closed at the end."""
     with ExitStack() as opened:
-        yield lambda on_error="skip": opened.enter_context(closing(ProcessFiller(manifest, SPEC, on_error, threads=3)))
+        yield lambda on_error="skip": opened.enter_context(decoder(ProcessDecoder, manifest, on_error))
 
 
 @needs_memory
 def test_processes_make_what_threads_make(manifest, processes):
-    filler = processes()
+    decode = processes()
     for which in ([0, 1], [1], [0]):
-        found = batches(manifest, which=which, filler=filler)
+        found = batches(manifest, decode, which)
         for one, expected in zip(found, batches(manifest, which=which), strict=True):
             assert torch.equal(one.images, expected.images)
             assert one.skipped == expected.skipped
@@ -55,10 +61,10 @@ def test_processes_make_what_threads_make(manifest, processes):
 @needs_memory
 def test_a_bad_image_stops_them_where_it_shall(manifest, processes):
     with pytest.raises(ImageError, match=r"cat/003\.png"):
-        list(batches(manifest, filler=processes("fail")))
+        list(batches(manifest, processes("fail")))
     manifest.sample(2).path.write_bytes(b"another file")
     with pytest.raises(DataError, match="changed after the manifest was made"):
-        list(batches(manifest, filler=processes()))
+        list(batches(manifest, processes()))
 
 
 @needs_memory
@@ -66,7 +72,7 @@ def test_no_child_outlives_the_extraction(manifest, tmp_path, monkeypatch):
     started = []
     original = subprocess.Popen
     monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(original(*a, **k)) or started[-1])
-    monkeypatch.setattr("udta.extraction.commit.processes_pay", lambda *_: True)
+    monkeypatch.setattr("udta.extraction.decode.processes_pay", lambda *_: True)
     what = {"backbone": "toy:net", "taps": "stage1,stage2=avg", "views": 2, "device": "cpu"}
     with pytest.raises(ImageError, match=r"cat/003\.png"):
         udta.extract(manifest, out=tmp_path / "failed", **what)
@@ -87,14 +93,14 @@ def test_processes_are_for_gpus_with_much_to_do():
 
 
 @needs_memory
-@pytest.mark.parametrize("kind", [ThreadFiller, ProcessFiller])
+@pytest.mark.parametrize("kind", [ThreadDecoder, ProcessDecoder])
 def test_colour_profiles_that_are_not_used_are_counted(tmp_path, kind):
     (tmp_path / "cat").mkdir()
     for number in range(3):
         profile = {"icc_profile": b"broken"} if number else {}
         Image.new("RGB", (20, 20)).save(tmp_path / "cat" / f"{number}.png", **profile)
-    target, meter = np.empty((1, 3, *SPEC.size, 3), np.uint8), Meter()
-    with closing(kind(read_images(tmp_path), SPEC, "fail", meter=meter, threads=1)) as filler:
+    meter = Meter()
+    with decoder(kind, read_images(tmp_path), "fail", meter, threads=1) as decode:
         for row in range(3):
-            filler.fill([row], [0], target[:, row : row + 1])
+            decode(WorkItem([row], (0,), ())).result()
     assert meter.notes == {"a broken colour profile was ignored": 2}

@@ -14,16 +14,19 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 
 import numpy as np
+import torch
 from jaxtyping import UInt8
 
 from udta.errors import ImageError
-from udta.extraction.decode.makers import make_views, note_colours, read_image
-from udta.extraction.meter import Meter
-from udta.images import EncodedImage, Manifest, Transform, ViewSpec
+from udta.extraction._meter import Meter
+from udta.extraction._work import Effort, WorkItem
+from udta.extraction.decode._decoder import Decoding
+from udta.extraction.decode._threads import ThreadDecoder, make_views, note_colours, read_image
+from udta.images import EncodedImage, Manifest, OnError, Transform, ViewSpec
 
 # What a view is made by: its transform, and what its random numbers come from.
 _Key = tuple[Transform, int, int]
@@ -146,11 +149,9 @@ class Reader:
         """Count a batch as begun."""
         self._begun = int(np.searchsorted(self._rows, batch[-1], side="right"))
 
-    def paced(self, batches: Iterable[list[int]]) -> Iterator[list[int]]:
-        """The same batches, each when it may begin. Raises `StoppedExtraction` where it shall not go on."""
-        for batch in batches:
-            self._shared.wait_to_begin(self, batch)
-            yield batch
+    def wait_to_begin(self, batch: Sequence[int]) -> None:
+        """Return when a batch may begin, which counts as begun then. Raises `StoppedExtraction` where it shall not go on."""
+        self._shared.wait_to_begin(self, batch)
 
     def make(
         self, manifest: Manifest, row: int, views: ViewSpec, which: Sequence[int], meter: Meter
@@ -168,8 +169,39 @@ class Reader:
         return np.stack(found)
 
     def leave(self) -> None:
-        """See `SharedViews.leave`."""
+        """Nothing is kept for it any more, and nobody waits for it."""
         self._shared.leave(self)
+
+
+class SharedDecoder(ThreadDecoder):
+    """Threads that make and take shared views; an item begins when the slowest extraction has come near enough.
+
+    Args:
+        reader: the extraction's access to shared views; the others are as of `ThreadDecoder`.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        views: ViewSpec,
+        on_error: OnError,
+        *,
+        device: torch.device,
+        effort: Effort,
+        meter: Meter,
+        reader: Reader,
+    ) -> None:
+        super().__init__(manifest, views, on_error, device=device, effort=effort, meter=meter)
+        self._reader = reader
+
+    def __call__(self, item: WorkItem) -> Decoding:
+        """See `Decoder`. Raises `StoppedExtraction` at once."""
+        if item.rows:
+            self._reader.wait_to_begin(item.rows)
+        return super().__call__(item)
+
+    def _make(self, row: int, which: Sequence[int]) -> UInt8[np.ndarray, "views height width 3"]:
+        return self._reader.make(self._manifest, row, self._views, which, self._meter)
 
 
 def _key(views: ViewSpec, view: int) -> _Key:

@@ -24,7 +24,7 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(path).free
 
 
-def check_room(*stores: tuple[Path, Layout, int]) -> None:
+def check_disk_space(*stores: tuple[Path, Layout, int]) -> None:
     """Raises `StoreError` when so many blocks of all stores cannot fit; with a codec they may take less and do not count."""
     disks: dict[int, dict[Path, int]] = {}
     for path, layout, n_blocks in stores:
