@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from pkgutil import resolve_name
 
 from udta.errors import ConfigError, CorruptStoreError, NotAStoreError, StoreError, did_you_mean
 from udta.store._directory import Directory, check_files
 from udta.store._engine import Engine
-from udta.store._hdf5_engine import Hdf5Engine
 from udta.store._layout import FORMAT_VERSION
-from udta.store._zarr_engine import ZarrEngine
 
-# A line an engine; the first is what new stores are made with where nobody asks for a format.
+# Paths instead of imports, so that an engine is one line here.
+_CLASSES = (
+    "_zarr_engine:ZarrEngine",
+    "_hdf5_engine:Hdf5Engine",
+)
+
 ENGINES: dict[str, type[Engine]] = {
-    engine.format: engine
-    for engine in (
-        ZarrEngine,
-        Hdf5Engine,
-    )
+    engine.format: engine for engine in (resolve_name(f"{__package__}.{path}") for path in _CLASSES)
 }
 
 
