@@ -20,6 +20,7 @@ from PIL import Image, ImageCms
 _MODES = dict.fromkeys(("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B", "I;16N"), "L") | {"CMYK": "CMYK"}
 _SPACES = {"L": "GRAY", "RGB": "RGB ", "CMYK": "CMYK"}
 
+# Profiles that call themselves sRGB come from many makers and differ in rounding and in the curve near black.
 _SAME_LEVELS = 2
 _STEPS = 9  # of each colour of the grid on which profiles are compared
 
@@ -58,14 +59,17 @@ def _conversion(content: bytes, mode: str) -> Conversion:
                 mode, problem=f"a colour profile for {space.strip()} in an image of another kind was ignored"
             )
         transform = _of_grey(profile) if mode == "L" else _built(profile, mode).apply
+    # OSError where it is no profile at all, PyCMSError where no transform can be built of it.
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
         return Conversion(mode, problem="a broken colour profile was ignored")
+    # CMYK has to become RGB in any case, and its profile says how: there are no bits to keep.
     return Conversion(mode) if mode != "CMYK" and _changes_nothing(transform, mode) else Conversion(mode, transform)
 
 
 def _built(
     profile: ImageCms.ImageCmsProfile, mode: str, flags: ImageCms.Flags = ImageCms.Flags.NONE
 ) -> ImageCms.ImageCmsTransform:
+    # White stays white, and what is darker than the other space can show is scaled instead of cut off.
     intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, flags | ImageCms.Flags.BLACKPOINTCOMPENSATION
     return ImageCms.buildTransform(profile, ImageCms.createProfile("sRGB"), mode, "RGB", intent, flags)
 
@@ -83,6 +87,7 @@ def _changes_nothing(transform: Callable[[Image.Image], Image.Image], mode: str)
         values = np.arange(256, dtype=np.uint8)[None]
         before = np.repeat(values[..., None], 3, axis=2)
     else:
+        # 729 colours: profiles are smooth, one that agrees on them agrees between them.
         levels = np.linspace(0, 255, _STEPS).round().astype(np.uint8)
         before = values = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(1, -1, 3)
     after = np.asarray(transform(Image.fromarray(values)))

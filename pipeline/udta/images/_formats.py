@@ -30,7 +30,7 @@ _SUFFIXES = frozenset(
 _EXTRA_SUFFIXES = {"AVIF": (".avif", ".avifs"), "HEIF": (".heic", ".heics", ".heif", ".hif"), "JXL": (".jxl",)}
 _BROUGHT_BY = {"AVIF": "'pillow>=11.3'", "HEIF": "pillow-heif", "JXL": "pillow-jxl-plugin"}
 
-# TIFF by their first bytes, but what Pillow finds in there is a thumbnail.
+# Cameras' raw files: TIFF by their first bytes, but what Pillow finds in there is a thumbnail.
 _RAW_SUFFIXES = frozenset(
     (
         ".3fr", ".arw", ".cr2", ".cr3", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".k25", ".kdc", ".mef", ".mos",
@@ -38,11 +38,14 @@ _RAW_SUFFIXES = frozenset(
     )
 )  # fmt: skip
 
+# Of Synology's disks, macOS's zip files and Windows; in some of them are thumbnails, which are images by their content.
 _SYSTEM_NAMES = frozenset(("@eadir", "__macosx", "#recycle", "$recycle.bin", "system volume information", "thumbs.db"))
 
-_HEAD_BYTES = 64
+_HEAD_BYTES = 64  # with them, of an AVIF or HEIF, the major brand and up to twelve compatible ones
 _OTHERS = {b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG 2000", b"\xff\x4f\xff\x51": "JPEG 2000", b"8BPS": "a Photoshop file"}
+# `P5` alone begins many a text: a width or a comment has to follow.
 _NETPBM = re.compile(rb"P[1-6]\s+(#|\d+\s+\d)")
+# Sizes of the headers that a BMP may have, of OS/2 and Windows: `BM` alone begins many a text too.
 _BITMAP_HEADERS = (12, 40, 52, 56, 64, 108, 124)
 
 
@@ -66,6 +69,7 @@ def why_no_image(name: str, path: str) -> str:
     """
     if is_ignored(name):
         return "hidden or of the system"
+    # No file is opened whose extension tells: on a network's disk that is a round trip for each of a million.
     suffix = _suffix(name)
     if suffix in _SUFFIXES:
         return ""
@@ -96,6 +100,7 @@ def format_of(head: bytes) -> str:
         return "GIF"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
+    # Little and big endian; 42 (`*`) for TIFF 6.0, 43 (`+`) for BigTIFF.
     if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return "TIFF"
     if head[:2] == b"BM" and head[6:10] == bytes(4) and int.from_bytes(head[14:18], "little") in _BITMAP_HEADERS:
@@ -120,6 +125,7 @@ def extra_format(content: bytes, name: str) -> str | None:
     Raises:
         ImageError: what reads it is not installed.
     """
+    # A bare codestream of JPEG XL starts with two bytes: enough where a file was called an image, too few to call one so.
     found = "JXL" if content.startswith(b"\xff\x0a") else format_of(content[:_HEAD_BYTES])
     if found not in _EXTRA_SUFFIXES:
         return None
@@ -130,6 +136,7 @@ def extra_format(content: bytes, name: str) -> str | None:
 
 def _of_brands(brands: set[bytes]) -> str:
     """Of a file in boxes as MPEG-4 has them; AVIF may name a brand of HEIF besides its own."""
+    # ISO/IEC 23008-12 (HEIF) lists the codes of still images and sequences; `mif1` and `msf1` are those of any codec.
     if brands & {b"avif", b"avis"}:
         return "AVIF"
     return "HEIF" if brands & {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"} else ""
@@ -155,7 +162,7 @@ def _has_heif() -> bool:
 
 def _has_jxl() -> bool:
     try:
-        import_module("pillow_jxl")
+        import_module("pillow_jxl")  # it registers itself
     except ImportError:
         return False
     return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 
+# Signature and chunks: PNG specification, third edition, 5.2 and 5.3: length, kind, body, CRC.
 _MAGIC = b"\x89PNG\r\n\x1a\n"
 _TEXT = (b"tEXt", b"zTXt", b"iTXt")
 # The orientation may stand in these; one of them is a few kilobytes.
@@ -25,10 +26,12 @@ def without_text(content: bytes) -> tuple[bytes, bytes | None] | None:
     if not content.startswith(_MAGIC):
         return None
     kept, profile = [_MAGIC], None
+    # Pillow's bounds, 1 MB a chunk of text and of a profile and 64 MB together, are `PngImagePlugin.MAX_TEXT_CHUNK` and
+    # `MAX_TEXT_MEMORY`: to raise them would raise them for every user of Pillow in the process.
     for kind, start, end in _chunks(content):
         body = content[start + 8 : end - 4]
         if kind == b"iCCP":
-            profile = _unpacked(body.partition(b"\0")[2][1:])
+            profile = _unpacked(body.partition(b"\0")[2][1:])  # a name, 0, one byte for the method, the packed profile
         elif kind not in _TEXT or (len(body) <= _MOST_METADATA and body.startswith(_METADATA)):
             kept.append(content[start:end])
     lighter = b"".join(kept)
@@ -46,6 +49,7 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _unpacked(packed: bytes) -> bytes | None:
+    # Never more than the bound: a kilobyte can unpack to a megabyte.
     unpacker = zlib.decompressobj()
     try:
         profile = unpacker.decompress(packed, _MOST_PROFILE)

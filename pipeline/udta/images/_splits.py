@@ -15,6 +15,7 @@ from udta.images._listing import other_spellings, relative_id
 from udta.images.manifest import UNLABELLED
 
 TRAIN, TEST = "train", "test"
+# Part of the rule's name, which stores record: another share is another rule.
 _TRAIN_SHARE = 0.7
 
 
@@ -65,13 +66,16 @@ def stratified_splits(ids: Sequence[str], labels: Sequence[str], hashes: Sequenc
     for row, label in enumerate(labels):
         by_class[label].append(row)
     splits = [UNLABELLED] * len(ids)
-    by_class.pop("", None)
+    by_class.pop("", None)  # they stay `unlabelled`
     copies = _copies(hashes)
     side: dict[str, str] = {}
     for label in sorted(by_class):
+        # A rank by hash moves nobody when an image is added or removed, but those at the border; a shuffled list moves everybody.
         ranked = sorted(by_class[label], key=lambda row: hashlib.sha256(f"{seed}:{ids[row]}".encode()).digest())
+        # At least one to test where there are two, and one to train always: `min` first, since it is 0 for a class of one.
         n_train = max(1, min(round(_TRAIN_SHARE * len(ranked)), len(ranked) - 1))
         n_copies = Counter(hashes[row] for row in ranked if hashes[row] in copies)
+        # Copies whose side an earlier class has decided are counted first: they cannot move any more.
         taken = sum(n for content, n in n_copies.items() if side.get(content) == TRAIN)
         for row in ranked:
             content = hashes[row]
@@ -120,9 +124,12 @@ def split_notes(
 
 def _copies(hashes: Sequence[str]) -> set[str]:
     """Contents that more than one file has."""
+    # The usual case, without counting a million hashes.
     if len(set(hashes)) == len(hashes):
         return set()
-    return {content for content, n in Counter(hashes).items() if n > 1 and content != UNREADABLE}
+    return {
+        content for content, n in Counter(hashes).items() if n > 1 and content != UNREADABLE
+    }  # files that nobody could read are not alike
 
 
 def _known_id(root: Path, name: str, known: Collection[str]) -> str:

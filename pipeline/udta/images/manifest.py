@@ -22,6 +22,7 @@ UNLABELLED = "unlabelled"  # the split of samples that have no class
 _FORMAT, _VERSION = "udta-manifest", 1
 
 
+# Without `==`: that of `labels` would be an array, which is neither true nor false.
 @dataclass(frozen=True, eq=False)
 class Manifest:
     """All samples in row order, one entry of `ids`, `labels`, `splits` and `hashes` (SHA-256 of the file) for each.
@@ -53,6 +54,7 @@ class Manifest:
                 raise DataError(
                     f"{self.root}: {len(twice)} {what} name(s) are there more than once: {first_few(twice)}"
                 )
+        # Stores keep ids as UTF-8 (Zarr's and HDF5's strings are nothing else).
         check_utf8(self.root, (*self.ids, *self.classes))
         if len(self.labels) and not -1 <= self.labels.min() <= self.labels.max() < len(self.classes):
             raise DataError(f"manifest of {self.root}: a label is not in -1 to {len(self.classes) - 1}")
@@ -86,7 +88,7 @@ class Manifest:
             {
                 "format": _FORMAT,
                 "version": _VERSION,
-                "root": str(self.root),
+                "root": str(self.root),  # relative where it was given so: a repository can be moved with its images
                 "split_rule": self.split_rule,
                 "classes": self.classes,
                 "ids": self.ids,
@@ -109,13 +111,14 @@ class Manifest:
             document = json.loads(path.read_bytes())
         except OSError as error:
             raise DataError(f"{path} cannot be read ({error.strerror})") from error
-        except (ValueError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # RecursionError: brackets nested some thousand deep
             raise DataError(f"{path} is damaged, it is not JSON ({error}); make it again from the images") from error
         if not isinstance(document, dict) or document.get("format") != _FORMAT:
             raise DataError(f"{path} is not a manifest: it has no field format = {_FORMAT!r}")
         if document.get("version") != _VERSION:
             raise DataError(f"{path} is a manifest of version {document.get('version')!r}, this udta reads {_VERSION}")
         ids, classes = _texts(document, "ids", path), _texts(document, "classes", path)
+        # A manifest may come from a stranger: an id like `../../.ssh/key` would be opened, and its bytes end as features.
         if problem := path_problem(ids) or labels_problem(classes, "class"):
             raise DataError(f"{path} is damaged ({problem}); make it again from the images")
         return cls(
@@ -127,7 +130,7 @@ class Manifest:
             hashes=_texts(document, "hashes", path),
             split_rule=_text(document, "split_rule", path),
             left_out=_counts(document, path),
-            notes=_texts({"notes": [], **document}, "notes", path),
+            notes=_texts({"notes": [], **document}, "notes", path),  # the first manifests had none
         )
 
     def summary(self) -> list[str]:
@@ -186,6 +189,7 @@ def _counts(document: dict[str, Any], path: Path) -> dict[str, int]:
 
 def _labels(document: dict[str, Any], path: Path) -> np.ndarray:
     values = document.get("labels")
+    # `type`, not `isinstance`: JSON's `true` is an `int` to Python, and would be class 1.
     if not isinstance(values, list) or not all(type(value) is int and abs(value) < 2**31 for value in values):
         raise DataError(f"{path} is damaged: its field 'labels' is no list of whole numbers; make it again")
     return np.array(values, dtype=np.int64)

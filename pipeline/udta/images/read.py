@@ -50,8 +50,10 @@ def read_images(
         DataError: images or splits that are missing, contradict each other, or cannot be read. What the image files hold is
             not looked at: a bad one keeps its row.
     """
+    # Names are looked at before any file is hashed, which of a large set takes minutes.
     listing = _list(str(images), missing=on_error == "skip")
     check_utf8(listing.root, (*listing.ids, *listing.labels))
+    # The split needs the hashes: files with the same bytes go to one side.
     hashes = _hash_files(listing.root, listing.ids, on_error)
     split_names, rule = _split(listing, hashes, splits, seed)
     return _manifest(listing, hashes, split_names, rule, split_notes(listing.ids, listing.labels, hashes, split_names))
@@ -141,6 +143,7 @@ def _list_unlabelled(named: Sequence[str], *, missing: bool) -> Listing:
 
 def _split(listing: Listing, hashes: Sequence[str], file: Path | None, seed: int) -> tuple[tuple[str, ...], str]:
     """The split of every row, and the rule it came from."""
+    # What is said explicitly comes before what the images bring along, and that before a rule.
     if file is not None:
         return splits_from_file(file, listing.root, listing.ids), "file"
     if listing.splits is not None:
@@ -157,6 +160,7 @@ def _hash_files(root: Path, ids: Sequence[str], on_error: OnError) -> tuple[str,
             one for group in pool.map(lambda group: [_hash(root, name) for name in group], groups) for one in group
         ]
     unreadable = [error for error in found if isinstance(error, ImageError)]
+    # Where nothing at all can be read, it is no matter of bad images: a disk is gone, or a permission.
     if unreadable and (on_error == "fail" or len(unreadable) == len(found)):
         raise DataError(
             f"{root}: {len(unreadable)} image(s) cannot be used: "

@@ -35,11 +35,14 @@ class Sample:
             ImageError: it cannot be read, or could not then.
             DataError: its content has changed.
         """
+        # Read first: where it still cannot be read, why is the better message.
         content = read_image_file(self.path, self.id)
         if self.sha256 == UNREADABLE:
             raise ImageError(
                 self.id, "could not be read when the images were listed, but now; run the same command again"
             )
+        # Of the bytes that are decoded, each time: a photograph that was changed in between would give features under the
+        # identity of the old one, and no later run could tell.
         if hashlib.sha256(content).hexdigest() != self.sha256:
             raise DataError(
                 f"{self.path} changed after the manifest was made; run the same command again to use its new content"
@@ -69,14 +72,15 @@ def opened_image(path: str | Path, name: str) -> Iterator[BufferedReader]:
 
 
 def read_image_file(path: str | Path, name: str) -> bytes:
-    """All of it. Raises as `opened_image`."""
+    """All of its bytes; `name` is what errors call it. Raises `ImageError`: it cannot be read, or is no regular file."""
     with opened_image(path, name) as file:
         return file.read()
 
 
 def hash_image_file(path: str | Path, name: str) -> str:
-    """SHA-256 of its bytes, hexadecimal. Raises as `opened_image`."""
+    """SHA-256 of its bytes, hexadecimal; `name` is what errors call it. Raises `ImageError` as reading them does."""
     with opened_image(path, name) as file:
+        # In pieces: of a video that was called `.jpg` no gigabyte comes into memory.
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -58,7 +58,7 @@ class Transform:
     @property
     def size(self) -> Size | None:
         """(height, width) of every output, or None where it depends on the input."""
-        size: Size | None = None
+        size: Size | None = None  # of the input, which may be any
         for op in self.ops:
             size = op.output_size(size)
         return size
@@ -66,6 +66,7 @@ class Transform:
     @property
     def input_side(self) -> int | None:
         """How large the shorter side of an image should be at least, where the first operation resizes; else None."""
+        # Only the first operation sees the picture as it was decoded; a crop of n x n pixels in front means these very pixels.
         return self.ops[0].input_side
 
     def apply(self, picture: Image.Image, rng: np.random.Generator) -> UInt8[np.ndarray, "height width 3"]:
@@ -100,11 +101,13 @@ class ViewSpec:
         try:
             given, views = fields["input"], fields["views"]
             evaluate, augment = Transform.parse(given["evaluate"]), Transform.parse(views["augment"])
+            # `pillow` is left out of fingerprints, so that those of before nvJPEG are still the same.
             return cls(views["count"], views["seed"], evaluate, augment, given.get("decoder", "pillow"))
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"the fingerprint does not say how its views were made ({error})") from error
 
     def __post_init__(self) -> None:
+        # Here and not where the options are read: a fingerprint out of a store is taken no more on trust than a command line.
         problems = Problems()
         if self.count < 1:
             problems.add(f"the number of views is {self.count}, but view 0 is always there: give 1 or more")
@@ -148,19 +151,20 @@ class ViewSpec:
 
         Raises:
             ConfigError: there is no view `v`.
-            ImageError: the image cannot be decoded; as `Transform.apply`.
+            ImageError: the image cannot be decoded, or is so elongated that `resize` would make it too large to hold.
         """
         if not 0 <= v < self.count:
             raise ConfigError(f"view {v} was asked for, but there are views 0 to {self.count - 1}")
+        # The picture of one reduction is kept in `image`: views of one transform decode a file once.
         transform = self.transform(v)
         return transform.apply(image.picture(transform.input_side), self.rng(sha256, v))
 
     def some(self, image: EncodedImage, sha256: str, which: Sequence[int]) -> UInt8[np.ndarray, "views height width 3"]:
-        """Several views of one image. Raises as `view`."""
+        """The views `which` of one image, in this order. Raises what `view` raises for the first of them that fails."""
         return np.stack([self.view(image, sha256, v) for v in which])
 
     def to_json(self) -> dict[str, int | str]:
-        """As it stands in a fingerprint, where `evaluate` has its own place."""
+        """The field `views` of a fingerprint; `evaluate` stands in the field `input`, since the backbone decides it."""
         return {"count": self.count, "seed": self.seed, "augment": str(self.augment)}
 
 
@@ -169,5 +173,6 @@ def view_rng(seed: int, sha256: str, v: int) -> np.random.Generator:
 
     Philox is counter-based (Salmon et al. 2011): neighbouring seeds or views give unrelated streams.
     """
+    # By the content's hash and not by its row: to add, remove or move images changes no view of the others.
     digest = hashlib.sha256(f"{seed}:{sha256}:{v}".encode()).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))

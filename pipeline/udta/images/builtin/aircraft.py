@@ -8,6 +8,7 @@ from pathlib import Path
 from udta.images.builtin.annotations import read_by_torchvision
 from udta.images.builtin.dataset import SPLITS, Archive, Builtin, Entry
 
+# Of three levels, variants are the finest, and what papers mean by the 100 classes of this set.
 _FOLDER = "fgvc-aircraft-2013b"
 _LISTS = ("data/variants.txt", *(f"data/images_variant_{split}.txt" for split in SPLITS))
 

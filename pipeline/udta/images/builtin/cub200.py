@@ -8,6 +8,7 @@ from pathlib import Path
 from udta.images.builtin.annotations import read_pairs
 from udta.images.builtin.dataset import Archive, Builtin, Entry
 
+# Not a set of torchvision's.
 _FILES = ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt")
 _SPLITS = {"1": "train", "0": "test"}
 

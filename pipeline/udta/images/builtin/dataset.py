@@ -12,6 +12,7 @@ from udta._console.terminal import first_few
 from udta.errors import DataError
 from udta.images._listing import Listing
 
+# The order of rows in a store: changing it would make every stored set another one.
 SPLITS = ("train", "val", "test")
 
 
@@ -60,6 +61,7 @@ class Builtin:
             ConfigError: scipy is needed to read them and not installed.
         """
         base = self._find(root)
+        # Sorting keeps the order within a split. `read` is lazy: what it raises, it raises here.
         try:
             entries = sorted(self.read(base), key=lambda entry: SPLITS.index(entry.split))
         except (LookupError, TypeError, ValueError) as error:  # a line cut short, a number that no other file knows
@@ -68,6 +70,7 @@ class Builtin:
                 f"get {_names(self.archives)} again"
             ) from error
         self._check(base, entries)
+        # Relative to what the user has named, so that `--splits` files and predictions have paths that he can open.
         prefix = "" if base == root else f"{self.folder}/"
         return Listing(
             root=root,
@@ -81,9 +84,11 @@ class Builtin:
         """The folder with the files: whichever of `root` and `folder` in it lacks less."""
         if not root.is_dir():
             raise DataError(f"there is no folder {root}; make it and get {_names(self.archives)} of {self.title} there")
+        # Two ways to unpack are both right, and torchvision's downloader makes `folder`; half of a set is told of where it is.
         lacking = {base: self._lacking(base) for base in (root, root / self.folder)}
         base = min(lacking, key=lambda base: len(lacking[base]))
         if lacking[base]:
+            # An archive that brings its folder along has to be unpacked beside it, not into it.
             target = base.parent if self.folder_is_packed and base.name == self.folder else base
             remedies = [
                 archive.remedy(missing, target)
@@ -104,6 +109,7 @@ class Builtin:
             )
         # strings: with `Path` objects, the 101,000 images of Food-101 take 8 s instead of 2
         absent = [entry.path for entry in entries if not os.path.isfile(f"{base}/{entry.path}")]  # noqa: PTH113
+        # Whichever archives are concerned: Stanford Cars has its images in two.
         if absent:
             owners = [
                 archive

@@ -8,6 +8,7 @@ from pathlib import Path
 from udta.images.builtin.annotations import read_mat
 from udta.images.builtin.dataset import Archive, Builtin, Entry
 
+# Not a set of torchvision's. `file_list.mat`, which is in the archive too, has all images without their split.
 _LISTS = {"train": "train_list.mat", "test": "test_list.mat"}
 
 

@@ -32,6 +32,7 @@ def _parse_op(step: str, text: str) -> Op:
         raise ConfigError(f"{where}: there is no operation {name!r}, {did_you_mean(name, OPS)}")
     if bracket and not rest.endswith(")"):
         raise ConfigError(f"{where}: it must end with the bracket that closes its arguments")
+    # `flip` and `flip()` are the same; `resize(,)` is two empty arguments, and each is complained of.
     words = [word.strip() for word in rest[:-1].split(",")] if rest[:-1].strip() else []
     return _build(OPS[name], words, where)
 
@@ -45,6 +46,7 @@ def _build(op: type[Op], words: list[str], where: str) -> Op:
     ordered = [word for word in words if "=" not in word]
     if len(ordered) > len(positional):
         problems.add(f"{where}: {op.name} takes {_arguments(positional)}, but {len(ordered)} were given")
+    # Not strict: too many were complained of above, too few are below.
     for part, word in zip(positional, ordered, strict=False):
         values[part.name] = problems.collect(_value, part, word, where)
     # A field without a default has dataclasses' MISSING here; that of `resize`'s width is None: it alone may be left out.

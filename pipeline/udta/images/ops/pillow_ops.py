@@ -39,7 +39,7 @@ class Resize(Op):
     filter: str = field(default="bilinear", kw_only=True, metadata=choice(FILTERS))
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """Raises `ImageError` as `size_of`."""
+        """Draws nothing. Raises `ImageError`: the result would have more than `MAX_PIXELS`."""
         height, width = self.size_of(image.width, image.height)
         return image.resize((width, height), FILTERS[self.filter])
 
@@ -58,10 +58,11 @@ class Resize(Op):
     @property
     def input_side(self) -> int:
         """The longer one of what comes out, if both are given."""
+        # A JPEG decoded at this shorter side is enlarged in neither direction.
         return max(self.height, self.width or 0)
 
     def output_size(self, size: Size | None) -> Size | None:
-        """Of an input of this size; None when only the shorter side is known."""
+        """(height, width) for an input of this size; None when the input's is not known and only the shorter side is given."""
         return self._target(size) if size or self.width else None
 
     def _target(self, size: Size | None) -> Size:
@@ -80,7 +81,7 @@ class Square(Op):
     side: int = field(metadata=whole(1))
 
     def output_size(self, size: Size | None) -> Size:
-        """Of any input."""
+        """(side, side), whatever goes in."""
         return self.side, self.side
 
 
@@ -115,12 +116,14 @@ class RandomResizedCrop(Square):
     @property
     def input_side(self) -> int:
         """So that the shorter side of the smallest part is not enlarged: sqrt(scale * ratio) of that of a square image."""
+        # Parts of a square of side 1 have the sides sqrt(scale * ratio) and sqrt(scale / ratio).
         narrowest = min(self.ratio.low, 1 / self.ratio.high, 1.0)
         return math.ceil(self.side / math.sqrt(self.scale.low * narrowest))
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """Draws two numbers a try, and two for where the part lies."""
         left, top, width, height = self.part(image.width, image.height, rng)
+        # `box` cuts and resizes in one pass: no copy of the part, and a filter that reaches over the cut.
         return image.resize((self.side, self.side), _BILINEAR, box=(left, top, left + width, top + height))
 
     def part(self, width: int, height: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
@@ -130,6 +133,7 @@ class RandomResizedCrop(Square):
             # The order of these draws is part of what a seed means: another one gives other views.
             area = width * height * self.scale.at(rng.random())
             ratio = math.exp(logarithms.at(rng.random()))
+            # Log-uniform, so that 3:4 is as likely as 4:3 (torchvision does the same).
             w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
             if 0 < w <= width and 0 < h <= height:
                 return int(rng.random() * (width - w + 1)), int(rng.random() * (height - h + 1)), w, h
@@ -222,7 +226,8 @@ class Grey(Op):
         return image.convert("L").convert("RGB")  # three channels stay, as a backbone takes them
 
 
-# What a transform string may name. A new operation is a class above and a line here; its form on a GPU, if any, is in `gpu_ops`.
+# What a transform string may name, those in the fingerprints of stores too: names can be added, never changed. A new operation is
+# a class above and a line here; its form on a GPU, if any, is in `gpu_ops`.
 OPS: Mapping[str, type[Op]] = {
     op.name: op
     for op in (

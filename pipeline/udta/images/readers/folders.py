@@ -50,6 +50,7 @@ class Folders(Reader):
         root = Path(images)
         walk = _Walk(root)
         by_top: dict[str, list[str]] = {}
+        # Every name once, and sorted below: what `scandir` gives first depends on the file system.
         for name in walk.files():
             by_top.setdefault(name.partition("/")[0] if "/" in name else "", []).append(name)
         loose = sorted(by_top.pop("", []))
@@ -100,6 +101,7 @@ def _by_class(root: Path, by_top: Mapping[str, Sequence[str]], left_out: Mapping
 
 def _is_split(by_top: Mapping[str, Sequence[str]]) -> bool:
     """Whether the top folders are a split: their names say so, and there are class folders in one of them."""
+    # A flat `train/` and `test/` without class folders are two classes: nothing says what else the classes would be.
     named = all(name.lower() in SPLIT_FOLDERS for name in by_top)
     return named and any(name.count("/") > 1 for names in by_top.values() for name in names)
 
@@ -151,11 +153,14 @@ class _Walk:
             raise DataError(f"{error.filename} cannot be read ({error.strerror})") from error
 
     def _below(self, folder: str, prefix: str, above: tuple[str, ...]) -> Iterator[str]:
+        # A link back makes an endless walk; one to a folder elsewhere, even if seen before, is a way to share images.
         real = os.path.realpath(folder)
         if real in above:
             raise DataError(f"{folder} links back to a folder that it is in: remove the link")
+        # Read to its end before going deeper: one descriptor at a time, however deep the folders are.
         with os.scandir(folder) as found:
             entries = list(found)
+        # Looked into, a store among the images blocked its own resume: it was a class folder without images.
         if prefix and _is_ours({entry.name for entry in entries if entry.name in _MARKS}):
             self.ours.add(prefix.partition("/")[0])
             self.left_out.add_folder(prefix.rstrip("/"), "written by udta")

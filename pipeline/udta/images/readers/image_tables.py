@@ -46,6 +46,7 @@ class ImageTables(Reader):
         labels, ids = _whole_numbers(columns["label"]), ids_of_paths(path, columns["path"], missing=missing)
         splits = columns.get("split")
         if splits is not None:
+            # An unlabelled image needs no split: it is for nobody to train or to test on.
             splits = [split or ("" if label else UNLABELLED) for split, label in zip(splits, labels, strict=True)]
             _refuse(path, "have a label but no split", [_line(row) for row, split in enumerate(splits) if not split])
         return Listing(path.parent, ids, tuple(labels), None if splits is None else tuple(splits))
@@ -76,6 +77,7 @@ def ids_of_paths(path: Path, names: Sequence[str], *, missing: bool) -> tuple[st
     if not missing or len(absent) == len(ids):
         _refuse(path, "do not exist", absent, _cause(root, absent))
     gone = set(absent)
+    # Opened only where the extension says nothing.
     others = (name for name in ids if not has_image_suffix(name) and name not in gone)
     wrong = {name: reason for name in others if (reason := why_no_image(os.path.basename(name), f"{root}/{name}"))}  # noqa: PTH119
     _refuse(path, "are no images by their extension or content", [f"{name} ({wrong[name]})" for name in wrong])
@@ -85,6 +87,7 @@ def ids_of_paths(path: Path, names: Sequence[str], *, missing: bool) -> tuple[st
 def _whole_numbers(labels: list[str]) -> list[str]:
     """`1` for `1.0` where all labels of a CSV are like that and one is missing: pandas made floats of whole numbers."""
     given = [label for label in labels if label]
+    # Where none is missing, `1.0` was meant: perhaps it is a version.
     if len(given) == len(labels) or not all(_FLOAT.fullmatch(label) for label in given):
         return labels
     return [label.removesuffix(".0") for label in labels]
@@ -95,6 +98,7 @@ def _existing(root: Path, name: str) -> str:
     found = relative_id(root, name)
     if _is_there(root, found):
         return found
+    # In this order, so that a name with a backslash in it, which Linux allows, is found as it is.
     others = (relative_id(root, other) for other in other_spellings(name))
     return next((other for other in others if _is_there(root, other)), found)
 
@@ -109,7 +113,7 @@ def _cause(root: Path, absent: Sequence[str]) -> str:
     if not absent:
         return ""
     name = absent[0]
-    if PureWindowsPath(name).drive:
+    if PureWindowsPath(name).drive:  # `C:` or a server's
         return "; these are paths of another computer, make them relative to the table"
     folder, _, file = f"{root}/{name}".rpartition("/")
     alike = [other for other in _names_in(folder) if other.casefold() == file.casefold()]
@@ -126,7 +130,7 @@ def _names_in(folder: str) -> list[str]:
 
 
 def _line(row: int) -> str:
-    return f"row {row + 1}"
+    return f"row {row + 1}"  # 1 is the one below the header
 
 
 def _refuse(path: Path, what: str, names: Iterable[str], cause: str = "") -> None:
