@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,6 +53,20 @@ class StorePath(click.ParamType):  # type: ignore[type-arg]
 
 
 STORE = StorePath()
+
+
+class Choice(click.Choice[str]):
+    """One of names that are looked up when a value or the help asks for them: the registry that holds them imports torch."""
+
+    def __init__(self, names: Callable[[], Iterable[str]]) -> None:
+        # Not click's, which makes a tuple of them at once.
+        self._names = names
+        self.case_sensitive = True
+
+    @property
+    def choices(self) -> tuple[str, ...]:  # type: ignore[override]  # an attribute of click's
+        """The names."""
+        return tuple(self._names())
 
 
 def emit(as_json: bool, document: Any, text: str) -> None:

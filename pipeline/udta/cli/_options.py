@@ -11,22 +11,8 @@ import click
 from pydantic.fields import FieldInfo
 
 from udta._files.validation import Listed, LocalPath, Mark, OneOf, Options
-from udta.cli._common import OUT, PATH, Function, options_from
+from udta.cli._common import OUT, PATH, Choice, Function, options_from
 from udta.errors import Problems
-
-
-class _Choice(click.Choice[str]):
-    """One of names that are looked up when a value or the help asks for them: the registry that holds them imports torch."""
-
-    def __init__(self, names: Callable[[], Iterable[str]]) -> None:
-        # Not click's, which makes a tuple of them at once.
-        self._names = names
-        self.case_sensitive = True
-
-    @property
-    def choices(self) -> tuple[str, ...]:  # type: ignore[override]  # an attribute of click's
-        """The names."""
-        return tuple(self._names())
 
 
 class _Listed(click.Option):
@@ -85,7 +71,7 @@ def _kind(field: FieldInfo) -> dict[str, Any]:
     checks = [getattr(item, "func", item) for item in field.metadata]
     for check in checks:
         if isinstance(check, OneOf):
-            return {"type": _Choice(check.names)}
+            return {"type": Choice(check.names)}
         if isinstance(check, Listed):
             return {"cls": type("Listed", (_Listed,), {"names": staticmethod(check.names)}), "metavar": "NAME"}
     if dict in kinds:

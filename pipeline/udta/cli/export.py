@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import click
 
 from udta._console.display import ProgressDisplay
-from udta.cli._common import OUT, STORE, emit, json_option
+from udta.cli._common import OUT, STORE, Choice, emit, json_option
 
 
 @click.command(
@@ -20,7 +21,7 @@ Example:
 @click.option(
     "--to",
     required=True,
-    type=click.Choice(["parquet", "npy", "safetensors", "hdf5", "zarr"]),
+    type=Choice(lambda: _exporting().FORMATS),
     help="The format; hdf5 and zarr make a store with the same bits.",
 )
 @click.option("--out", required=True, type=OUT, help="A new folder; it appears when everything is in it.")
@@ -29,10 +30,10 @@ Example:
 @click.option("--split", help="Rows of this split only.")
 @click.option("--rows", help="These rows only, such as 0,5,7-20.")
 @click.option(
-    "--pool", type=click.Choice(["none", "avg", "max"]), default="none", show_default=True, help="Over positions."
+    "--pool", type=Choice(lambda: _exporting().POOLS), default="none", show_default=True, help="Over positions."
 )
 @click.option(
-    "--dtype", type=click.Choice(["float16", "float32"]), help="The stored one by default, float32 in Parquet."
+    "--dtype", type=Choice(lambda: _exporting().DTYPES), help="The stored one by default, float32 in Parquet."
 )
 @json_option
 def export(
@@ -64,6 +65,12 @@ def export(
             progress=progress,
         )
     emit(as_json, report.to_json(), str(report))
+
+
+def _exporting() -> ModuleType:
+    from udta import exporting  # torch with it, so not before somebody exports or asks what may be chosen
+
+    return exporting
 
 
 def _numbers(text: str | None, option: str) -> list[int] | None:

@@ -5,7 +5,8 @@ _selection   what is exported, and the values of it, some rows at a time
 formats      one file a format, registered
 """
 
+from udta.exporting._selection import DTYPES, POOLS
 from udta.exporting.export import ExportReport, export
 from udta.exporting.formats.registry import FORMATS
 
-__all__ = ["FORMATS", "ExportReport", "export"]
+__all__ = ["DTYPES", "FORMATS", "POOLS", "ExportReport", "export"]
