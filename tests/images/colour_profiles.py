@@ -26,7 +26,7 @@ def cmyk_profile(lab_of_cyan):
     grid[..., 1, :] = (0, 128, 128)
     grid[0, 0, 0, 0], grid[1, 0, 0, 0] = (255, 128, 128), lab_of_cyan
     ramp = bytes(range(256))
-    identity = b"".join(struct.pack(">i", 65536 * (place % 4 == 0)) for place in range(9))
+    identity = b"".join(struct.pack(">i", 65536 * (entry % 4 == 0)) for entry in range(9))
     table = b"mft1" + bytes(4) + bytes([4, 3, 2, 0]) + identity + 4 * ramp + grid.tobytes() + 3 * ramp
     return _profile(b"CMYK", b"Lab ", {"A2B0": table, "A2B1": table}, kind=b"prtr")
 

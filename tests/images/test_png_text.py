@@ -27,8 +27,8 @@ def chunk(kind, body):
 
 def with_chunk(png, kind, body, at):
     """Before the pixels or, for the other of the two places, behind them."""
-    place = png.index(b"IDAT" if at == "before" else b"IEND") - 4
-    return png[:place] + chunk(kind, body) + png[place:]
+    start = png.index(b"IDAT" if at == "before" else b"IEND") - 4
+    return png[:start] + chunk(kind, body) + png[start:]
 
 
 LONG = b"a caption " * 150_000  # 1.5 MB; Pillow's bound is 1

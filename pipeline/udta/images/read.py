@@ -65,10 +65,11 @@ def read_unlabelled(images: str | Path | Sequence[str | Path], *, on_error: OnEr
     Args:
         images: a folder, an image file, a CSV/Parquet file with a column `path`, a `.txt` of one path a line, `name:folder` of a
             built-in dataset, or a list of paths. Ids are relative to the folder or table where one is given, else as given.
-        on_error: as in `read_images`.
+        on_error: `fail` when a file cannot be read, or `skip`: it keeps its row, and reading it raises `ImageError`.
 
     Raises:
-        ConfigError, DataError: as `read_images`.
+        ConfigError: there is no built-in dataset of this name, or a package that reads the files is not installed.
+        DataError: nothing is named, something is not there, has no images or cannot be read.
     """
     named = [images] if isinstance(images, str | Path) else list(images)
     found = _list_unlabelled([str(one) for one in named], missing=on_error == "skip")
