@@ -115,7 +115,7 @@ def _made(
             content = Sample(-1, name, root / name, sha256, -1, "").read()
             done = time.perf_counter()
             image = EncodedImage(content, name)
-            pixels[:, index] = views.some(image, sha256, which)
+            pixels[:, index] = views.make(image, sha256, which)
             notes.update([image.colour_problem] if image.colour_problem else [])
         except ImageError as error:
             bad[index] = error.reason

@@ -159,7 +159,7 @@ class ViewSpec:
         transform = self.transform(v)
         return transform.apply(image.picture(transform.input_side), self.rng(sha256, v))
 
-    def some(self, image: EncodedImage, sha256: str, which: Sequence[int]) -> UInt8[np.ndarray, "views height width 3"]:
+    def make(self, image: EncodedImage, sha256: str, which: Sequence[int]) -> UInt8[np.ndarray, "views height width 3"]:
         """The views `which` of one image, in this order. Raises what `view` raises for the first of them that fails."""
         return np.stack([self.view(image, sha256, v) for v in which])
 

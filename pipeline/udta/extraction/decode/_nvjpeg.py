@@ -128,4 +128,4 @@ class NvjpegDecoder:
         return torch.stack([transformed(self._views.transform(v), pixels, self._views.rng(sha256, v)) for v in which])
 
     def _by_pillow(self, image: EncodedImage, row: int, which: Sequence[int]) -> Views:
-        return torch.from_numpy(self._views.some(image, self._manifest.hashes[row], which))
+        return torch.from_numpy(self._views.make(image, self._manifest.hashes[row], which))

@@ -99,7 +99,7 @@ def make_views(
     with meter.step("decode"):
         image = EncodedImage(content, sample.id)
         note_colours(image, meter)
-        return views.some(image, sample.sha256, which)
+        return views.make(image, sample.sha256, which)
 
 
 def note_colours(image: EncodedImage, meter: Meter) -> None:
