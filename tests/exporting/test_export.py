@@ -11,6 +11,7 @@ from made_stores import TAPS, block_features, make_hashes, make_layout, tree, ty
 
 import udta
 from udta.errors import ConfigError, StoreError, UncommittedRowError
+from udta.exporting import FORMATS
 from udta.fingerprint import TapSpec
 from udta.store import Quantiser, StoreWriter
 
@@ -157,7 +158,7 @@ def test_what_is_there_is_left_alone(store, tmp_path):
     assert tree(tmp_path / "out") == {"thesis.txt": b"precious"}
 
 
-@pytest.mark.parametrize("to", ["npy", "safetensors", "parquet"])
+@pytest.mark.parametrize("to", FORMATS)
 def test_an_export_that_fails_half_way_leaves_nothing(store, tmp_path, monkeypatch, to):
     before = sorted(tmp_path.iterdir())
 
@@ -175,7 +176,7 @@ def test_an_unfinished_store_is_not_exported(tmp_path):
         udta.export(tmp_path / "store", to="npy", out=tmp_path / "out")
 
 
-@pytest.mark.parametrize("to", ["parquet", "safetensors"])
+@pytest.mark.parametrize("to", [name for name, format in FORMATS.items() if "label" in format.columns])
 def test_a_tap_that_is_called_as_a_column_is_refused(tmp_path, to):
     taps = {"label": TapSpec("label", "avg", (5,), "float32")}
     write_store(tmp_path / "s", replace(make_layout(), taps=taps))

@@ -55,7 +55,7 @@ def predict(
             backbone=backbone,
             weights=weights,
             device=device,
-            on_error="skip" if on_error == "skip" else "fail",
+            on_error="skip" if on_error == "skip" else "fail",  # click has checked it, but types cannot know
             progress=progress,
         )
     lines = [f"{report.out}: {report.images} image(s) x {len(report.adapters)} adapter(s)"]

@@ -1,4 +1,4 @@
-"""Cached against live: the logits of some images through the store, and through the backbone."""
+"""`udta.parity`: cached against live, the logits of some images through the store and through the backbone."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
 
 from udta._console.terminal import one_line
 from udta._machine.device import resolve_device
-from udta.adapters import load_adapter
+from udta.adapters import Adapter, AdapterHeader, load_adapter
 from udta.backbones import Backbone, probe_like
 from udta.errors import FeatureError
 from udta.extraction import FeatureSource, feature_batches, feature_fingerprint
 from udta.extraction.recompute import backbone_of, manifest_of
-from udta.images import ViewSpec
+from udta.images import Manifest, ViewSpec
 from udta.scoring import view_logits
 from udta.store import Store, open_store
 
@@ -73,7 +75,7 @@ def parity(
         split: of which split; None takes every row.
         images: the folder that its ids are relative to; where it was at extraction by default.
         backbone: how the backbone is named; as at extraction by default, but a factory of one's own has to be named.
-        weights: the same for its weights.
+        weights: where its weights are; as at extraction by default.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         seed: of the choice.
 
@@ -88,37 +90,63 @@ def parity(
     header.check(opened.fingerprint, f"store {str(opened.path)!r}")
     header.check_code(opened.layout.probe, f"store {str(opened.path)!r}")
     network = backbone if isinstance(backbone, Backbone) else backbone_of(opened, backbone, weights)
-    compute, dtype = opened.fingerprint.text("compute"), opened.fingerprint.text("dtype")
-    spec, place = ViewSpec.from_fields(opened.fingerprint.fields), resolve_device(device)
-    header.check(feature_fingerprint(network, header.taps, spec, compute, dtype), "this backbone")
-    header.check_code(probe_like(header.probe, network, header.taps, compute, place), "this backbone")
+    source = _live(header, opened, network, manifest_of(opened, images), resolve_device(device))
     readable = opened.rows(split)
+    # In the order of the store: neighbours are read together, and images of a folder lie together on most disks.
     rows = np.sort(np.random.default_rng(seed).choice(readable, min(samples, len(readable)), replace=False))
-    cached = view_logits(adapter, opened, rows, str(place), views=[0])[:, 0]
+    cached = view_logits(adapter, opened, rows, str(source.device), views=[0])[:, 0]
+    live = _live_logits(adapter, source, rows)
+    _check_finite(live, opened, rows)
+    return _report(cached, live, opened.ids[rows])
+
+
+def _live(
+    header: AdapterHeader, store: Store, network: Backbone, manifest: Manifest, device: torch.device
+) -> FeatureSource:
+    """The backbone beside the images of a store; raises `AdapterError` when it is not that of the adapter."""
+    compute, views = store.fingerprint.text("compute"), ViewSpec.from_fields(store.fingerprint.fields)
+    fingerprint = feature_fingerprint(network, header.taps, views, compute, store.fingerprint.text("dtype"))
+    header.check(fingerprint, "this backbone")
+    # Weights and names may be the same and the code another: only running it shows that.
+    header.check_code(probe_like(header.probe, network, header.taps, compute, device), "this backbone")
+    # float32: rounding to the storage type is one of the differences that are looked for.
     taps = tuple(replace(tap, dtype="float32") for tap in header.taps)
-    source = FeatureSource(
-        manifest_of(opened, images), spec, network, taps, compute, place, opened.layout.memory_format
-    )
+    return FeatureSource(manifest, views, network, taps, compute, device, store.layout.memory_format)
+
+
+def _live_logits(
+    adapter: Adapter, source: FeatureSource, rows: Int64[np.ndarray, " rows"]
+) -> Float[Tensor, "rows classes"]:
+    """What the adapter says of view 0 through the backbone, on the CPU."""
+    adapter, logits = adapter.to(source.device), []
     with torch.inference_mode():
-        live = torch.cat(
-            [
-                adapter({tap: torch.from_numpy(values[:, 0]).to(place) for tap, values in batch.features.items()}).cpu()
-                for batch in feature_batches(source, rows, [0])
-            ]
-        )
-    broken = opened.ids[rows[~torch.isfinite(live).all(dim=1).numpy()]].tolist()
-    if broken:  # no class can be compared with theirs
+        for batch in feature_batches(source, rows, [0]):
+            features = {tap: torch.from_numpy(values[:, 0]).to(source.device) for tap, values in batch.features.items()}
+            logits.append(adapter(features).cpu())
+    return torch.cat(logits)
+
+
+def _check_finite(live: Float[Tensor, "rows classes"], store: Store, rows: Int64[np.ndarray, " rows"]) -> None:
+    """Raises `FeatureError`: no class can be compared with NaN, whose argmax is a class like any other."""
+    broken = store.ids[rows[~torch.isfinite(live).all(dim=1).numpy()]].tolist()
+    if broken:
         raise FeatureError(
             f"what the backbone gives now for {len(broken)} of {len(rows)} image(s) is not finite, such as {broken[0]!r}, though"
-            f" {opened.path} has features of them: try --device cpu, and `udta verify {opened.path} --recompute 16`"
+            f" {store.path} has features of them: try --device cpu, and `udta verify {store.path} --recompute 16`"
         )
+
+
+def _report(
+    cached: Float[Tensor, "rows classes"], live: Float[Tensor, "rows classes"], ids: np.ndarray
+) -> ParityReport:
     same = (cached.argmax(dim=1) == live.argmax(dim=1)).numpy()
+    # In float64: squares of small differences are summed over all images and classes.
     difference = (cached - live).double()
     return ParityReport(
-        images=len(rows),
+        images=len(ids),
         same_top1=float(same.mean()),
         largest=float(difference.abs().max()),
         rms=float(difference.square().mean().sqrt()),
         spread=float(live.double().std()),
-        differing=tuple(opened.ids[rows[~same]].tolist()),
+        differing=tuple(ids[~same].tolist()),
     )

@@ -1,8 +1,7 @@
-"""Prediction: one pass of the backbone over new images serves any number of adapters."""
+"""`udta.predict`: one pass of the backbone over new images serves any number of adapters."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,12 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from udta._files.locks import one_writer_of
 from udta._files.paths import local_path
 from udta._files.table_file import check_table_name, write_table
 from udta.adapters import Adapter, AdapterHeader, load_adapter
 from udta.backbones import (
+    Backbone,
     fitting_memory_format,
     probe_like,
     rebuild_backbone,
@@ -25,11 +27,13 @@ from udta.backbones import (
 from udta.errors import AdapterError, ConfigError, FeatureError
 from udta.extraction import FeatureSource, Meter, OnError, Progress, feature_batches, feature_fingerprint
 from udta.fingerprint import TapSpec
-from udta.images import ViewSpec, read_unlabelled
+from udta.images import Manifest, ViewSpec, read_unlabelled
 from udta.probe import Probe
 from udta.store import as_tensor, not_finite, value_dtype
 
 COLUMNS = ("path", "adapter", "label", "probability")
+# By the path that the user gave.
+Loaded = Mapping[str, tuple[Adapter, AdapterHeader]]
 
 
 @dataclass(frozen=True)
@@ -84,83 +88,118 @@ def predict(
     if not adapters:
         raise ConfigError("no adapter was given: name at least one run folder")
     loaded = {str(path): load_adapter(Path(path)) for path in adapters}
-    first = next(iter(loaded.values()))[1]
-    taps = _common_taps(loaded)
     manifest = read_unlabelled(images, on_error=on_error)
-    network = rebuild_backbone(
-        first.source,
-        f"adapter {next(iter(loaded))}",
-        backbone=backbone,
-        weights=weights,
-        evaluate=first.fingerprint.text("input", "evaluate"),
-    )
-    network.check_frozen()
-    views, compute = ViewSpec.from_fields(first.fingerprint.fields), first.fingerprint.text("compute")
-    place = resolve_device(device)
-    resolve_compute(compute, place)
-    fingerprint = feature_fingerprint(network, taps, views, compute, taps[0].dtype)
-    for path, (_, header) in loaded.items():
-        header.check(fingerprint, f"this backbone (adapter {path})")
-    recorded = [header.probe for _, header in loaded.values()]
-    probe = probe_like(next(filter(None, recorded), Probe()), network, taps, compute, place)
-    for path, (_, header) in loaded.items():
-        header.check_code(probe, f"this backbone (adapter {path})")
-    # An adapter of a uint8 store was trained on what its codes stand for.
-    values = tuple(replace(tap, dtype="float32") if tap.dtype == "uint8" else tap for tap in taps)
-    types, meter = {tap.name: tap.dtype for tap in values}, Meter()
-    memory_format = fitting_memory_format(network, taps, compute, place, probe)
-    source = FeatureSource(manifest, views, network, values, compute, place, memory_format, on_error)
-    models = {path: adapter.to(place) for path, (adapter, _) in loaded.items()}
-
-    table: list[tuple[str, str, str, float | None]] = []
-    skipped: dict[str, str] = {}
+    network = _backbone(loaded, backbone, weights)
+    source, meter = _feature_source(loaded, network, manifest, resolve_device(device), on_error), Meter()
+    predictions = _Predictions(loaded, source)
     for batch in feature_batches(source, range(len(manifest)), [0], meter):
-        names = [manifest.ids[row] for row in batch.rows]
-        bad = _skip({names[position]: why for position, why in not_finite(batch.features, types).items()}, on_error)
-        bad |= {manifest.ids[row]: reason for row, reason in batch.skipped.items()}
-        skipped |= bad
-        features = {
-            tap.name: as_tensor(batch.features[tap.name][:, 0].view(value_dtype(tap.dtype))).to(place) for tap in values
-        }
-        for path, (_, header) in loaded.items():
-            labels, probabilities = _classify(models[path], header, features)
-            lost = [name for name, one in zip(names, probabilities, strict=True) if math.isnan(one) and name not in bad]
-            skipped |= _skip(dict.fromkeys(lost, f"adapter {path} gives NaN or infinite scores"), on_error)
-            for name, label, probability in zip(names, labels, probabilities, strict=True):
-                usable = name not in bad and not math.isnan(probability)
-                table.append((name, path, label if usable else "", probability if usable else None))
+        predictions.add(batch.rows, batch.features, batch.skipped)
         if progress:
             progress(batch.rows[-1] + 1, len(manifest), str(meter))
-    write_table(target, dict(zip(COLUMNS, zip(*table, strict=True), strict=True)))
+    # Only now: a table of a part of the images would pass for one of all.
+    write_table(target, dict(zip(COLUMNS, zip(*predictions.lines, strict=True), strict=True)))
+    skipped = predictions.skipped
     return PredictReport(str(target), len(manifest) - len(skipped), list(loaded), skipped)
 
 
-def _skip(reasons: dict[str, str], on_error: OnError) -> dict[str, str]:
-    """The reasons by image; raises `FeatureError` for the first one where none may be skipped."""
-    if reasons and on_error == "fail":
-        name, reason = next(iter(reasons.items()))
-        raise FeatureError(f"{name}: {reason}; --on-error skip leaves such images out")
-    return reasons
+def _backbone(loaded: Loaded, backbone: str | None, weights: str | None) -> Backbone:
+    """The backbone that the first adapter was trained with; whether it is that of the others is checked by what it is."""
+    path, (_, header) = next(iter(loaded.items()))
+    # The transform is that of the features, which need not be the backbone's own.
+    evaluate = header.fingerprint.text("input", "evaluate")
+    network = rebuild_backbone(header.source, f"adapter {path}", backbone=backbone, weights=weights, evaluate=evaluate)
+    network.check_frozen()
+    return network
 
 
-def _classify(
-    adapter: Adapter, header: AdapterHeader, features: Mapping[str, torch.Tensor]
-) -> tuple[list[str], list[float]]:
-    """The most probable class of each image and its probability, which is NaN where the scores are not finite."""
-    with torch.inference_mode():
-        probabilities = adapter(features).softmax(dim=1).cpu().numpy()
-    best = probabilities.argmax(axis=1)
-    return [header.classes[index] for index in best], probabilities[np.arange(len(best)), best].tolist()
+def _feature_source(
+    loaded: Loaded, network: Backbone, manifest: Manifest, device: torch.device, on_error: OnError
+) -> FeatureSource:
+    """What the features come from, as it was in training.
+
+    Raises:
+        AdapterError: backbone, code or taps are not those that an adapter was trained with.
+        ConfigError: the device cannot do the arithmetic.
+    """
+    headers = {path: header for path, (_, header) in loaded.items()}
+    trained_on, taps = next(iter(headers.values())).fingerprint, _common_taps(headers)
+    views, compute = ViewSpec.from_fields(trained_on.fields), trained_on.text("compute")
+    resolve_compute(compute, device)
+    fingerprint = feature_fingerprint(network, taps, views, compute, taps[0].dtype)
+    for path, header in headers.items():
+        header.check(fingerprint, f"this backbone (adapter {path})")
+    # One pass of the probe for all adapters. An empty one, of a file without, says nothing and would be compared with nothing.
+    recorded = next(filter(None, (header.probe for header in headers.values())), Probe())
+    probe = probe_like(recorded, network, taps, compute, device)
+    for path, header in headers.items():
+        header.check_code(probe, f"this backbone (adapter {path})")
+    # An adapter of a uint8 store was trained on what its codes stand for.
+    values = tuple(replace(tap, dtype="float32") if tap.dtype == "uint8" else tap for tap in taps)
+    memory_format = fitting_memory_format(network, taps, compute, device, probe)
+    return FeatureSource(manifest, views, network, values, compute, device, memory_format, on_error)
 
 
-def _common_taps(loaded: Mapping[str, tuple[Adapter, AdapterHeader]]) -> tuple[TapSpec, ...]:
+def _common_taps(headers: Mapping[str, AdapterHeader]) -> tuple[TapSpec, ...]:
     """What one pass has to compute so that every adapter finds its taps."""
     taps: dict[str, TapSpec] = {}
-    for path, (_, header) in loaded.items():
+    for path, header in headers.items():
         for tap in header.taps:
+            # A pass gives a tap in one form: a map for one adapter and its mean for another would be two passes.
             if taps.setdefault(tap.name, tap) != tap:
                 raise AdapterError(
                     f"adapter {path} reads tap {tap.name!r} as {tap.reducer} {list(tap.shape)} {tap.dtype}, another as "
                     f"{taps[tap.name].reducer} {list(taps[tap.name].shape)} {taps[tap.name].dtype}; predict with them one by one"
                 )
     return tuple(taps.values())
+
+
+class _Predictions:
+    """The lines of the table so far, as `COLUMNS`, and for which images and why there is no class."""
+
+    def __init__(self, loaded: Loaded, source: FeatureSource) -> None:
+        self.lines: list[tuple[str, str, str, float | None]] = []
+        self.skipped: dict[str, str] = {}
+        self._source = source
+        self._adapters = {path: (adapter.to(source.device), header) for path, (adapter, header) in loaded.items()}
+
+    def add(self, rows: Sequence[int], features: Mapping[str, np.ndarray], undecoded: Mapping[int, str]) -> None:
+        """A batch with features `[rows, 1 view, *tap.shape]` as stored; raises `FeatureError` where none may be skipped."""
+        ids, types = self._source.manifest.ids, {tap.name: tap.dtype for tap in self._source.taps}
+        names = [ids[row] for row in rows]
+        bad = self._skip({names[position]: reason for position, reason in not_finite(features, types).items()})
+        bad |= self._skip({ids[row]: reason for row, reason in undecoded.items()})
+        values = {name: self._values(features[name], dtype) for name, dtype in types.items()}
+        for path, (adapter, header) in self._adapters.items():
+            with torch.inference_mode():
+                probabilities = adapter(values).softmax(dim=1).cpu().numpy()
+            self._add_lines(path, header, names, probabilities, bad)
+
+    def _add_lines(
+        self,
+        path: str,
+        header: AdapterHeader,
+        names: Sequence[str],
+        probabilities: Float[np.ndarray, "images classes"],
+        bad: set[str],
+    ) -> None:
+        best = probabilities.argmax(axis=1)
+        highest = probabilities[np.arange(len(best)), best]
+        # Finite features may still overflow in an adapter, and then the first NaN would be the best class.
+        lost = [name for name, one in zip(names, highest, strict=True) if np.isnan(one) and name not in bad]
+        without = bad | self._skip(dict.fromkeys(lost, f"adapter {path} gives NaN or infinite scores"))
+        for name, index, probability in zip(names, best, highest.tolist(), strict=True):
+            classified = (name, path, header.classes[index], probability)
+            # An image that cannot be used keeps its line, so that tables of two runs have the same lines.
+            self.lines.append((name, path, "", None) if name in without else classified)
+
+    def _values(self, stored: np.ndarray, dtype: str) -> Tensor:
+        """View 0 of a tap as the adapter takes it; features come as bits, since NumPy has no bfloat16."""
+        return as_tensor(stored[:, 0].view(value_dtype(dtype))).to(self._source.device)
+
+    def _skip(self, reasons: dict[str, str]) -> set[str]:
+        """Remember why images have no class; raises `FeatureError` for the first one where none may be skipped."""
+        if reasons and self._source.on_error == "fail":
+            name, reason = next(iter(reasons.items()))
+            raise FeatureError(f"{name}: {reason}; --on-error skip leaves such images out")
+        self.skipped |= reasons
+        return set(reasons)
