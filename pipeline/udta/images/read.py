@@ -119,8 +119,7 @@ def _list_unlabelled(named: Sequence[str], *, missing: bool) -> Listing:
     """
     if not named:
         raise DataError("no image is named: give a file, a folder, or a table of paths")
-    readers = {one: find_reader(one) for one in named}
-    only = readers[named[0]] if len(named) == 1 else None
+    only = find_reader(named[0]) if len(named) == 1 else None
     if only and only.by_name:
         return only.read_unlabelled(named[0], missing=missing)
     # A link to nothing is there: why it cannot be read is said when it is.
@@ -132,8 +131,8 @@ def _list_unlabelled(named: Sequence[str], *, missing: bool) -> Listing:
     every: dict[str, None] = {}
     left_out = Counter[str]()
     for one in named:
-        reader = readers[one]
-        if reader is None or reader.by_name:  # `photo 12:30.jpg` that is missing looks like a name
+        reader = find_reader(one, by_name=False)  # `photo 12:30.jpg` that is missing looks like a name
+        if reader is None:
             every[Path(one).as_posix()] = None
             continue
         listing = reader.read_unlabelled(one, missing=missing)

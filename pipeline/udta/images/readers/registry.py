@@ -20,16 +20,22 @@ _CLASSES = (
 READERS: list[Reader] = [resolve_name(f"{__package__}.{path}")() for path in _CLASSES]
 
 
-def find_reader(images: str) -> Reader | None:
-    """The reader of what a user named; None where it is nothing that a reader takes, a single image for one."""
-    return next((reader for reader in READERS if reader.accepts(images)), None)
+def find_reader(images: str, *, by_name: bool = True) -> Reader | None:
+    """The reader of what a user named; None where it is nothing that a reader takes, a single image for one.
+
+    Args:
+        images: what was named.
+        by_name: whether it may be a name, such as that of a dataset, besides a path.
+    """
+    readers = (reader for reader in READERS if by_name or not reader.by_name)
+    return next((reader for reader in readers if reader.accepts(images)), None)
 
 
 def refusal(images: str) -> DataError:
     """What to say where images with classes were wanted and `images` is nothing that names some."""
-    # Names of datasets last: after "give a folder or a .csv or ..." they are what a stranger needs least.
-    readers = sorted((reader for reader in READERS if reader.has_classes), key=lambda reader: reader.by_name)
-    takes = [reader.takes for reader in readers]
+    readers = [reader for reader in READERS if reader.has_classes]
+    paths = [reader.takes for reader in readers if not reader.by_name]
+    names = [reader.takes for reader in readers if reader.by_name]
     if Path(images).exists():
-        return DataError(f"{Path(images)} is neither {' nor '.join(takes)} (single images are for `udta predict`)")
-    return DataError(f"there is no folder or file {images!r}; give {' or '.join(takes)}")
+        return DataError(f"{Path(images)} is neither {' nor '.join(paths)} (single images are for `udta predict`)")
+    return DataError(f"there is no folder or file {images!r}; give {' or '.join([*paths, *names])}")
