@@ -43,9 +43,9 @@ class Reduction(ABC):
         """
         return None
 
-    @abstractmethod
     def of_map(self, values: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch ..."]:
-        """A map, reduced; it may share memory with `values`."""
+        """A map, reduced; it may share memory with `values`. For a reducer whose `problem` refuses maps there is none."""
+        raise NotImplementedError
 
     @abstractmethod
     def of_tokens(self, values: Float[Tensor, "batch token channels"], prefix: int) -> Float[Tensor, "batch ..."]:

@@ -22,10 +22,6 @@ class Patches(Reduction):
         """Nothing stands before the patches."""
         return None if prefix else f"for tokens with a class token, but its output has shape {list(shape)}"
 
-    def of_map(self, values: Float[Tensor, "batch channels height width"]) -> Float[Tensor, "batch patch channels"]:
-        """Never asked for: `problem` refuses maps."""
-        raise NotImplementedError
-
     def of_tokens(
         self, values: Float[Tensor, "batch token channels"], prefix: int
     ) -> Float[Tensor, "batch patch channels"]:
