@@ -24,6 +24,7 @@ def view_choice(store: Store, views: str | int | Sequence[int]) -> Literal["rand
         raise ConfigError(
             f"views is {views!r}: {did_you_mean(views, ['random', 'all'])} A number or a list of numbers is fine too"
         )
+    # A number drops the view axis, a list of one keeps it.
     chosen = [int(views)] if isinstance(views, int | np.integer) else [int(view) for view in views]
     store.check_views(chosen)
     return chosen[0] if isinstance(views, int | np.integer) else chosen
@@ -32,7 +33,7 @@ def view_choice(store: Store, views: str | int | Sequence[int]) -> Literal["rand
 def distinct_views(store: Store, views: Literal["random"] | int | list[int] | None) -> list[int]:
     """The views that the batches of a choice may hold, ascending."""
     if views == "random":
-        return list(range(store.n_views))
+        return list(range(store.n_views))  # whichever will be drawn in later epochs
     return np.unique(np.array(views)).tolist()  # type: ignore[no-any-return]
 
 
@@ -51,6 +52,7 @@ def class_mask(store: Store, classes: Sequence[str] | None) -> np.ndarray | None
 
 def dtype_name(dtype: str | torch.dtype | None) -> str | None:
     """The name of a type that features can be delivered in; raises `ConfigError`."""
+    # `torch.float16` and "float16" alike.
     name = None if dtype is None else str(dtype).removeprefix("torch.")
     if name is not None and name not in DTYPES:
         raise ConfigError(f"dtype is {name!r}: {did_you_mean(name, DTYPES)}")

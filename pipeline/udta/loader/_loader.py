@@ -75,7 +75,7 @@ class FeatureLoader(IterableDataset[Batch]):
         memory_budget: int | None = None,
         resident: bool | Literal["auto"] = False,
     ) -> None:
-        problems = Problems()
+        problems = Problems()  # all of them at once: whoever mistyped two options should not have to start three times
         if batch_size < 1:
             problems.add(f"batch_size is {batch_size}, but a batch holds at least one row")
         if memory_budget is not None and memory_budget < 1:
@@ -94,6 +94,7 @@ class FeatureLoader(IterableDataset[Batch]):
         self._epoch, self._skip, self._delivered = 0, 0, (0, 0)
         self._held: Mapping[str, Tensor] | None = None
         self._resident: Resident | None = None
+        # Random views: any of them may come, and what was read once stays in memory as long as it fits.
         n_views = store.n_views if self.views == "random" else self._views_per_row
         self._whole = len(self.rows) * n_views * self._row_bytes
         self._keeps_taps = fits_on(self.device, self._whole) if resident == "auto" else resident
@@ -139,7 +140,7 @@ class FeatureLoader(IterableDataset[Batch]):
         self._skip, self._delivered = state["batch"], (state["epoch"], state["batch"])
 
     def __iter__(self) -> Iterator[Batch]:
-        worker = get_worker_info()
+        worker = get_worker_info()  # of a `DataLoader`; None in an ordinary process
         number, skip = self._epoch, self._skip
         self._epoch, self._skip = number + 1, 0
         # A worker is forked anew every epoch and would repeat the first one; torch's seed for this epoch is the same in all.
@@ -147,6 +148,7 @@ class FeatureLoader(IterableDataset[Batch]):
         starts = range(0, len(self.rows), self.batch_size)[skip:]
         if worker is not None:
             starts = starts[worker.id :: worker.num_workers]
+        # Counted when the user has them, whatever was read ahead: a training that is killed goes on behind what it saw.
         self._delivered = (number, skip)
         for delivered, batch in enumerate(self._batches(epoch, starts), skip + 1):
             self._delivered = (number, delivered)
@@ -155,10 +157,12 @@ class FeatureLoader(IterableDataset[Batch]):
             yield batch
 
     def __getstate__(self) -> dict[str, Any]:
+        # What is resident is not copied to another process, which loads its own.
         return {**self.__dict__, "_resident": None}
 
     def plan(self, number: int) -> Epoch:
         """The order and the views of an epoch, from 0, as its batches show them."""
+        # Of both numbers, not of their sum: epoch 1 of seed 0 would be epoch 0 of seed 1.
         rng = np.random.default_rng([self.seed, number])
         window_rows = None
         if self.windowed:
@@ -174,6 +178,7 @@ class FeatureLoader(IterableDataset[Batch]):
         )
         if self.views == "random":
             return Epoch(rows, rng.integers(self.store.n_views, size=(len(rows), 1)), windows)
+        # One row of memory for all: the same views for every sample.
         chosen = np.atleast_1d(np.array(self.views, dtype=np.int64))
         return Epoch(rows, np.broadcast_to(chosen, (len(rows), len(chosen))), windows)
 

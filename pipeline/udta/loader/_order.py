@@ -39,11 +39,14 @@ def order_rows(
     """
     if window_rows is None:
         return (rows if rng is None else rng.permutation(rows)), (0, len(rows))
+    # By rows, so that every window has the same size whatever the blocks hold of this split.
     bounds = (*range(0, len(rows), max(window_rows, 1)), len(rows))
     if rng is None:
         return rows, bounds
+    # Blocks in a random order first, then their rows: a window is few blocks, which are read in one go each.
     blocks = rows // block_rows
     rank = rng.permutation(int(blocks.max()) + 1 if len(rows) else 0)
+    # Stable, so that rows of a block stay ascending and the order is the same with every version of NumPy's sort.
     by_block = rows[np.argsort(rank[blocks], kind="stable")]
     parts = [rng.permutation(by_block[start:stop]) for start, stop in pairwise(bounds)]
     return np.concatenate(parts) if parts else by_block, bounds

@@ -21,8 +21,8 @@ from udta.loader._order import Epoch
 from udta.loader._windows import WindowedSource
 from udta.store import Store, as_tensor
 
-_READERS = 2
-_AHEAD = 6
+_READERS = 2  # one or two that fill buffers which are used again reach 0.5-0.8 of the memory limit
+_AHEAD = 6  # batches, so that a step which takes longer now and then keeps nobody waiting
 
 
 class Source(Protocol):
@@ -90,14 +90,14 @@ class BatchReader:
             return
         source: Source = (
             WindowedSource(self._store, self._taps, self._epoch, starts[0])
-            if len(self._epoch.windows) > 2
+            if len(self._epoch.windows) > 2  # one window is everything
             else MappedSource(self._store, self._epoch)
         )
         with ThreadPoolExecutor(_READERS, "udta-read", initializer=one_thread_each) as readers:
             try:
                 yield from in_order(self._begun(source, starts, batch_size, readers), _AHEAD)
             finally:
-                source.close()
+                source.close()  # before the pool is left, which waits for readers that may wait for a window
 
     def _begun(self, source: Source, starts: range, batch_size: int, readers: Executor) -> Iterator[Future[Batch]]:
         # Weak: a batch that was delivered is the user's alone, and its memory is lent again once he lets go of it.
@@ -115,6 +115,7 @@ class BatchReader:
         stored = {}
         for tap in self._taps:
             spec = self._store.taps[tap]
+            # What is converted is read into memory of its own, and the batch is what it is converted to.
             memory = self._scratch if self._dtype not in (None, spec.dtype) else self._pool
             stored[tap] = memory.get((n_rows * n_views, *spec.shape), self._store.rows_of(tap).dtype)
         source.take(start, stop, stored)

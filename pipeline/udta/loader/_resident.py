@@ -23,6 +23,7 @@ class Resident:
         self, store: Store, rows: np.ndarray, views: Sequence[int], device: torch.device, values: Mapping[str, Tensor]
     ) -> None:
         self._device, self._labels, self._values = device, store.labels, values
+        # Tables over all rows and views of the store, so that an epoch is looked up by indexing: -1 is never asked for.
         self._position = np.full(len(store), -1)
         self._position[rows] = np.arange(len(rows))
         self._column = np.full(store.n_views, -1)
@@ -30,15 +31,17 @@ class Resident:
 
     def batches(self, epoch: Epoch, starts: range, batch_size: int, *, view_axis: bool) -> Iterator[Batch]:
         """Those that begin at these positions of an epoch, in order; without a view axis every row has one view."""
+        # The order of the whole epoch goes to the device at once, so that no batch waits for a copy.
         rows, labels, samples, columns = self._order(epoch)
         for start in starts:
             part = slice(start, start + batch_size)
+            # One indexing operation for all rows and views; a view axis of one is taken away afterwards, which copies nothing.
             picked = {name: values[samples[part, None], columns[part]] for name, values in self._values.items()}
             taps = picked if view_axis else {name: values[:, 0] for name, values in picked.items()}
             yield Batch(taps, labels[part], rows[part])
 
     def _order(self, epoch: Epoch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """An epoch on the device, so that no batch waits for a copy: rows, labels, and where rows and views lie in `values`."""
+        """An epoch on the device: rows, labels, and where rows and views lie in `values`."""
         parts = (epoch.rows, self._labels[epoch.rows], self._position[epoch.rows], self._column[epoch.views])
         rows, labels, samples, columns = (torch.from_numpy(part.copy()).to(self._device) for part in parts)
         return rows, labels, samples, columns
@@ -54,6 +57,7 @@ def load_taps(
 def _load(store: Store, tap: str, rows: np.ndarray, views: Sequence[int], device: torch.device, dtype: str) -> Tensor:
     shape = (len(rows), len(views), *store.taps[tap].shape)
     whole = torch.empty(shape, dtype=getattr(torch, dtype), device=device)
+    # A block of rows at a time, so that beside the whole there is never more than that in memory.
     step = max(1, store.layout.block_rows // len(views))
     for start in range(0, len(rows), step):
         values = store.read(rows[start : start + step], [tap], views, dtype=dtype)[tap]

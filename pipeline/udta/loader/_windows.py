@@ -18,7 +18,7 @@ from udta.loader._batch import Batch
 from udta.loader._order import Epoch
 from udta.store import MappedRows, Store
 
-_PARTS = 4
+_PARTS = 4  # pieces that a tap's share of a window is read in, side by side
 
 
 class WindowedSource:
@@ -29,6 +29,7 @@ class WindowedSource:
         self._windows = Windows(store, taps)
         self._loads: dict[int, Future[None]] = {}
         self._loaded: set[int] = set()
+        # One thread that gives windows back and asks for the next, in order; the files are read by others under it.
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="udta-window")
         self._files: Executor = ThreadPoolExecutor(4, thread_name_prefix="udta-files")
         self._ask(self._window_of(first), [])
@@ -43,6 +44,7 @@ class WindowedSource:
         for window in range(self._window_of(start), self._window_of(stop - 1) + 1):
             self._ask(window, reading)
         current = self._window_of(start)
+        # Not from a batch that lies in two windows: a third one would be in memory then.
         if current == self._window_of(stop - 1):
             self._ask(current + 1, reading)
 
@@ -67,11 +69,13 @@ class WindowedSource:
         busy = list(reading)
 
         def load() -> None:
+            # Two windows in memory: this one waits until nobody reads the one before the last, and then takes its memory.
             while busy:  # and let go of their batches, whose memory is wanted
                 busy.pop().exception()
             for done in [loaded for loaded in self._loaded if loaded < window - 1]:
                 self._windows.release(*self._epoch.pairs(self._window(done)))
                 self._loaded.remove(done)
+            # Counted as loaded only once it is: what `take` reads without being mapped would kill the process.
             self._windows.load(*self._epoch.pairs(self._window(window)), self._files)
             self._loaded.add(window)
 
@@ -95,6 +99,7 @@ class Windows:
         slots, local = self._store.layout.slots(rows, views)
         order = np.lexsort((local, slots))
         slots, local = slots[order], local[order]
+        # Runs of neighbouring rows, in the order of the disk: few calls of madvise(2), and no seek back.
         breaks = np.flatnonzero((np.diff(slots) != 0) | (np.diff(local) != 1)) + 1
         starts, stops = np.concatenate([[0], breaks]), np.append(breaks, len(slots))
         fresh = [slot for slot in np.unique(slots).tolist() if not self._used[slot]]
@@ -109,7 +114,7 @@ class Windows:
                 ]
                 cuts = [part * len(runs) // _PARTS for part in range(_PARTS + 1)]
                 tasks += [pool.submit(_populate, mapped, runs[cut:stop]) for cut, stop in pairwise(cuts)]
-        for task in tasks:
+        for task in tasks:  # an error of any of them is one of the window
             task.result()
 
     def _map(self, slots: Sequence[int]) -> None:

@@ -1,4 +1,44 @@
-"""Feature stores: ordinary Zarr v3 groups or HDF5 files with a ledger of the blocks that count."""
+"""Feature stores: ordinary Zarr v3 groups or HDF5 files with a ledger of the blocks that count.
+
+What a store is.
+_layout         rows, taps, views and blocks, and what they were made from
+_attributes     the attributes and columns of a stranger's store, checked
+_dtypes         storage types: what lies on the disk, and what the bytes mean
+_quantise       uint8 codes: a scale and an offset for each channel
+_directory      where it lies: a path or a URL, and the directory that stays the same under any name
+_ledger         which blocks count, and the seal of all other files
+_record         one block of the ledger: rows, samples, checksums
+
+Engines: how its bytes lie on the disk.
+_engine         the contract
+_registry       the engines by name; which one a directory belongs to
+_zarr_engine    Zarr v3
+_hdf5_engine    HDF5: a file a block and an index
+_hdf5_files     HDF5 files where the disk may be full, and files of strangers
+_block_files    big files of a block: written, linked and flushed in threads
+
+Writing, in the order in which it happens.
+_writer         `StoreWriter`: a new store, what is there, grown, or anew
+_staging        the folder beside the store in which its one writer works
+_folder_lock    the lock of that folder
+_continuation   how what is stored stands to what is asked
+_changes        which images come and go
+_growth         what a grown store takes over from the old one, and what is left to compute
+_claims         which process computes which block
+_block_writer   a block: values, flush, ledger record
+_history        what the extractions took, in a report beside the store
+
+Reading, in the order in which it happens.
+_snapshot       opening beside a writer, so that all that is read is of one moment
+_reader         `Store`: rows by number
+_tap_rows       rows of one tap: mapped, or decoded chunk by chunk
+_mapped_rows    many files as one array
+_dask_array     lazy arrays over the whole store
+
+Looking after it.
+verify          every checksum against its bytes, and repair
+diff            how two stores differ
+"""
 
 from udta.store._block_writer import BlockWriter
 from udta.store._changes import Changes

@@ -32,9 +32,11 @@ class _Error(Document):
     probe_top1_difference: float | None = None
 
 
+# What has a default here was not written by every version whose stores are still read.
 class _Attributes(Document):
     classes: list[str]
     taps: list[TapDocument] = Field(min_length=1)
+    # No memory holds the columns that would be allocated for more.
     rows: Annotated[int, Field(ge=0, lt=2**40)]
     views: Size
     block_rows: Size
@@ -60,6 +62,7 @@ def check_attributes(attributes: Mapping[str, Any]) -> None:
     if not found.quantisation.keys() <= shapes.keys():
         raise ValueError("quantisation: it has an entry for a tap that is not there, or not of uint8")
     for name, quantiser in found.quantisation.items():
+        # A scale of 0 would divide by it; tokens `[T, D]` have their channels last.
         channels = shapes[name][1 if len(shapes[name]) == 2 else 0]
         if not len(quantiser.scale) == len(quantiser.offset) == channels or min(quantiser.scale) <= 0:
             raise ValueError(
@@ -77,4 +80,5 @@ def check_columns(attributes: Mapping[str, Any], ids: Sequence[str], labels: np.
     if rows and not -1 <= labels.min() <= labels.max() < len(attributes["classes"]):
         raise ValueError(f"a label is not in -1 to {len(attributes['classes']) - 1}")
     raise_problem(path_problem(ids))
+    # Each once: they are few, and a store has as many as it has rows.
     raise_problem(labels_problem(list(dict.fromkeys(splits)), "split"))

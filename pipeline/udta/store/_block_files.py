@@ -35,10 +35,10 @@ def link_or_copy(source: Path, target: Path) -> None:
     """A hard link where the file system can, a flushed copy elsewhere; an unfinished copy never has the name."""
     try:
         os.link(source, target)
-    except FileExistsError:
+    except FileExistsError:  # of a growth that was killed before its record
         target.unlink()
         link_or_copy(source, target)
-    except OSError:
+    except OSError:  # no hard links here (exFAT, some mounts), or as many as there can be of one file
         temporary = target.with_name(temporary_name(target))
         with source.open("rb") as original, open_new(temporary) as copy:
             shutil.copyfileobj(original, copy, _COPY_BYTES)
@@ -51,6 +51,7 @@ def _each(do: Callable[[_T], None], things: Sequence[_T]) -> None:
     if len(things) == 1:
         do(things[0])
         return
+    # `wait` before any error is raised: else a thread might still write a file that the caller cleans up.
     begun = [_pool(os.getpid()).submit(do, thing) for thing in things]
     wait(begun)
     for each in begun:
@@ -59,9 +60,9 @@ def _each(do: Callable[[_T], None], things: Sequence[_T]) -> None:
 
 @cache
 def _pool(_process: int) -> ThreadPoolExecutor:
-    """Of this process, since a fork has no thread of its parent's. Starting eight threads for each block of averages took
-    longer than all else of its commit, where other threads were busy.
-    """
+    """Of this process, since a fork has no thread of its parent's."""
+    # Kept: starting threads for each block of averages took longer than all else of its commit where other threads were busy
+    # (24 ms a block instead of 5).
     return ThreadPoolExecutor(_THREADS, thread_name_prefix="udta-files")
 
 
@@ -69,11 +70,12 @@ def _write_file(file: tuple[Path, Sequence[np.ndarray]]) -> None:
     path, parts = file
     temporary = path.with_name(temporary_name(path))
     try:
-        with open_new(temporary) as stream:
+        with open_new(temporary) as output:
             for part in parts:
                 view = part.reshape(-1).view(np.uint8).data
-                while view:  # one call writes 2 GB at most
-                    view = view[stream.write(view) :]
+                while view:  # one call of write(2) takes 2 GB at most
+                    view = view[output.write(view) :]
+        # Renamed before it is flushed, which `flush_all` does for all files of a block at a time: until then no record names it.
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -81,7 +83,7 @@ def _write_file(file: tuple[Path, Sequence[np.ndarray]]) -> None:
 
 
 def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY)  # fsync(2) of a folder wants one that is open for reading
     try:
         os.fsync(descriptor)
     finally:

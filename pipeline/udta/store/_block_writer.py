@@ -35,6 +35,7 @@ class BlockWriter:
 
     def refresh(self) -> None:
         """Look into the ledger again: others may have committed blocks."""
+        # Names alone: a record holds the identity of every sample, and whoever claims blocks looks again and again.
         self._committed = set(self._engine.ledger.blocks())
 
     @property
@@ -90,16 +91,19 @@ class BlockWriter:
         start, stop = self.layout.block_range(block)
         bad = dict(skipped or {})
         bad |= self._unusable(block, features, bad, skip_unusable)
+        # In place: `features` is the caller's buffer of this block, and a copy would double the memory of a block in flight.
         positions = [row - start for row in bad]
         for tap, values in features.items() if bad else ():
             values[positions] = STORAGE_TYPES[self.layout.taps[tap].dtype].fill
+        # After the fill, over what readers get: each view by itself, since a reader of one view should not have to read them all.
         checksums = {
             tap: tuple(checksum(values[:, view]) for view in range(self.layout.n_views))
             for tap, values in features.items()
         }
         samples = self._samples[start:stop]
         try:
-            note = self._engine.write_block(self.layout, block, features)
+            note = self._engine.write_block(self.layout, block, features)  # returns when the disk has it
+            # Never before: a record without its values would be rows that read as zeros, which is why there is a ledger.
             self._engine.ledger.put(Record(block, start, stop, samples, checksums, bad, dict(clipped or {}), note))
         except OSError as error:
             raise StoreError(
@@ -107,12 +111,17 @@ class BlockWriter:
                 f"{self.layout.n_blocks} blocks are committed, the same command continues once there is room"
             ) from error
         self._committed.add(block)
+        self._after_commit()
+
+    def _after_commit(self) -> None:  # a worker process has nothing to do; the one writer of the store overrides it
+        """Called with every block that was committed."""
 
     def _unusable(
         self, block: int, features: Mapping[str, np.ndarray], skipped: Mapping[int, str], skip: bool
     ) -> dict[int, str]:
-        """Rows with features that are not finite; those that were taken over from an older store were checked then."""
+        """Reason by row, for features that are not finite."""
         start = self.layout.block_range(block)[0]
+        # What was taken over from an older store was checked then, and is most of the block where a store grows by a few images.
         rows = np.unique(np.concatenate([np.empty(0, int), *(part.rows for part in self.parts(block))]))
         rows = rows[[row not in skipped for row in rows.tolist()]]
         types = {tap: spec.dtype for tap, spec in self.layout.taps.items()}

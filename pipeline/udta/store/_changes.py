@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from udta.fingerprint import UNREADABLE
 from udta.store._record import Record
 
-_NAMED = 3
+_NAMED = 3  # ids in a message; a disk that is not mounted would list all
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,11 @@ def changes(stored: Sequence[str], records: Mapping[int, Record], samples: Seque
     contents = {name: content for record in records.values() for name, content in record.samples}
     skipped = {record.samples[row - record.start][0] for record in records.values() for row in record.skipped}
     asked, known = dict(samples), set(stored)
+    # Counted, not looked up: of two copies that went, one new path with their content renames one and leaves one removed.
     came = Counter(content for name, content in samples if name not in known)
     removed, renamed, changed = [], 0, 0
     for name in stored:
+        # UNREADABLE stands for a file that cannot be read now and for a row that was never committed: neither equals anything.
         content, now = contents.get(name, UNREADABLE), asked.get(name, UNREADABLE)
         if name in skipped or now == content != UNREADABLE:
             continue

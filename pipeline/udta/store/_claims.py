@@ -27,6 +27,7 @@ class Claims:
 
     def __iter__(self) -> Iterator[int]:
         self._writer.refresh()
+        # Lazily, one at a time: a process that claimed all at once would leave nothing to the others.
         for block in self._writer.missing:
             if block not in self._held and self._take(block):
                 yield block
@@ -36,13 +37,15 @@ class Claims:
         os.close(self._held.pop(block))
 
     def _take(self, block: int) -> bool:
+        # A file of its own for each, not a range of one: range locks (fcntl) belong to the process and drop with any close.
         descriptor = os.open(self._folder / f"{block:06d}", os.O_CREAT | os.O_RDWR, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             return False
-        if self._writer.is_committed(block):  # by its holder, since we looked
+        # Again under the claim: its holder may have committed and released it since we looked, and it would be computed twice.
+        if self._writer.is_committed(block):
             os.close(descriptor)
             return False
         self._held[block] = descriptor

@@ -17,7 +17,7 @@ from udta.store._layout import Layout
 from udta.store._record import Record
 from udta.store._registry import check_version, engine_at, find_engine
 
-# Rows of a store whose columns are lost and whose records do not vouch for so many.
+# Rows of a store whose columns are lost and whose records do not vouch for so many: a number in a file allocates memory.
 _MOST_LOST = 10_000_000
 Samples = tuple[tuple[str, str], ...]
 
@@ -61,16 +61,19 @@ def compare_with_stored(
         CorruptStoreError: its metadata and its seal are damaged, or a record is.
     """
     check_version(engine)
+    # Damaged columns can be written anew, so that a store whose labels were hit by a flipped bit is not computed again.
     sound = not engine.ledger.check_seal()
     records = {record.block: record for record in engine.ledger.records()}
     stored = engine.load() if sound else _recovered(engine, records)
     records = {record.block: record for record in engine.check_records(stored, records.values())}
+    # Whatever the default is now: with other blocks nothing that is stored could be taken over as it is.
     asked = replace(layout, block_rows=stored.block_rows)
     code = _code_differences(stored, asked)
     differences, none = _format_differences(engine, asked, stored, format) + code, Changes(len(stored))
     same = stored.fingerprint == asked.fingerprint and _same_samples(samples, stored, records)
     retry = retry_skipped and any(record.skipped for record in records.values())
     if not differences and same and not retry:
+        # What was measured when it was made: of this run's sample of images it would be other numbers, and change the bytes.
         asked = replace(
             asked,
             storage_error=stored.storage_error,
@@ -83,6 +86,7 @@ def compare_with_stored(
     if not differences and only_more(stored.fingerprint, asked.fingerprint):
         old = Predecessor(engine, stored, records, asked, samples)
         if not old.shares_nothing:
+            # With no record it is not known what any row holds, so nothing can be lost.
             found = none if same or not records else changes(stored.ids, records, samples)
             return Continuation(asked, records, [], old, False, found)
         differences = ["images: none of those asked for is among those stored"]
@@ -94,6 +98,7 @@ def compare_with_stored(
 def resumable(grown: Engine, asked: Layout, samples: Samples) -> list[Record] | None:
     """The records of a growth towards `asked` that was interrupted; None where there is none that can be continued."""
     try:
+        # Half made or half removed: to begin anew costs at most what it had, which to go on with could make wrong.
         if not type(grown).owns(grown.directory) or grown.ledger.check_seal():
             return None
         there, records = grown.load(), list(grown.ledger.records())
@@ -132,6 +137,7 @@ def _code_differences(stored: Layout, asked: Layout) -> list[str]:
 
 
 def _same_samples(samples: Samples, stored: Layout, records: Mapping[int, Record]) -> bool:
+    # By the records for contents, by the columns for rows that have none yet.
     committed = all(samples[record.start : record.stop] == record.samples for record in records.values())
     return committed and stored.ids == tuple(name for name, _ in samples)
 
@@ -142,6 +148,7 @@ def _recovered(engine: Engine, records: Mapping[int, Record]) -> Layout:
     try:
         check_attributes(attributes)
         n = attributes["rows"]
+        # A record takes a hundred bytes or so for each sample in its file, so what it vouches for was paid for on the disk.
         if n > max(_MOST_LOST, 1000 * sum(len(record.samples) for record in records.values())):
             raise ValueError(f"it claims {n} rows")
         ids = [""] * n

@@ -31,7 +31,8 @@ def store_path(path: str | Path) -> Path:
         from upath import UPath
     except ImportError as error:
         raise ConfigError(f"{path} is a URL; reading it needs more packages: pip install 'udta[s3]'") from error
-    return cast(Path, UPath(path))  # it has the methods, but is no subclass
+    # UPath has the methods of a path, but is no subclass of it for URLs.
+    return cast(Path, UPath(path))
 
 
 def is_absent_or_empty(path: Path) -> bool:
@@ -41,7 +42,7 @@ def is_absent_or_empty(path: Path) -> bool:
 
 def is_local(path: Path) -> bool:
     """Whether its files can be mapped and locked."""
-    return isinstance(path, PosixPath)
+    return isinstance(path, PosixPath)  # what `store_path` makes of a URL is none
 
 
 class Directory:
@@ -54,6 +55,7 @@ class Directory:
 
     def __init__(self, path: Path) -> None:
         self.path = self.root = path
+        # One of the two tells whether the name still means this directory: local ones have a descriptor, others a witness.
         self._descriptor: int | None = None
         self._witness: tuple[Path, bytes] | None = None
 
@@ -67,7 +69,7 @@ class Directory:
         # Not at interpreter exit: a reading thread may still open files below it.
         weakref.finalize(directory, os.close, directory._descriptor).atexit = False
         below = DESCRIPTORS / str(directory._descriptor)
-        if below.is_dir():
+        if below.is_dir():  # Linux with /proc; elsewhere by name, and `confirm` looks afterwards
             directory.root = below
         return directory
 
@@ -79,6 +81,7 @@ class Directory:
         if self._descriptor is None:
             return False
         try:
+            # Device and inode: they are not used again while the descriptor is open, so equal ones are the same directory.
             return not os.path.samestat(os.fstat(self._descriptor), self.path.stat())
         except FileNotFoundError:
             return True
@@ -89,10 +92,8 @@ class Directory:
             self._witness = file, content
 
     def confirm(self) -> None:
-        """After files were opened below `root`: raises `StoreReplacedError` if they may be those of another store.
-
-        Behind a URL this would be one more request for every chunk; there its checksum tells.
-        """
+        """After files were opened below `root`: raises `StoreReplacedError` if they may be those of another store."""
+        # Below a descriptor they cannot be. Behind a URL it would be a request more for every chunk, whose checksum tells too.
         if self._witness is None and self.root == self.path:
             self.check_named()
 
@@ -130,11 +131,12 @@ def check_files(directory: Directory) -> None:
     """
     if not is_local(directory.root):
         return
-    folders = [os.fspath(directory.root)]
+    folders = [os.fspath(directory.root)]  # a list instead of recursion: a stranger decides how deep it goes
     while folders:
         try:
             with os.scandir(folders.pop()) as entries:
                 for entry in entries:
+                    # By the type that the listing has with it (`d_type`), without a call for each of many thousand chunks.
                     if entry.is_dir(follow_symlinks=False):
                         folders.append(entry.path)
                     elif not entry.is_file(follow_symlinks=False):
@@ -144,8 +146,8 @@ def check_files(directory: Directory) -> None:
                             f"{file} is {what}, which a store does not have: it is made of regular files of its own; "
                             "copy it with `cp -rL` if you trust where it leads"
                         )
-        except (FileNotFoundError, NotADirectoryError):
-            continue  # taken away meanwhile, as temporaries are
+        except (FileNotFoundError, NotADirectoryError):  # taken away meanwhile, as temporaries are
+            continue
 
 
 def _content(file: Path) -> bytes:

@@ -60,6 +60,7 @@ def finite_rows(values: np.ndarray, name: str) -> np.ndarray:
     if name not in _EXPONENTS or not values.size:
         return finite
     kind, magnitude, infinity = _EXPONENTS[name]
+    # By the sign-free bits as integers: they are ordered as the magnitudes are, with infinity and NaN above all numbers.
     step = max(1, _CHECKED_BYTES * len(values) // values.nbytes)
     for start in range(0, len(values), step):
         rows = slice(start, start + step)
@@ -82,6 +83,7 @@ def not_finite(
     for tap, values in features.items():
         finite = finite_rows(values, types[tap])
         looked_at = np.arange(len(values)) if positions is None else positions
+        # The first tap that is bad gives the reason: later ones are mostly so because of it.
         for position in looked_at[~finite[looked_at]].tolist():
             reasons.setdefault(position, _why_not_finite(tap, values[position], types[tap]))
     return reasons
@@ -99,7 +101,7 @@ def storable_as(values: np.ndarray, name: str) -> np.ndarray:
     """float32 values as what a storage type makes of them: infinite where it cannot hold them; themselves for uint8."""
     if name == "uint8":
         return values
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # infinite is the answer here, no accident
         return values.astype(value_dtype(name)).view(stored_dtype(name))
 
 

@@ -130,14 +130,17 @@ class Engine(ABC):
         Everything is written into a skeleton inside the store and moved over file by file, between breaking the seal and
         putting the new one.
         """
+        # Inside the store, so that what a kill leaves is found by `sweep` and every move is one of the same file system.
         skeleton = Path(tempfile.mkdtemp(prefix=".metadata.", suffix=PARTIAL, dir=self.path))
         fresh = type(self)(Directory(skeleton))
         fresh.create(layout)
         self.ledger.break_seal(layout.attributes())
+        # File by file, not by exchanging the store: its blocks may be gigabytes, on a disk that has no room for a second one.
         for name in fresh.ledger.sealed_files():
             (self.path / name).parent.mkdir(parents=True, exist_ok=True)
             (skeleton / name).replace(self.path / name)
-        seal = f"{self.ledger.directory.name}/{self.ledger.name}"  # last: until then the store reads as damaged
+        # Last: until then the store reads as damaged, and any writer does all of this again.
+        seal = f"{self.ledger.directory.name}/{self.ledger.name}"
         (skeleton / seal).replace(self.path / seal)
         shutil.rmtree(skeleton)
 
@@ -188,6 +191,7 @@ class Engine(ABC):
                 checked += values.nbytes
                 if checksum(values) != record.checksums[tap][view]:
                     raise CorruptStoreError(f"tap {tap!r}, view {view}: the checksum does not fit")
+        # Whatever else is raised is a fault of ours: to call it damage would have `--repair` drop a good block.
         except ValueError as error:
             raise CorruptStoreError(f"its ledger record does not fit the store: {error}") from error
         except (OSError, IndexError, KeyError, TypeError) as error:

@@ -16,6 +16,7 @@ from pathlib import Path
 from udta._files.locks import PATIENCE_S, holder, locked
 from udta.errors import StoreBusyError, StoreError
 
+# What flock(2) gives where a file system has no locks, or its server answers to none.
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -57,7 +58,7 @@ class FolderLock:
                 "spoil a store; write to another one, or mount it with locks"
             ) from error
         try:
-            self._check_marker()
+            self._check_marker()  # under the lock, so that nobody is writing the marker just now
         except BaseException:
             os.close(self.descriptor)
             raise
@@ -65,6 +66,7 @@ class FolderLock:
     def release(self) -> None:
         """Let the next writer in. The folder is removed unless something lies in it."""
         if os.listdir(self._folder) == [self.FILE]:  # noqa: PTH208
+            # While it is still locked: whoever waits for it finds the file gone, see `_still_there`, and makes a new one.
             self._file.unlink()
             with contextlib.suppress(OSError):  # the next writer is in there already
                 self._folder.rmdir()
@@ -85,20 +87,23 @@ class FolderLock:
             there = os.listdir(self._folder)  # noqa: PTH208
         except NotADirectoryError:
             raise self._foreign() from None
-        if there and self.FILE not in there:
+        if there and self.FILE not in there:  # ours has the lock file first and last
             raise self._foreign()
+        # Not inherited by programs that we start (PEP 446): workers that shall have it are given it by number.
         return os.open(self._file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
 
     def _check_marker(self) -> None:
+        # One byte more, so that a longer one is not taken for ours.
         found = os.pread(self.descriptor, len(self._marker) + 1, 0)
         if found == self._marker:
             return
+        # Empty, and alone: we made it just now, or a writer was killed before it wrote the marker.
         if found or os.listdir(self._folder) != [self.FILE]:  # noqa: PTH208
             raise self._foreign()
         try:
             os.pwrite(self.descriptor, self._marker, 0)
             os.fsync(self.descriptor)
-        except OSError:
+        except OSError:  # a full disk: half a marker would make the folder foreign for ever
             os.ftruncate(self.descriptor, 0)
             self._file.unlink()
             self._folder.rmdir()
@@ -117,6 +122,7 @@ def is_locked(folder: Path) -> bool:
     except OSError:
         return False
     try:
+        # Shared, so that readers who ask at the same time do not take each other for a writer.
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError as error:
         return isinstance(error, BlockingIOError)

@@ -68,21 +68,23 @@ class Predecessor:
         self.engine, self.layout, self.target = engine, layout, target
         self.records = dict(records)
         # By content alone: views are drawn from it, so a renamed image has the same features.
-        places = {
+        old_row = {
             content: record.start + position
             for record in records.values()
             for position, (_, content) in enumerate(record.samples)
             if record.start + position not in record.skipped
         }
+        # Images of the target that were skipped here: they prove that it is the same store, though there is nothing to take over.
         skipped = {record.samples[row - record.start] for record in records.values() for row in record.skipped}
-        self._samples, self._shares = samples, not places or not skipped.isdisjoint(samples)
-        self.old_rows = np.array([places.get(content, -1) for _, content in samples], dtype=np.int64)
+        self._samples, self._shares = samples, not old_row or not skipped.isdisjoint(samples)
+        self.old_rows = np.array([old_row.get(content, -1) for _, content in samples], dtype=np.int64)
         self.new_taps = tuple(tap for tap in target.taps if tap not in layout.taps)
         self.new_views = tuple(range(layout.n_views, target.n_views))
         self._rows = {name: TapRows(engine, layout, self.records, tap) for name, tap in layout.taps.items()}
 
     def drop_damaged(self) -> None:
         """Before anything is read: take nothing over from a block whose bytes are not those that were committed."""
+        # Every byte is read once more than copying would: a checksum that is computed anew would make damage look sound.
         for block, record in list(self.records.items()):
             try:
                 self.engine.check_block(self.layout, record)
@@ -99,15 +101,17 @@ class Predecessor:
         """The record of the old block that holds exactly these rows with everything the target wants."""
         start, stop = self.target.block_range(block)
         old = self.old_rows[start:stop]
+        # Of the same block size, because a Zarr chunk is stored in full: its file has the length of a whole block.
         if self.new_taps or self.new_views or self.layout.block_rows != self.target.block_rows or old[0] < 0:
             return None
         record = self.records[int(old[0]) // self.layout.block_rows]
         same = record.stop - record.start == stop - start and (old == np.arange(record.start, record.stop)).all()
-        return record if same and not record.skipped else None
+        return record if same and not record.skipped else None  # growing is when skipped images are tried again
 
     def take_over(self, record: Record, block: int, engine: Engine) -> None:
         """Link an unchanged block into the new store and commit it there."""
         engine.link_block(self.target, block, self.engine, record)
+        # Its checksums stay those of the first commit; the ids may be others, of images that were renamed.
         start, stop = self.target.block_range(block)
         engine.ledger.put(replace(record, block=block, start=start, stop=stop, samples=self._samples[start:stop]))
 
@@ -117,6 +121,7 @@ class Predecessor:
         known = self.old_rows[start:stop] >= 0
         new, old = start + np.flatnonzero(~known), start + np.flatnonzero(known)
         every = tuple(range(self.target.n_views))
+        # Disjoint, and together all that is missing: new images; new taps in old views; everything in new views.
         parts = [
             Part(new, every, tuple(self.target.taps)),
             Part(old, every[: self.layout.n_views], self.new_taps),
@@ -127,17 +132,19 @@ class Predecessor:
     def recall(self, block: int, features: Mapping[str, np.ndarray]) -> None:
         """Fill in what the old store has of a block: `[rows, views, *tap.shape]` for every tap.
 
-        Rows that it does not have get those of another image, which what is computed for them replaces: gathering all rows of a
-        view at once is a third of the time of gathering some and placing them.
+        Rows that it does not have hold nothing that means anything until what is computed for them replaces it.
         """
         start, stop = self.target.block_range(block)
         rows = self.old_rows[start:stop]
         if (rows < 0).all():
             return
+        # Rows that it does not have get those of another image: gathering all rows of a view at once is a third of the time of
+        # gathering some and placing them.
         rows = np.where(rows < 0, rows.max(), rows)
         for tap, source in self._rows.items():
             for view in range(self.layout.n_views):
                 target = features[tap][:, view]
+                # Rows are gathered by `np.take` into one piece of memory; a view of several views has gaps.
                 values = target if target.flags.c_contiguous else np.empty(target.shape, target.dtype)
                 source.take(*self.layout.slots(rows, np.array(view)), values)
                 if values is not target:

@@ -52,6 +52,7 @@ class Hdf5Engine(Engine):
     def __init__(self, directory: Directory) -> None:
         super().__init__(directory)
         self.ledger = Ledger(directory, "record.json")
+        # Once for all taps and views of a block: everything in its file but chunks is read for it.
         self._sound = lru_cache(maxsize=None)(self._check_block)
 
     @classmethod
@@ -61,11 +62,10 @@ class Hdf5Engine(Engine):
         return ledger.is_ours() or ((directory.root / INDEX).is_file() and ledger.directory.is_dir())
 
     def create(self, layout: Layout) -> None:
-        """See `Engine.create`. The virtual datasets name the block files before they exist; until then they read as NaN."""
+        """The index, sealed. Its virtual datasets name the block files before they exist; until then they read as NaN."""
         (self.path / "blocks").mkdir()
-        with created_file(
-            self.path / INDEX, libver=("v110", "v110")
-        ) as file:  # virtual datasets, attributes over 64 KB
+        # Of 1.10: virtual datasets, and attributes over 64 KB such as many class names.
+        with created_file(self.path / INDEX, libver=("v110", "v110")) as file:
             for name, value in layout.attributes().items():
                 file.attrs[name] = value if name in _TEXTS or isinstance(value, int) else json.dumps(value)
             text = h5py.string_dtype()
@@ -78,7 +78,7 @@ class Hdf5Engine(Engine):
         self.ledger.seal({INDEX: file_checksum(self.path / INDEX)}, layout.attributes())
 
     def load(self) -> Layout:
-        """See `Engine.load`."""
+        """From the attributes and the three columns of the index."""
         try:
             with h5py.File(self.path / INDEX) as file:
                 attributes = {name: _plain(name, value) for name, value in file.attrs.items()}
@@ -90,22 +90,22 @@ class Hdf5Engine(Engine):
             ) from error
 
     def write_block(self, layout: Layout, block: int, features: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """See `Engine.write_block`."""
+        """One file for all taps and views. The note says where its chunks lie, and guards the bytes around them."""
         path = self.path / _block_name(block)
         with created_file(path, **_CREATE) as file:
             for tap, values in features.items():
                 _write_dataset(file, f"taps/{tap}", values, layout.codec)
         note = _note(path, layout)
         flush_all([path.parent])
-        self._sound.cache_clear()
+        self._sound.cache_clear()  # a block that was dropped and is written again has another note
         return note
 
     def link_block(self, layout: Layout, block: int, source: Engine, record: Record) -> None:
-        """See `Engine.link_block`."""
+        """A hard link where there can be; the note fits, since offsets are those in the file."""
         link_or_copy(source.path / _block_name(record.block), self.path / _block_name(block))
 
     def extents(self, layout: Layout, record: Record) -> dict[tuple[str, int], Extent] | None:
-        """See `Engine.extents`: the offsets are those that the HDF5 library named when the block was written."""
+        """At the offsets that the HDF5 library named when the block was written."""
         if layout.codec != "none":
             return None
         path = self._sound(record.block, _Note.of(record))
@@ -116,7 +116,7 @@ class Hdf5Engine(Engine):
         }
 
     def decode_chunk(self, layout: Layout, record: Record, tap: str, view: int) -> np.ndarray:
-        """See `Engine.decode_chunk`."""
+        """Through h5py, once the metadata of the file are known to be sound."""
         with h5py.File(self._sound(record.block, _Note.of(record))) as file:
             shape = (record.stop - record.start, layout.n_views, *layout.taps[tap].shape)
             dataset = plain_dataset(file, f"taps/{tap}", shape)
@@ -125,7 +125,7 @@ class Hdf5Engine(Engine):
             return np.asarray(dataset[:, view])
 
     def check_note(self, layout: Layout, record: Record) -> None:
-        """See `Engine.check_note`: the chunks that it places lie within the block's file."""
+        """Raises where the chunks that it places do not lie within the block's file."""
         size, chunks = record.note["size"], record.note["chunks"]
         if not isinstance(size, int) or not isinstance(chunks, dict) or chunks.keys() != layout.taps.keys():
             raise ValueError("its note is not about the store's taps")
@@ -133,15 +133,16 @@ class Hdf5Engine(Engine):
             if len(spans) != layout.n_views:
                 raise ValueError("its note is not about the store's views")
             for offset, length in spans:
+                # `type`, because JSON's true and false are `int` to `isinstance`.
                 if type(offset) is not int or type(length) is not int or not 0 <= offset <= offset + length <= size:
                     raise ValueError("its note names places outside the file")
 
     def chunk_file(self, record: Record, tap: str, view: int) -> Path:
-        """See `Engine.chunk_file`: one for all taps and views."""
+        """One for all taps and views."""
         return self.path / _block_name(record.block)
 
     def folders(self) -> list[Path]:
-        """See `Engine.folders`."""
+        """One for all blocks."""
         return [self.path / "blocks"]
 
     def _check_block(self, block: int, note: _Note) -> Path:
@@ -157,7 +158,7 @@ class Hdf5Engine(Engine):
 class _Note(tuple[int, str, tuple[tuple[int, int], ...]]):
     """The part of a record that guards a block file: its size, the CRC-32C outside its chunks, and where these are."""
 
-    __slots__ = ()
+    __slots__ = ()  # a tuple and hashable, because checks are cached by it
 
     @property
     def size(self) -> int:
@@ -173,21 +174,23 @@ class _Note(tuple[int, str, tuple[tuple[int, int], ...]]):
 
     @classmethod
     def of(cls, record: Record) -> _Note:
-        places = [(offset, size) for chunks in record.note["chunks"].values() for offset, size in chunks]
-        return cls((record.note["size"], record.note["crc"], tuple(sorted(places))))
+        spans = [(offset, size) for chunks in record.note["chunks"].values() for offset, size in chunks]
+        return cls((record.note["size"], record.note["crc"], tuple(sorted(spans))))
 
 
 def _create_virtual(file: h5py.File, layout: Layout, tap: TapSpec) -> h5py.Dataset:
-    """`taps/<name>` over all block files. By the low-level interface, where the time of creation can be left out."""
+    """`taps/<name>` over all block files."""
+    # By the low-level interface, the one where the time of creation can be left out of a virtual dataset.
     shape = (len(layout), layout.n_views, *tap.shape)
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_obj_track_times(False)  # equal stores have equal bytes
     properties.set_fill_value(np.array(STORAGE_TYPES[tap.dtype].fill, dtype=stored_dtype(tap.dtype)))
     for block in range(layout.n_blocks):
         start, stop = layout.block_range(block)
-        place, source = h5py.h5s.create_simple(shape), h5py.h5s.create_simple((stop - start, *shape[1:]))
-        place.select_hyperslab((start, *(0 for _ in shape[1:])), (stop - start, *shape[1:]))
-        properties.set_virtual(place, _block_name(block).encode(), f"taps/{tap.name}".encode(), source)
+        target, source = h5py.h5s.create_simple(shape), h5py.h5s.create_simple((stop - start, *shape[1:]))
+        target.select_hyperslab((start, *(0 for _ in shape[1:])), (stop - start, *shape[1:]))
+        # A relative name is looked for beside the index, wherever the store was moved to.
+        properties.set_virtual(target, _block_name(block).encode(), f"taps/{tap.name}".encode(), source)
     kind = h5py.h5t.py_create(stored_dtype(tap.dtype), logical=True)
     group = file.require_group("taps")
     h5py.h5d.create(group.id, tap.name.encode(), kind, h5py.h5s.create_simple(shape), dcpl=properties)
@@ -213,15 +216,15 @@ def _note(path: Path, layout: Layout) -> dict[str, Any]:
             identifier, zeros = file[f"taps/{tap}"].id, (0,) * len(spec.shape)
             infos = [identifier.get_chunk_info_by_coord((0, view, *zeros)) for view in range(layout.n_views)]
             chunks[tap] = [[int(info.byte_offset), int(info.size)] for info in infos]
-    places = tuple(sorted((offset, size) for found in chunks.values() for offset, size in found))
-    return {"size": path.stat().st_size, "crc": _crc_outside(path, places), "chunks": chunks}
+    spans = tuple(sorted((offset, size) for found in chunks.values() for offset, size in found))
+    return {"size": path.stat().st_size, "crc": _crc_outside(path, spans), "chunks": chunks}
 
 
-def _crc_outside(path: Path, places: tuple[tuple[int, int], ...]) -> str:
+def _crc_outside(path: Path, spans: tuple[tuple[int, int], ...]) -> str:
     """CRC-32C of everything in a file but these (offset, length)."""
     crc, position = 0, 0
     with path.open("rb") as file:
-        for offset, length in (*places, (path.stat().st_size, 0)):
+        for offset, length in (*spans, (path.stat().st_size, 0)):
             file.seek(position)
             crc = google_crc32c.extend(crc, file.read(max(offset - position, 0)))
             position = offset + length

@@ -26,7 +26,8 @@ from udta._files.atomic import temporary_name
 
 # Deflate, shuffle and LZF come with h5py; another filter would be looked for among the plug-ins of this machine.
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_LZF}
-_MOST_COMPRESSED = 1100  # deflate reaches 1032
+_MOST_COMPRESSED = 1100  # deflate reaches 1032 (zlib.net/zlib_tech.html)
+# How a text of any length lies in a dataset: its length, and the address and number of its object in a global heap.
 _TEXT_REFERENCE = np.dtype([("length", "<u4"), ("heap", "<u8"), ("index", "<u4")])
 
 
@@ -43,6 +44,7 @@ def created_file(path: Path, **options: Any) -> Iterator[h5py.File]:
         with contextlib.closing(sink):
             with h5py.File(sink, "w", **options) as file:
                 yield file
+            # After the library has closed the file, which writes to it, and before the name.
             sink.finish()
         temporary.replace(path)
     except BaseException:
@@ -66,7 +68,7 @@ class _Sink(io.RawIOBase):
             raise self._error
 
     def close(self) -> None:
-        """See `io.IOBase`."""
+        """Close the descriptor; once, as `io.IOBase` closes again when the object goes."""
         if not self.closed:
             os.close(self._descriptor)
         super().close()
@@ -86,6 +88,7 @@ class _Sink(io.RawIOBase):
                 view, position = view[written:], position + written
         except OSError as error:
             self._error = error
+        # As if it had been written, so that the library finds what it expects and comes to its end.
         self._position += length
         self._size = max(self._size, self._position)
         return length
@@ -99,7 +102,7 @@ class _Sink(io.RawIOBase):
         return len(view)
 
     def truncate(self, size: int | None = None) -> int:
-        """See `io.IOBase`."""
+        """The library sets the size of the file so when it closes it."""
         self._size = self._position if size is None else size
         try:
             if self._error is None:
@@ -109,15 +112,15 @@ class _Sink(io.RawIOBase):
         return self._size
 
     def readable(self) -> bool:
-        """See `io.IOBase`."""
+        """The library reads back what it wrote."""
         return True
 
     def writable(self) -> bool:
-        """See `io.IOBase`."""
+        """It is there to be filled."""
         return True
 
     def seekable(self) -> bool:
-        """See `io.IOBase`."""
+        """The library writes its parts in any order."""
         return True
 
 
@@ -127,6 +130,7 @@ def plain_dataset(file: h5py.File, name: str, shape: tuple[int, ...] | None = No
     Raises:
         ValueError: they do not, or not as many as it says.
     """
+    # Step by step: asking for the whole name at once would follow a link in the middle of it.
     found: object = file
     for part in name.split("/"):
         if not isinstance(found, h5py.Group) or not isinstance(found.get(part, getlink=True), h5py.HardLink):
@@ -142,6 +146,7 @@ def plain_dataset(file: h5py.File, name: str, shape: tuple[int, ...] | None = No
         raise ValueError(f"{name!r} wants a filter that udta does not use")
     if shape is not None and found.shape != shape:
         raise ValueError(f"{name!r} is of shape {found.shape}, not {shape}")
+    # What lies on the disk bounds what it can decode to; the claim of a terabyte of zeros in no bytes is refused so.
     most = found.id.get_storage_size() * (_MOST_COMPRESSED if filters else 1)
     if found.size is None or found.size * found.id.get_type().get_size() > most:
         raise ValueError(f"{name!r} claims more values than the file has")

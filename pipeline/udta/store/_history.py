@@ -21,6 +21,7 @@ def report_path(path: Path) -> Path:
 
 def read_runs(path: Path) -> list[dict[str, Any]]:
     """The reports of all extractions that worked on a store, oldest first; none where they are lost or damaged."""
+    # A lost report is no reason for an error in a store that is whole; figures of cost are left out then.
     try:
         return [dict(run) for run in json.loads(report_path(path).read_bytes())["runs"]]
     except (OSError, ValueError, KeyError, TypeError):
@@ -29,6 +30,7 @@ def read_runs(path: Path) -> list[dict[str, Any]]:
 
 def add_run(path: Path, report: Mapping[str, Any], *, anew: bool) -> None:
     """Keep a report behind those of earlier runs, unless the store began `anew`; not where nothing can be written."""
+    # The folder may be one that nothing can be written to, and every block is committed by now.
     with contextlib.suppress(OSError):
         write_json(report_path(path), {"runs": [*([] if anew else read_runs(path)), dict(report)]})
 
@@ -47,5 +49,5 @@ def extraction_totals(path: Path) -> dict[str, Any]:
             "forward_seconds": sum(run["step_seconds"]["forward"] for run in runs),
             "device": runs[0]["device"],
         }
-    except (KeyError, TypeError, IndexError):
+    except (KeyError, TypeError, IndexError):  # a report of an older udta, or none
         return {}

@@ -16,7 +16,7 @@ from udta.store._dtypes import stored_dtype
 from udta.store._quantise import Quantiser
 
 FORMAT = "udta-store"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 1  # of files: an older udta refuses a larger one; values are the fingerprint's `feature_version`
 
 # A block is what a crash can cost and what has to be held in memory, so it is bounded in rows and in bytes.
 BLOCK_ROWS = 256
@@ -72,6 +72,7 @@ class Layout:
 
     def slots(self, rows: np.ndarray, views: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where view `views[i]` of row `rows[i]` is: its slot, one view of one block, and its position in there."""
+        # Views of a block are chunks of their own, since most epochs read one view of each row.
         blocks, local = np.divmod(rows, self.block_rows)
         return blocks * self.n_views + views, local
 
@@ -113,7 +114,12 @@ class Layout:
 
     @classmethod
     def from_seal(cls, attributes: Mapping[str, Any], ids: Sequence[str]) -> Layout:
-        """The same where the columns are lost; an id that nothing tells is empty. Raises `ValueError`."""
+        """From attributes alone, where the columns are lost; an id that nothing tells is empty.
+
+        Raises:
+            ValueError: they are not what a store can have.
+        """
+        # Labels and splits are asked for again by every extraction; whatever stands here is written anew by it.
         check_attributes(attributes)
         return cls._of(attributes, ids, np.full(len(ids), -1), [""] * len(ids))
 
@@ -153,6 +159,7 @@ def generation_of(layout: Layout, hashes: Sequence[str]) -> str:
     """What `Layout.generation` is for samples of these contents (SHA-256 in row order)."""
     digest = hashlib.sha256(layout.fingerprint.digest.encode())
     for sample in zip(layout.ids, hashes, strict=True):
+        # A path cannot hold "\0", so no two lists of samples give the same bytes. Paths need not be UTF-8.
         digest.update("\0".join(("", *sample)).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:32]
 
@@ -163,14 +170,12 @@ def row_bytes(tap: TapSpec) -> int:
 
 
 def default_block_rows(taps: Sequence[TapSpec], n_views: int, n_rows: int) -> int:
-    """`BLOCK_ROWS`, or fewer when that many samples would exceed `BLOCK_BYTES`; at least `SMALLEST_BLOCK`.
-
-    The rows are shared out evenly among the blocks, because the last chunk of a Zarr array is stored in full: 593 rows in blocks
-    of 256 would take the room of 768, in blocks of 224 that of 672.
-    """
+    """`BLOCK_ROWS`, or fewer when that many samples would exceed `BLOCK_BYTES`; at least `SMALLEST_BLOCK`."""
     sample = n_views * sum(row_bytes(tap) for tap in taps)
     most = max(SMALLEST_BLOCK, min(BLOCK_ROWS, BLOCK_BYTES // max(sample, 1)))
     most -= most % BATCH_ROWS if most > BATCH_ROWS else 0
+    # Shared out evenly, because the last chunk of a Zarr array is stored in full: 593 rows in blocks of 256 would take the space
+    # of 768, in blocks of 224 that of 672.
     n_blocks = max(1, -(-n_rows // most))
     even = -(-n_rows // n_blocks)
     return min(most, max(SMALLEST_BLOCK, BATCH_ROWS * -(-even // BATCH_ROWS)))

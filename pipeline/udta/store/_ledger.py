@@ -45,12 +45,13 @@ class Ledger:
     def put(self, record: Record) -> None:
         """Commit a block: from here on its rows exist."""
         path = self.path(record.block)
+        # The folder alone is no commit: a kill between the two leaves an empty one, which `blocks` passes over.
         path.parent.mkdir(exist_ok=True)
         write_bytes(path, _document(record.to_json()))
 
     def drop(self, block: int) -> None:
         """Take a block's rows back; they read as uncommitted at once."""
-        self.mark(complete=False)
+        self.mark(complete=False)  # first, so that a kill between the two does not make the block look lost
         self.path(block).unlink(missing_ok=True)
 
     def records(self) -> Iterator[Record]:
@@ -64,6 +65,7 @@ class Ledger:
 
     def blocks(self) -> list[int]:
         """The blocks that have a record, readable or not."""
+        # By the file and not by its folder, and numbers alone: tools of others may have put anything there.
         return sorted(
             int(path.parent.name) for path in self.directory.glob(f"*/{self.name}") if path.parent.name.isdecimal()
         )
@@ -79,7 +81,7 @@ class Ledger:
                 f"{shown}: this ledger record cannot be read ({error}); `udta verify --repair` drops it and the next "
                 "`udta extract` computes its block again"
             ) from error
-        if record.block != block:
+        if record.block != block:  # its checksum fits: copied here from another block, whose values it vouches for
             raise CorruptStoreError(
                 f"{shown}: this ledger record is that of block {record.block}; `udta verify --repair` drops it"
             )
@@ -105,6 +107,7 @@ class Ledger:
     def mark(self, *, complete: bool) -> None:
         """Note in the seal that every block is committed, or that blocks are about to be taken back."""
         sealed = _attributes(self.seal_file)
+        # Written only where it changes, since a reader takes a changed seal for a changed store and looks again.
         if sealed.pop("complete", False) != complete:
             write_bytes(self.seal_file, _document({**sealed, "complete": True} if complete else sealed))
 
@@ -139,8 +142,9 @@ class Ledger:
         """What is wrong with the sealed files of the store, one sentence each."""
         try:
             sealed = _attributes(self.seal_file)["seal"]
-            if sealed is None:
+            if sealed is None:  # `break_seal`, and nobody came to the end
                 return ["a change of its metadata was interrupted"]
+            # Checked before any is opened: names in a file are data, and this one says which files to read.
             if problem := path_problem(sealed) or any(".." in name.split("/") for name in sealed):
                 return [f"its seal is about other files ({problem})"]
             return [
@@ -162,7 +166,9 @@ class Ledger:
 
 
 def remove_partial_files(folder: Path) -> None:
-    """Remove temporaries that a killed writer left right in a folder of a store. Files alone: a tap may be called `x.partial`."""
+    """Remove temporaries that a killed writer left right in a folder of a store."""
+    # Files alone, since a tap, which is a folder, may be called `x.partial`. By the ending alone, without the random part of
+    # `_files.atomic`: zarr-python writes its metadata under `<key>.<uuid>.partial` and leaves those after a kill (zarr 3.1).
     for entry in folder.iterdir() if folder.is_dir() else ():
         if entry.name.endswith(PARTIAL) and entry.is_file() and not entry.is_symlink():
             entry.unlink(missing_ok=True)
@@ -177,6 +183,7 @@ def file_checksum(path: Path) -> str:
 
 
 def _document(attributes: Mapping[str, Any]) -> bytes:
+    # A Zarr group whatever the format of the store: one form of record, and a Zarr store has no file that its tools do not know.
     signed = {**attributes, "crc": _own_checksum(attributes)}
     return json.dumps({"zarr_format": 3, "node_type": "group", "attributes": signed}, separators=(",", ":")).encode()
 
@@ -184,7 +191,7 @@ def _document(attributes: Mapping[str, Any]) -> bytes:
 def _attributes(path: Path) -> dict[str, Any]:
     try:
         document = dict(json.loads(read_regular(path))["attributes"])
-    except RecursionError:
+    except RecursionError:  # of the parser, by nothing but opening brackets
         raise ValueError("it is nested too deeply") from None
     if problem := document_problem(document):
         raise ValueError(problem)
@@ -194,5 +201,6 @@ def _attributes(path: Path) -> dict[str, Any]:
 
 
 def _own_checksum(attributes: Mapping[str, Any]) -> str:
+    # Of the sorted form, not of the bytes in the file: tools that copy a Zarr hierarchy may write its JSON anew.
     canonical = json.dumps(attributes, separators=(",", ":"), sort_keys=True)
     return f"{google_crc32c.value(canonical.encode()):08x}"

@@ -23,6 +23,7 @@ import numpy as np
 
 from udta.store._directory import Directory
 
+# Of mmap(2) and madvise(2). Not by Python's `mmap`, which can neither reserve addresses nor map at a given one.
 _PROT_NONE, _PROT_READ = 0, 1
 _MAP_SHARED, _MAP_PRIVATE, _MAP_FIXED = 0x01, 0x02, 0x10
 _MAP_ANONYMOUS = 0x1000 if sys.platform == "darwin" else 0x20
@@ -70,15 +71,18 @@ class MappedRows:
     ) -> None:
         self._directory, self._extents = directory, extents
         self._row_bytes = math.prod(shape) * dtype.itemsize
+        # A whole number of pages, because files are mapped there, and of rows, so that all slots are one array.
         most = max((extent.rows for extent in extents.values()), default=1)
         unit = math.lcm(mmap.ALLOCATIONGRANULARITY, self._row_bytes)
         self._slot_bytes = unit * -(-most * self._row_bytes // unit)
         self._stride = self._slot_bytes // self._row_bytes
         size = max(n_slots, 1) * self._slot_bytes
+        # Reserved by a mapping that can be neither read nor written and takes no memory (`MAP_NORESERVE`).
         self._base = _map(None, size, _PROT_NONE, _NOTHING, -1, 0)
         # Not at interpreter exit: a reading thread may still be in there, and the kernel unmaps everything anyway.
         weakref.finalize(self, _libc.munmap, self._base, size).atexit = False
         memory: Any = (ctypes.c_char * size).from_address(self._base)
+        # An array over all of it, most of which would kill the process (SIGSEGV) if it were touched: see `map`.
         self._rows = np.frombuffer(memory, dtype=dtype).reshape(-1, *shape)
 
     def map(self, slot: int) -> None:
@@ -86,8 +90,7 @@ class MappedRows:
 
         Raises:
             StoreReplacedError: it is the file of a store that is not there any more.
-            CorruptStoreError: its file is missing or too short. Reading mapped memory behind the end of a file would kill the
-                process, so the size is checked before.
+            CorruptStoreError: its file is missing or too short.
         """
         extent = self._extents[slot]
         length = extent.rows * self._row_bytes
@@ -97,14 +100,16 @@ class MappedRows:
             raise self._directory.damage(extent.path, "is missing") from None
         try:
             self._directory.confirm()
+            # Reading mapped memory behind the end of a file would kill the process (SIGBUS), so its size is checked before.
             if os.fstat(descriptor).st_size < extent.offset + length:
                 raise self._directory.damage(extent.path, "is too short")
             _map(self._address(slot), length, _PROT_READ, _MAP_SHARED | _MAP_FIXED, descriptor, extent.offset)
         finally:
-            os.close(descriptor)
+            os.close(descriptor)  # the mapping holds the file, whatever becomes of its name
 
     def unmap(self, slot: int) -> None:
         """Give the slot's memory back; its file stays in the kernel's cache."""
+        # By reserving it again and not by munmap(2): a hole could be given to whatever is mapped next in this process.
         _map(self._address(slot), self._slot_bytes, _PROT_NONE, _NOTHING | _MAP_FIXED, -1, 0)
 
     def populate(self, slot: int, start: int, stop: int) -> None:
@@ -112,9 +117,8 @@ class MappedRows:
         page = mmap.ALLOCATIONGRANULARITY
         first = (self._address(slot) + start * self._row_bytes) // page * page
         length = self._address(slot) + stop * self._row_bytes - first
-        if _libc.madvise(
-            first, length, _MADV_POPULATE_READ
-        ):  # before Linux 5.14: ask for it, and wait at the first touch
+        # MADV_POPULATE_READ is of Linux 5.14. Before: ask for it, and wait at the first touch.
+        if _libc.madvise(first, length, _MADV_POPULATE_READ):
             _libc.madvise(first, length, _MADV_WILLNEED)
 
     def take(self, slots: np.ndarray, rows: np.ndarray, out: np.ndarray) -> None:

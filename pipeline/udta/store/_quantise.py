@@ -41,8 +41,10 @@ class Quantiser:
         axis = channel_axis(values.shape[1:])
         others = tuple(a for a in range(values.ndim) if a != axis + 1)
         low, high = values.min(axis=others).astype(np.float64), values.max(axis=others).astype(np.float64)
+        # Down, then up: code 0 is not above the smallest value and code 255 not below the largest, so nothing of them clips.
         offset = _half_at_most(low)
         scale = -_half_at_most(-(high - offset) / LEVELS)
+        # A scale of 0 could not be divided by; 1 gives a constant channel the code 0, which is its value exactly.
         return cls(np.where(scale > 0, scale, 1).astype(np.float32), offset.astype(np.float32), axis)
 
     def encode(self, values: Float[Tensor, "rows ..."]) -> tuple[UInt8[Tensor, "rows ..."], Int64[Tensor, " rows"]]:
@@ -58,7 +60,8 @@ class Quantiser:
         step = max(1, _SCRATCH_BYTES // max(4 * codes[:1].size, 1))
         for start in range(0, len(codes), step):
             part, target = codes[start : start + step], out[start : start + step]
-            if half:  # widening to integers, then one pass: converting to a float first would be another
+            # Widening to integers, then one pass: converting to a float first would be another.
+            if half:
                 bits = _scratch_like(part, np.dtype(np.uint16))
                 np.copyto(bits, part)
                 torch.addcmul(offset, torch.from_numpy(bits).view(torch.float16), scale, value=_SUBNORMAL, out=target)
@@ -97,6 +100,7 @@ class Quantiser:
 
     def _full(self, codes: np.ndarray, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Offsets and scales in the shape of one row: `addcmul` is 1.6 times as fast as with broadcast channels."""
+        # Two threads may do it at the same time, to the same result.
         if dtype not in self._expanded:
             row = torch.empty(1, *codes.shape[1:])
             offset, scale = (self._shaped(numbers, row).expand_as(row) for numbers in (self.offset, self.scale))

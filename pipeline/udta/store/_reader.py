@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from udta.errors import ConfigError, CorruptStoreError, RowError, StoreReplacedError, UncommittedRowError, did_you_mean
+from udta.errors import ConfigError, RowError, StoreReplacedError, UncommittedRowError, did_you_mean
 from udta.fingerprint import Fingerprint, TapSpec
 from udta.store._dask_array import lazy_array
 from udta.store._directory import store_path
 from udta.store._dtypes import as_tensor, value_dtype
-from udta.store._engine import Engine
 from udta.store._history import extraction_totals
-from udta.store._layout import Layout
-from udta.store._record import Record
-from udta.store._snapshot import read_snapshot
+from udta.store._snapshot import Snapshot, read_snapshot
 from udta.store._tap_rows import TapRows
 
 
@@ -44,28 +40,26 @@ class Store:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._engine, self.layout, self.records, self._contents = read_snapshot(path, _look)
-        self.format = self._engine.format
-        self._committed = np.zeros(len(self.layout), dtype=bool)
-        for record in self.records.values():
+        found = read_snapshot(path, Snapshot.of)
+        self.path, self.format = path, found.engine.format
+        self.layout, self.records, self._contents = found.layout, found.records, found.contents
+        # By row, not by block: every check of rows is one indexing operation, whatever the blocks are.
+        self._committed, records = np.zeros(len(self.layout), dtype=bool), self.records.values()
+        for record in records:
             self._committed[record.start : record.stop] = True
-        records = self.records.values()
         self.skipped = {row: reason for record in records for row, reason in record.skipped.items()}
-        self.clipped: dict[str, int] = {
-            tap: sum(record.clipped.get(tap, 0) for record in records) for tap in self.layout.quantisers
-        }
+        quantised = self.layout.quantisers
+        self.clipped = {tap: sum(record.clipped.get(tap, 0) for record in records) for tap in quantised}
         self.taps: Mapping[str, TapSpec] = self.layout.taps
         self.ids, self.splits = np.array(self.layout.ids), np.array(self.layout.splits)
         self.labels, self.classes = self.layout.labels, self.layout.classes
         self.fingerprint: Fingerprint = self.layout.fingerprint
         self.n_views, self.source = self.layout.n_views, self.layout.source
-        self._rows = {
-            name: TapRows(self._engine, self.layout, self.records, tap) for name, tap in self.layout.taps.items()
-        }
+        self._rows = {name: TapRows(found.engine, self.layout, self.records, tap) for name, tap in self.taps.items()}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _opened_again, (self.path, self.layout.generation)  # a worker process maps the files itself
+        # A worker process maps the files itself. It opens them by name, which may be that of a grown store by then.
+        return _opened_again, (self.path, self.layout.generation)
 
     def __len__(self) -> int:
         return len(self.layout)
@@ -113,6 +107,7 @@ class Store:
             raise ConfigError(
                 f"{self.path} has no split {split!r}: {did_you_mean(str(split), sorted(set(self.splits.tolist())))}"
             )
+        # Before the skipped ones are left out: a split that is half extracted would look like a small one.
         self._check_committed(np.flatnonzero(chosen))
         chosen[list(self.skipped)] = False
         return np.flatnonzero(chosen)
@@ -137,14 +132,16 @@ class Store:
         index = self.check_rows(rows)
         chosen = list(range(self.n_views)) if views is None else list(views)
         self.check_views(chosen)
+        # All views of a row behind each other, as they come out: one gather a tap, and no transposition of what it gave.
         every, each = np.repeat(index, len(chosen)), np.tile(np.array(chosen, dtype=np.int64), len(index))
-        places = self.layout.slots(every, each)
+        slots, local = self.layout.slots(every, each)
         result = {}
         for tap in self.check_taps(taps):
             spec = self.taps[tap]
-            self._rows[tap].open()  # its files bound what a row may take
+            # Opened before memory is taken: the files bound the size of a row, attributes of a stranger do not.
+            self._rows[tap].open()
             stored = np.empty((len(every), *spec.shape), dtype=self._rows[tap].dtype)
-            self._rows[tap].take(*places, stored)
+            self._rows[tap].take(slots, local, stored)
             result[tap] = self.decode(tap, stored, dtype).reshape(len(index), len(chosen), *spec.shape)
         return result
 
@@ -172,6 +169,7 @@ class Store:
             return values
         if tap not in self.layout.quantisers:
             return values.astype(target)
+        # In half precision where that is asked, with one rounding (see `Quantiser`); other types by way of float32.
         decoded = np.empty(values.shape, dtype=np.float16 if target == np.float16 else np.float32)
         self.layout.quantisers[tap].decode(values, as_tensor(decoded))
         return decoded.astype(target, copy=False)
@@ -179,13 +177,13 @@ class Store:
     def check_rows(self, rows: ArrayLike) -> np.ndarray:
         """The row numbers as int64, all of them readable; raises as `read` does."""
         index = np.atleast_1d(np.asarray(rows))
+        # No booleans: a mask would be read as rows 0 and 1. An empty list is an array of floats to NumPy.
         if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
             raise ConfigError(f"rows are a list of integers, not {index.dtype} of shape {list(index.shape)}")
         index = index.astype(np.int64)
         if index.size and (index.min() < 0 or index.max() >= len(self)):
-            raise RowError(
-                f"row {index.min() if index.min() < 0 else index.max()} is outside {self.path}, which has {len(self)} rows"
-            )
+            wrong = index.min() if index.min() < 0 else index.max()
+            raise RowError(f"row {wrong} is outside {self.path}, which has {len(self)} rows")
         self._check_committed(index)
         for row in index if self.skipped else ():
             if int(row) in self.skipped:
@@ -238,8 +236,8 @@ def open_store(path: str | Path) -> Store:
 
 
 def twin(store: Store) -> Store:
-    """The same open store as another object, whose attributes may be set (its own way of copying is to open it again)."""
-    copy = Store.__new__(Store)
+    """The same open store as another object, whose labels, splits and classes may be set."""
+    copy = Store.__new__(Store)  # not by `copy.copy`, which goes by `__reduce__` and opens it again
     copy.__dict__.update(store.__dict__)
     return copy
 
@@ -249,22 +247,3 @@ def _opened_again(path: Path, generation: str) -> Store:
     if store.layout.generation != generation:
         raise StoreReplacedError(f"{path} was grown or replaced since it was opened; open it again")
     return store
-
-
-Opened = tuple[Engine, Layout, dict[int, Record], np.ndarray]
-
-
-def _look(engine: Engine) -> Opened:
-    """Everything but features: layout, records without their samples, and the contents of these, SHA-256 `[rows, 32]`."""
-    path, damage = engine.directory.path, engine.ledger.check_seal()
-    if damage:
-        raise CorruptStoreError(
-            f"{path}: {'; '.join(damage)}; the same `udta extract` again mends it, and computes nothing that is there"
-        )
-    layout = engine.load()
-    contents, records = np.zeros((len(layout), 32), dtype=np.uint8), {}
-    for record in engine.check_records(layout, engine.ledger.records()):
-        hashes = bytes.fromhex("".join(content for _, content in record.samples))
-        contents[record.start : record.stop] = np.frombuffer(hashes, dtype=np.uint8).reshape(-1, 32)
-        records[record.block] = replace(record, samples=())  # half a kilobyte a row as Python objects
-    return engine, layout, records, contents

@@ -48,6 +48,7 @@ class Record:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Record:
         """Raises `KeyError`, `TypeError` or `ValueError` when the document is not a record."""
+        # `int` and `str` around everything: JSON may hold any type here, and a number as text would be found far away.
         start, stop = document["rows"]
         return cls(
             block=int(document["block"]),
@@ -62,11 +63,13 @@ class Record:
 
     def check(self, layout: Layout) -> None:
         """Raises `ValueError` where it is not about the rows, taps and views that a store of this layout has in its block."""
+        # Its own checksum is no signature: that of a stranger's record fits too, and may claim rows beyond the arrays.
         names, contents = zip(*self.samples, strict=True) if self.samples else ((), ())
         if not 0 <= self.block < layout.n_blocks or (self.start, self.stop) != layout.block_range(self.block):
             raise ValueError("it is about other rows than the store has there")
         if names != layout.ids[self.start : self.stop]:
             raise ValueError("it is about other images than the store has there")
+        # 64 hexadecimal digits each: they are kept as 32 bytes a row, and joined for that without another look.
         if set(map(len, contents)) != {64} or not _HEX.fullmatch("".join(contents)):
             raise ValueError("the content of an image is named by no SHA-256")
         if self.checksums.keys() != layout.taps.keys() or any(

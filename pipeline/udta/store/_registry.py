@@ -43,6 +43,7 @@ def engine_at(path: Path) -> Engine | None:
         StoreError: the directory may not be read.
         CorruptStoreError: it holds links or what is no regular file.
     """
+    # Again where the store was exchanged between opening the folder and looking into it: the old one may be half removed.
     while True:
         try:
             directory = Directory.held(path)
@@ -52,7 +53,7 @@ def engine_at(path: Path) -> Engine | None:
             raise StoreError(f"{path} cannot be opened ({error.strerror or error})") from error
         engine = next((engine(directory) for engine in ENGINES.values() if engine.owns(directory)), None)
         if engine is not None:
-            check_files(directory)
+            check_files(directory)  # before any library opens a file of it
         if engine is not None or not directory.replaced:  # else its successor is looked at
             return engine
 

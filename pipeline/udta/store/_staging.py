@@ -24,6 +24,7 @@ from udta.store._block_files import flush_all
 from udta.store._directory import Directory, is_absent_or_empty, is_local
 from udta.store._folder_lock import FolderLock, is_locked
 
+# Of renameat2(2), which Python does not have: Linux 3.15, and not on every file system (NFS, some overlays).
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 _CANNOT = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
 
@@ -59,6 +60,7 @@ class Staging:
         self.growing, self._new, self._old = folder / "growing", folder / "new", folder / "old"
         self._claims, self._intent = folder / "claims", folder / "intent.json"
         store.parent.mkdir(parents=True, exist_ok=True)
+        # The name in it tells the folder of `a.zarr` from one that was copied here together with another store.
         marker = json.dumps({"udta": "the folder that a writer of the store works in", "store": store.name}) + "\n"
         self._lock = FolderLock(folder, store, marker.encode(), patience_s)
         try:
@@ -83,8 +85,8 @@ class Staging:
         Raises:
             OSError: the name was taken meanwhile.
         """
-        self._build(fill).rename(self.store)
-        flush_all([self.store.parent])
+        self._build(fill).rename(self.store)  # fails where the name was taken, unless by an empty folder
+        flush_all([self.store.parent])  # the name; its files were flushed when they were written
 
     def replace(self, fill: Callable[[Path], None], predecessor: Directory) -> None:
         """A new store takes the place of the one that is there."""
@@ -125,7 +127,8 @@ class Staging:
         return self._new
 
     def _discard(self, folder: Path) -> None:
-        """Away from its name first: a half-removed store has records of blocks that are gone."""
+        """Remove a store that is ours."""
+        # Away from its name first: a half-removed store has records of blocks that are gone, and would be continued.
         _remove(self._old)
         if self._old.exists():
             raise OSError(errno.ENOTEMPTY, "it cannot be removed", str(self._old))
@@ -136,7 +139,7 @@ class Staging:
     def _install(self, successor: Path, predecessor: Directory) -> None:
         if is_absent_or_empty(self.store):  # removed by hand since
             successor.rename(self.store)
-        elif predecessor.replaced:
+        elif predecessor.replaced:  # which our lock beside it cannot hinder: `rm` and `mv` know no locks
             raise StoreError(
                 f"{self.store} was replaced by something else while its successor was made; it was left as it is"
             )
@@ -148,6 +151,7 @@ class Staging:
     def _exchange_in_two_steps(self, successor: Path) -> None:
         """Where it fails, the store has its name again; where it is killed, `_recover` goes on."""
         self._discard(self._old)
+        # Before the first step: between the two there is no store of this name, as where its owner removed it.
         write_json(self._intent, {"decided": f"the store goes to {self._old.name}, {successor.name} gets its name"})
         try:
             self.store.rename(self._old)
@@ -158,7 +162,7 @@ class Staging:
     def _take_name(self, successor: Path) -> None:
         try:
             successor.rename(self.store)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: the good store has its name again
             self._old.rename(self.store)
             raise
 
@@ -166,7 +170,8 @@ class Staging:
         """Finish what a killed writer had decided, forget what it had not."""
         gone = is_absent_or_empty(self.store)
         if self._intent.exists() and self._old.exists():
-            successor = next((place for place in (self.growing, self._new) if place.exists()), None)
+            successor = next((folder for folder in (self.growing, self._new) if folder.exists()), None)
+            # Both there: killed between the steps. No successor: killed after them, before the intent was removed.
             if successor is not None and not gone:
                 raise StoreError(
                     f"{self.store} was not put there by udta, which was killed while the store of this name grew; move it away, "
@@ -175,7 +180,7 @@ class Staging:
             if successor is not None:
                 self._take_name(successor)
                 gone = False
-        if gone:  # its owner removed the store, and the successor with it
+        if gone:  # its owner removed the store, so he wants no half-made successor of it under its name
             self.forget_growth()
         self._intent.unlink(missing_ok=True)
         self._clear()
@@ -187,7 +192,9 @@ class Staging:
 
 def _remove(folder: Path) -> None:
     if folder.is_dir():
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(
+            folder, ignore_errors=True
+        )  # what NFS keeps as `.nfs...` while a reader has it open; next time, then
 
 
 def exchange_in_one_step(one: Path, other: Path) -> bool:

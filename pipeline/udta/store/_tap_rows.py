@@ -17,7 +17,7 @@ from udta.store._record import Record
 
 # Linux allows 65,530 mappings a process (vm.max_map_count); one store takes half of them at most.
 MOST_MAPPINGS = 32_000
-# Decoded chunks that are kept when chunks cannot be mapped.
+# Decoded chunks of one tap that are kept when chunks cannot be mapped: a batch of shuffled rows wants nearly every chunk again.
 _CACHE_BYTES = 256 * 2**20
 
 
@@ -52,6 +52,7 @@ class TapRows:
         if mapped is not None:
             mapped.take(slots, local, out)
             return
+        # Chunk by chunk, in the order of slots: each is decoded once for all rows that are wanted of it.
         order = np.argsort(slots, kind="stable")
         for group in np.split(order, np.flatnonzero(np.diff(slots[order])) + 1):
             if len(group):
@@ -65,7 +66,7 @@ class TapRows:
         return self._extents or None
 
     def _find_extents(self) -> dict[int, Extent]:
-        """Empty when there are none to be had."""
+        """Empty when there are none to be had, so that None can stand for not having looked."""
         found = {}
         for block, record in self._records.items():
             extents = self._engine.extents(self._layout, record)
@@ -78,6 +79,7 @@ class TapRows:
     def reserve(self) -> MappedRows | None:
         """A mapping of all slots of which none is mapped yet; None where the bytes are not plain rows that can be mapped."""
         extents = self.extents()
+        # mmap(2) takes offsets of whole pages; a store of our own has them, one that was written again by another tool may not.
         if extents is None or not all(MappedRows.can_map(extent) for extent in extents.values()):
             return None
         largest = max(extents.values(), key=lambda extent: extent.rows)
@@ -91,10 +93,11 @@ class TapRows:
 
     def open(self) -> MappedRows | None:
         """Have all files opened, once; None where they are read chunk by chunk. Raises `CorruptStoreError`."""
-        if self._opened:
+        if self._opened:  # without the lock, which every batch of every reading thread would wait for
             return self._mapped
         with self._lock:
             if not self._opened:
+                # All taps together: each has mappings of its own, and the limit is one of the process.
                 few = self._n_slots * len(self._layout.taps) <= MOST_MAPPINGS
                 mapped = self.reserve() if few else None
                 if mapped is not None:
@@ -109,6 +112,7 @@ class TapRows:
                 self._cache.move_to_end(slot)
                 return self._cache[slot]
         block, view = divmod(slot, self._layout.n_views)
+        # Outside of the lock: several threads decode at a time, and at worst one chunk twice.
         values = self._engine.chunk(self._layout, self._records[block], self._tap.name, view)
         with self._lock:
             if slot not in self._cache:  # another thread may have missed it at the same time

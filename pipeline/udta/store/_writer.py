@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
-
-import numpy as np
 
 from udta.errors import NotAStoreError, StaleStoreError, StoreError
 from udta.store._block_writer import BlockWriter
@@ -30,7 +28,7 @@ from udta.store._staging import Staging
 
 IfStale = Literal["refuse", "replace"]
 DEFAULT_FORMAT = "zarr"
-# What a store that lacks nothing need not mind.
+# What a store that lacks nothing need not mind: a read-only disk, one of somebody else, a full one.
 _NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOSPC, errno.EDQUOT)
 
 
@@ -68,11 +66,15 @@ class StoreWriter(BlockWriter):
     ) -> None:
         self.path, self._format = path, format
         self._prune, self._retry_skipped, self.changes = prune, retry_skipped, Changes(0)
+        # Out of what decides the features and which rows they are in: two stores that share it are exchangeable for a reader.
         layout = replace(layout, generation=generation_of(layout, hashes))
         samples = tuple(zip(layout.ids, hashes, strict=True))
         try:
-            self._enter(path.resolve())  # a link to a store stays one
+            # Resolved: the store that the link leads to is locked and exchanged where it lies, and the link stays one.
+            self._enter(path.resolve())
             try:
+                # Looked at under the lock alone: before, a writer that waited here would go on with the store that was there
+                # when it began to wait, and not with the one that took its name meanwhile.
                 engine = self._create(layout) if is_absent_or_empty(path) else engine_at(path)
                 if engine is None:
                     raise NotAStoreError(
@@ -102,25 +104,6 @@ class StoreWriter(BlockWriter):
         """Whether this writer created the store."""
         return self._created
 
-    def write(
-        self,
-        block: int,
-        features: Mapping[str, np.ndarray],
-        skipped: Mapping[int, str] | None = None,
-        clipped: Mapping[str, int] | None = None,
-        *,
-        skip_unusable: bool = False,
-    ) -> None:
-        """Commit a block as `BlockWriter.write` does; the last one of a store that grows gives it the old one's name."""
-        super().write(block, features, skipped, clipped, skip_unusable=skip_unusable)
-        try:
-            self._install_when_complete()
-        except OSError as error:
-            raise StoreError(
-                f"{self.path}: the grown store is complete, but cannot take the place of the old one "
-                f"({error.strerror or error}); it is kept, the same command goes on with it"
-            ) from error
-
     def claims_folder(self) -> Path:
         """An empty folder for the claims of other processes; `close` removes it."""
         return self._staging.claims()
@@ -133,12 +116,14 @@ class StoreWriter(BlockWriter):
     def close(self) -> None:
         """Let go of the store. One that this writer created and put nothing into is removed again."""
         if self._held is not None:
+            # An empty store would be taken for one whose extraction was interrupted. What took its name meanwhile is not ours.
             if self._created and not self._committed and not self._engine.directory.replaced:
                 self._held.remove_store()
             elif self._old is not None and not self._committed:
                 self._held.forget_growth()
             elif self._old is None and not self.missing:
-                with contextlib.suppress(OSError):  # which is no reason to fail; the ledger has every record
+                # From here on a record that is not there was lost. Which is no reason to fail: the ledger has every one.
+                with contextlib.suppress(OSError):
                     self._engine.ledger.mark(complete=True)
         self._leave()
 
@@ -207,20 +192,22 @@ class StoreWriter(BlockWriter):
     def _continue(self, found: Continuation) -> None:
         self.layout, self._committed = found.asked, set(found.records)
         if not self.missing and not found.outdated and self._held is None:
-            return
+            return  # on a read-only disk everything below would fail, and there is nothing to do
         self._staging.forget_growth()  # which is not wanted any more
         self._engine.sweep()
         if found.outdated:
             self._engine.save_metadata(found.asked)
         if self.missing:
+            # Before the first block is written: after a kill, those that were not reached would be taken for lost.
             self._engine.ledger.mark(complete=False)
 
     def _grow(self, old: Predecessor, asked: Layout) -> None:
         """Build the grown store beside the old one, or go on building it."""
-        old.drop_damaged()
+        old.drop_damaged()  # before anything is copied: a new checksum would fit whatever was there
         grown = type(self._engine)(Directory(self._staging.growing))
         records = resumable(grown, asked, self._samples)
         if records is None:
+            # Of the class alone: `grown` is bound to a path at which there is nothing yet.
             self._staging.begin_growth(lambda folder: type(grown)(Directory(folder)).create(asked))
         retried = [record.block for record in records or () if record.skipped and self._retry_skipped]
         for block in retried:
@@ -235,11 +222,20 @@ class StoreWriter(BlockWriter):
                 self._committed.add(block)
         self._install_when_complete()
 
+    def _after_commit(self) -> None:
+        try:
+            self._install_when_complete()
+        except OSError as error:
+            raise StoreError(
+                f"{self.path}: the grown store is complete, but cannot take the place of the old one "
+                f"({error.strerror or error}); it is kept, the same command goes on with it"
+            ) from error
+
     def _install_when_complete(self) -> None:
         """The grown store takes the place of the old one in one step, once it has everything."""
         if self._old is None or self.missing:
             return
-        self._engine.ledger.mark(complete=True)
+        self._engine.ledger.mark(complete=True)  # before it has the name: a reader may open it at once
         self._staging.finish_growth(self._old.engine.directory)
         self._old, self._engine = None, self._engine_there()
 
@@ -248,4 +244,4 @@ class StoreWriter(BlockWriter):
         self._staging.forget_growth()
         self._staging.replace(self._empty_store(self.layout), self._engine.directory)
         self._created, self._engine = True, self._engine_there()
-        self.refresh()
+        self.refresh()  # what was committed was so in the stale one

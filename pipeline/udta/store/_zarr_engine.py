@@ -44,13 +44,14 @@ class ZarrEngine(Engine):
     def __init__(self, directory: Directory) -> None:
         super().__init__(directory)
         self.ledger = Ledger(directory, "zarr.json")
+        # Opening an array parses its metadata; it is wanted for every chunk.
         self._readable = cache(self._open_array)
         self._writable = cache(self._open_writable)
 
     @classmethod
     def owns(cls, directory: Directory) -> bool:
         """A Zarr v3 group whose attributes say that it is ours, or a directory with our seal."""
-        if Ledger(directory, "zarr.json").is_ours():
+        if Ledger(directory, "zarr.json").is_ours():  # also where the group's own metadata is damaged
             return True
         try:
             document = json.loads(read_regular(directory.root / "zarr.json"))
@@ -59,7 +60,7 @@ class ZarrEngine(Engine):
             return False
 
     def create(self, layout: Layout) -> None:
-        """See `Engine.create`. Unwritten floats are NaN, so that a reader without our ledger never sees zeros."""
+        """A group with its arrays and columns, sealed."""
         group = zarr.create_group(str(self.path), zarr_format=3, attributes=layout.attributes())
         taps = group.create_group("taps")
         for tap in layout.taps.values():
@@ -69,9 +70,10 @@ class ZarrEngine(Engine):
                 shape=(len(layout), layout.n_views, *tap.shape),
                 chunks=(layout.block_rows, 1, *tap.shape),
                 dtype=stored_dtype(tap.dtype),
+                # NaN for floats, so that a reader without our ledger never sees zeros where nothing was written.
                 fill_value=STORAGE_TYPES[tap.dtype].fill,
                 compressors=_COMPRESSORS[layout.codec],
-                filters=None,
+                filters=None,  # none that the user's zarr configuration may have by default
                 chunk_key_encoding=CHUNK_KEYS,
                 dimension_names=["row", "view", *axes],
                 attributes={"reducer": tap.reducer, "dtype": tap.dtype},
@@ -80,7 +82,7 @@ class ZarrEngine(Engine):
         self._seal(layout)
 
     def load(self) -> Layout:
-        """See `Engine.load`."""
+        """From the attributes of the group and its three columns."""
         try:
             group = zarr.open_group(str(self.path), mode="r", zarr_format=3)
             attributes: dict[str, Any] = dict(group.attrs)
@@ -91,7 +93,7 @@ class ZarrEngine(Engine):
             ) from error
 
     def write_block(self, layout: Layout, block: int, features: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        """See `Engine.write_block`."""
+        """One file for each tap and view; plain ones are written by us, in threads, others by zarr. The note is empty."""
         start, stop = layout.block_range(block)
         written, parts = [], []
         for tap, values in features.items():
@@ -102,6 +104,7 @@ class ZarrEngine(Engine):
                 path = self._chunk_path(array, tap, block, view)
                 written.append(path)
                 if _is_plain(array):
+                    # A Zarr chunk has the length of a whole one, also the last.
                     fill = STORAGE_TYPES[layout.taps[tap].dtype].fill
                     padding = np.full((layout.block_rows - (stop - start), *array.shape[2:]), fill, dtype=array.dtype)
                     parts.append((path, (np.ascontiguousarray(values[:, view]), padding)))
@@ -110,7 +113,7 @@ class ZarrEngine(Engine):
         return {}
 
     def link_block(self, layout: Layout, block: int, source: Engine, record: Record) -> None:
-        """See `Engine.link_block`. A chunk is never changed in place, so two stores may share its file."""
+        """Hard links where there can be: a chunk is never changed in place, so two stores may share its file."""
         assert isinstance(source, ZarrEngine)
         for tap in layout.taps:
             array, theirs = self._writable(tap), source._readable(tap)
@@ -120,7 +123,7 @@ class ZarrEngine(Engine):
                 )
 
     def extents(self, layout: Layout, record: Record) -> dict[tuple[str, int], Extent] | None:
-        """See `Engine.extents`: the chunk's key is asked of the array's metadata, and its codecs must be plain bytes."""
+        """Whole files: the chunk's key is asked of the array's metadata, and its codecs must be plain bytes."""
         if not is_local(self.path):
             return None
         found = {}
@@ -134,27 +137,31 @@ class ZarrEngine(Engine):
         return found
 
     def decode_chunk(self, layout: Layout, record: Record, tap: str, view: int) -> np.ndarray:
-        """See `Engine.decode_chunk`."""
+        """Through zarr-python. Raises `ValueError` for a file that cannot hold what it decodes to."""
         array = self._checked(layout, tap)
         path = self._chunk_path(array, tap, record.block, view)
-        size = path.stat().st_size  # zarr reads a chunk that is not there as the fill value
+        # Raises where there is none, which zarr would read as the fill value. And before it decodes: memory for the result is
+        # allocated by what the metadata say, which may be a stranger's.
+        size = path.stat().st_size
         decoded = math.prod(array.chunks) * array.dtype.itemsize
         if decoded != size if _is_plain(array) else decoded > _MOST_COMPRESSED * max(size, 4096):
             raise ValueError("it is too short")
         return np.asarray(array[record.start : record.stop, view])
 
     def chunk_file(self, record: Record, tap: str, view: int) -> Path:
-        """See `Engine.chunk_file`."""
+        """One for each tap and view."""
         return self._chunk_path(self._readable(tap), tap, record.block, view)
 
     def folders(self) -> list[Path]:
-        """See `Engine.folders`."""
+        """One a tap."""
         return [folder for folder in (self.path / "taps").iterdir() if folder.is_dir()]
 
     def _checked(self, layout: Layout, tap: str) -> zarr.Array[Any]:
+        """The array of a tap, which is what the attributes say: the two are different files."""
         array, spec = self._readable(tap), layout.taps[tap]
         shape = (len(layout), layout.n_views, *spec.shape)
         chunks = (layout.block_rows, 1, *spec.shape)
+        # A codec can be any class that is registered on this machine, and do anything (zarr's entry points).
         if not all(isinstance(codec, BytesCodec | GzipCodec | ZstdCodec) for codec in _metadata(array).codecs):
             raise CorruptStoreError(f"{self._shown(tap)}: it has codecs that udta does not use")
         if array.shape != shape or array.chunks != chunks or array.dtype != stored_dtype(spec.dtype):
@@ -183,6 +190,7 @@ class ZarrEngine(Engine):
         return zarr.open_array(str(self.path / "taps" / tap), mode="r+", zarr_format=3, config=config)
 
     def _chunk_path(self, array: zarr.Array[Any], tap: str, block: int, view: int) -> Path:
+        # Asked of zarr, not spelt here: the separator of keys is the array's own choice.
         key = _metadata(array).encode_chunk_key((block, view, *(0 for _ in array.shape[2:])))
         return self.path / "taps" / tap / key
 
@@ -202,6 +210,7 @@ class ZarrEngine(Engine):
 
 def _is_plain(array: zarr.Array[Any]) -> bool:
     """Whether a chunk is nothing but its values in C order."""
+    # `endian` is None for one byte a value.
     return tuple(_metadata(array).codecs) in {(BytesCodec(endian="little"),), (BytesCodec(endian=None),)}
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from udta._console.terminal import one_line
 from udta.store._reader import Store, open_store
 
-_CHUNK = 64
+_CHUNK = 64  # rows of both stores in memory at a time
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,11 @@ def diff_stores(a: str | Path | Store, b: str | Path | Store, *, values: bool = 
     """
     left, right = (store if isinstance(store, Store) else open_store(store) for store in (a, b))
     ids_a, ids_b = dict(left.hashes), dict(right.hashes)
+    # Of the same content: features of another image are another finding, and would hide whether the backbones agree.
     shared = [name for name in left.ids.tolist() if name in ids_a and ids_a.get(name) == ids_b.get(name)]
     return DiffReport(
         fingerprint=left.fingerprint.diff(right.fingerprint, "A", "B")
+        # Where the fingerprints are the same, the code may still compute something else, which the probe shows.
         or left.layout.probe.differences(right.layout.probe),
         layout=_layout_differences(left, right),
         only_a=sorted(_readable(left) - _readable(right)),
@@ -105,9 +107,11 @@ def _value_differences(a: Store, b: Store, shared: list[str]) -> dict[str, float
         for name in shared
         if rows_a[name] not in a.skipped and rows_b[name] not in b.skipped
     ]
+    # View 0 is the evaluation image everywhere; the others are equal where seeds and augmentations are.
     views = range(min(a.n_views, b.n_views))
     result: dict[str, float] = {}
     for tap in a.taps:
+        # Taps of another reducer have another shape, and no values to compare; the fingerprints say so.
         if tap not in b.taps or a.taps[tap].shape != b.taps[tap].shape:
             continue
         worst = 0.0

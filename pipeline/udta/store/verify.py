@@ -95,9 +95,10 @@ def verify(
         ConfigError: with `repair`, the store is not local.
         StoreBusyError: with `repair`, another process is writing it.
     """
-    place = local_path("the store to repair", path) if repair else store_path(path)
-    engine, metadata = read_snapshot(place, lambda engine: (engine, engine.ledger.check_seal()))
-    if metadata:
+    # The seal alone, no records: these are read one by one below, where one that is damaged is a finding and not the end.
+    store = local_path("the store to repair", path) if repair else store_path(path)
+    engine, metadata = read_snapshot(store, lambda engine: (engine, engine.ledger.check_seal()))
+    if metadata:  # then it cannot be told where the blocks lie
         return _unchecked(engine, metadata)
     layout, blocks, bad = engine.load(), engine.ledger.blocks(), []
     checked = 0
@@ -111,13 +112,14 @@ def verify(
     bad += [
         BadBlock(block, layout.block_range(block), "its ledger record is missing") for block in _lost(engine, layout)
     ]
+    # Before anything is said or dropped: what was exchanged meanwhile has files missing and is not damaged.
     engine.directory.check_named()
     dropped = _drop(engine, [found.block for found in bad]) if repair and bad else []
-    return VerifyReport(str(place), len(layout), len(blocks), layout.n_blocks, checked, metadata, bad, dropped)
+    return VerifyReport(str(store), len(layout), len(blocks), layout.n_blocks, checked, metadata, bad, dropped)
 
 
 def _unchecked(engine: Engine, metadata: list[str]) -> VerifyReport:
-    """Where metadata is damaged it cannot be told where the blocks lie; they are checked once it is mended."""
+    """What is known without the metadata; the blocks are checked once an extraction has mended it."""
     rows, block_rows = (engine.ledger.sealed_attributes()[name] for name in ("rows", "block_rows"))
     return VerifyReport(
         str(engine.directory.path), rows, len(engine.ledger.blocks()), -(-rows // block_rows), 0, metadata=metadata
@@ -140,10 +142,10 @@ def _drop(engine: Engine, blocks: list[int]) -> list[int]:
     except OSError as error:
         raise StoreError(f"{store.path} cannot be repaired ({error.strerror or error})") from error
     try:
-        store.check_named()
+        store.check_named()  # again under the lock, after which nobody exchanges it
         for block in blocks:
             engine.ledger.drop(block)
-        engine.ledger.sweep()
+        engine.ledger.sweep()  # the folders of the records, which are empty now
     finally:
         work.release()
     return blocks
