@@ -22,7 +22,7 @@ TENSOR_CODE = (
     "images.views",
     "evaluation",
     "scoring",
-    "store.quantise",
+    "store._quantise",
 )
 jaxtyping.install_import_hook([f"udta.{module}" for module in TENSOR_CODE], "beartype.beartype")
 

@@ -64,10 +64,10 @@ def damages(content: bytes, flips: int, rng: random.Random) -> Iterator[tuple[st
         yield "cut in half", content[: len(content) // 2]
         yield "cut by one byte", content[:-1]
         for _ in range(flips):
-            place, bit = rng.randrange(len(content)), rng.randrange(8)
+            offset, bit = rng.randrange(len(content)), rng.randrange(8)
             yield (
-                f"bit {bit} of byte {place} flipped",
-                content[:place] + bytes([content[place] ^ 1 << bit]) + content[place + 1 :],
+                f"bit {bit} of byte {offset} flipped",
+                content[:offset] + bytes([content[offset] ^ 1 << bit]) + content[offset + 1 :],
             )
 
 
@@ -76,26 +76,26 @@ def run(subject: Subject, flips: int, share: float = 1.0) -> Outcome:
     started, rng, outcome = time.monotonic(), random.Random(SEED), Outcome(subject.name)
     base = Path(tempfile.mkdtemp(prefix="damage-"))
     try:
-        prepared, place = base / "prepared", base / "place"
+        prepared, folder = base / "prepared", base / "folder"
         prepared.mkdir()
         status, told = forked(lambda _: subject.prepare(), prepared)
         if status:
             raise RuntimeError(f"{subject.name}: {told}")
-        shutil.copytree(prepared, place)
-        expected = _findings(subject, place)
+        shutil.copytree(prepared, folder)
+        expected = _findings(subject, folder)
         assert not any(found.startswith(("error", "TRACEBACK")) for found in expected.values()), expected
         for file in sorted(path for path in prepared.rglob("*") if path.is_file()):
             name = file.relative_to(prepared)
             for what, content in damages(file.read_bytes(), flips, rng):
                 if rng.random() >= share:
                     continue
-                shutil.rmtree(place)
-                shutil.copytree(prepared, place)
+                shutil.rmtree(folder)
+                shutil.copytree(prepared, folder)
                 if content is None:
-                    (place / name).unlink()
+                    (folder / name).unlink()
                 else:
-                    (place / name).write_bytes(content)
-                _judge(outcome, f"{name} {what}", subject, expected, _findings(subject, place))
+                    (folder / name).write_bytes(content)
+                _judge(outcome, f"{name} {what}", subject, expected, _findings(subject, folder))
         outcome.seconds = round(time.monotonic() - started, 1)
         return outcome
     finally:
@@ -122,9 +122,9 @@ def _judge(
         outcome.refused += 1
 
 
-def _findings(subject: Subject, place: Path) -> dict[str, str]:
+def _findings(subject: Subject, folder: Path) -> dict[str, str]:
     """What each verb found, or the error that it ended in."""
-    status, told = forked(lambda tell: tell(json.dumps({v: _call(f) for v, f in subject.verbs.items()})), place)
+    status, told = forked(lambda tell: tell(json.dumps({v: _call(f) for v, f in subject.verbs.items()})), folder)
     return (
         json.loads(told)
         if not status

@@ -174,8 +174,8 @@ def run(scenario: Scenario, points: int | None = None) -> Outcome:
         prepared = base / "prepared"
         prepared.mkdir()
         _must(forked(lambda _: scenario.prepare(), prepared), f"{scenario.name}: prepare")
-        place = base / "place"  # the same for all: some outputs name their path
-        shutil.copytree(prepared, place, symlinks=True)
+        folder = base / "folder"  # the same for all: some outputs name their path
+        shutil.copytree(prepared, folder, symlinks=True)
 
         def count(tell: Callable[[str], object]) -> None:
             changes = Changes(None, tell)
@@ -183,26 +183,26 @@ def run(scenario: Scenario, points: int | None = None) -> Outcome:
             scenario.call()
             tell(str(changes.count))
 
-        told = _must(forked(count, place), f"{scenario.name}: call")
-        expected = snapshot(place)
+        told = _must(forked(count, folder), f"{scenario.name}: call")
+        expected = snapshot(folder)
         outcome = Outcome(scenario.name, int(told))
         for point in chosen(outcome.changes, points):
-            shutil.rmtree(place)
-            shutil.copytree(prepared, place, symlinks=True)
-            status, where = forked(lambda tell, point=point: _killed(scenario, point, tell), place)
+            shutil.rmtree(folder)
+            shutil.copytree(prepared, folder, symlinks=True)
+            status, where = forked(lambda tell, point=point: _killed(scenario, point, tell), folder)
             if status != -signal.SIGKILL:
                 if status:
                     outcome.broken.append(f"{point}: not killed, but {where}")
                 continue
             outcome.killed += 1
             problems = []
-            status, told = forked(lambda _: _read(scenario), place)
+            status, told = forked(lambda _: _read(scenario), folder)
             if status:
                 problems.append(f"a reader met {told}")
-            status, told = forked(lambda _: scenario.call(), place)
+            status, told = forked(lambda _: scenario.call(), folder)
             if status and not (scenario.refused and scenario.refused in told):
                 problems.append(f"the second run ended in {status}: {told}")
-            problems += differences(expected, snapshot(place))
+            problems += differences(expected, snapshot(folder))
             if problems:
                 outcome.broken.append(f"{where}\n    " + "\n    ".join(problems))
         outcome.seconds = round(time.monotonic() - started, 1)

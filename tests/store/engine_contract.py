@@ -1,4 +1,4 @@
-"""What every contract is given: the engine under test, a layout, a place."""
+"""What every contract is given: the engine under test, a layout, a path."""
 
 import pytest
 from made_stores import make_layout

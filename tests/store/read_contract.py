@@ -94,10 +94,10 @@ class ReadContract(EngineContract):
 
     def test_every_codec_reads_back_bit_exactly(self, path, layout):
         for codec in ENGINES[self.format].codecs:
-            place = path.with_name(codec)
+            other = path.with_name(codec)
             compressed = replace(layout, codec=codec)
-            write_store(place, compressed)
-            for tap, values in open_store(place).read(np.arange(10)).items():
+            write_store(other, compressed)
+            for tap, values in open_store(other).read(np.arange(10)).items():
                 np.testing.assert_array_equal(values, all_features(layout)[tap])
         with pytest.raises(ConfigError, match="codec"):
             write_store(path, replace(layout, codec="lz5"))

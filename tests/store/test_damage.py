@@ -8,7 +8,7 @@ import pytest
 from made_stores import all_features, block_features, make_hashes, make_layout, tree, write_store
 
 from udta.errors import UdtaError
-from udta.store import StoreWriter, open_store
+from udta.store import ENGINES, StoreWriter, open_store
 from udta.store.verify import verify
 
 SEED = 20_220_311
@@ -43,7 +43,7 @@ def everything(path):
 
 
 @pytest.mark.parametrize("accidents", [75, pytest.param(300, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("engine", ["zarr", "hdf5"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_every_accident_that_changes_a_value_is_found_and_repaired(tmp_path, engine, accidents):
     layout, rng = make_layout(24, block_rows=4), random.Random(SEED)
     sound = tmp_path / "sound"

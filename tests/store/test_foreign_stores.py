@@ -1,73 +1,30 @@
 """Stores of a stranger: refused by their structure, before anything is read, followed, allocated or written elsewhere."""
 
-import contextlib
 import json
 import os
 from dataclasses import replace
 
-import h5py
 import numpy as np
 import pytest
 import zarr
 from changed_documents import changed
+from foreign_stores import edit_record, refused, reseal, set_attributes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_stores import TAPS, make_layout, tree, write_store
 
-from udta._files.names import document_problem, labels_problem, path_problem, tap_problem
 from udta.errors import CorruptStoreError, StoreError, UdtaError
 from udta.exporting import export
 from udta.fingerprint import TapSpec
-from udta.store import Quantiser, open_store
-from udta.store._hdf5_engine import _crc_outside
-from udta.store._hdf5_files import read_texts
+from udta.store import ENGINES, Quantiser, engine_at, open_store
 from udta.store._ledger import _document, file_checksum
-from udta.store._registry import engine_at
 from udta.store.verify import verify
 
-FORMATS = ("zarr", "hdf5")
 
-
-@pytest.fixture(params=FORMATS)
+@pytest.fixture(params=ENGINES)
 def store(request, tmp_path):
     write_store(tmp_path / "s", make_layout(), format=request.param)
     return tmp_path / "s"
-
-
-def reseal(path, attributes=None):
-    """What anybody can do: make the checksums fit what stands there now."""
-    ledger = engine_at(path).ledger
-    sealed = {name: file_checksum(path / name) for name in ledger.sealed_files()}
-    ledger.seal(sealed, attributes if attributes is not None else ledger.sealed_attributes())
-
-
-def set_attributes(path, attributes):
-    """Have a store say something else of itself, consistently."""
-    if (path / "index.h5").exists():
-        with h5py.File(path / "index.h5", "a") as file:
-            for name, value in attributes.items():
-                plain = isinstance(value, str) and name in ("format", "split_rule", "codec")
-                number = type(value) is int and abs(value) < 2**63
-                file.attrs[name] = value if plain or number else json.dumps(value)
-    else:
-        document = json.loads((path / "zarr.json").read_text())
-        (path / "zarr.json").write_text(json.dumps({**document, "attributes": attributes}))
-    reseal(path, attributes)
-
-
-def edit_record(path, block, edit):
-    ledger = engine_at(path).ledger
-    document = ledger.record(block).to_json()
-    edit(document)
-    ledger.path(block).write_bytes(_document(document))
-
-
-def refused(path, match=None):
-    """Neither opening nor verifying says that all is well, or ends in anything but an error of ours."""
-    with pytest.raises(CorruptStoreError, match=match):
-        open_store(path).read(range(10))
-    with contextlib.suppress(CorruptStoreError):
-        assert not verify(path).sound
 
 
 @pytest.mark.parametrize(
@@ -83,51 +40,6 @@ def test_a_tap_that_leads_somewhere_is_refused_on_opening(store, tmp_path, name)
         with pytest.raises(CorruptStoreError):
             export(store, to=to, out=tmp_path / "out" / "deep")
     assert tree(tmp_path) == before
-
-
-def test_names_that_modules_have_are_taken():
-    for name in (
-        "features.13",
-        "layer4.0.conv2",
-        "blocks.11",
-        "encoder.layers.encoder_layer_3",
-        "stufe.größe",
-        "a-b.c+d",
-    ):
-        assert tap_problem(name) is None
-
-
-@pytest.mark.parametrize(
-    "names",
-    [["/etc/passwd"], ["a/../../b"], ["a/.."], [""], ["a\0b"], ["a//b"], ["a/"], ["./a"], ["a", "\ud800"], ["b/../c"]],
-)
-def test_names_of_images_that_are_no_relative_paths_are_refused(names):
-    assert path_problem(["fine.png", *names])
-
-
-def test_names_that_files_have_are_taken():
-    names = [
-        "a b/ü.png",
-        "../lists/a.png",
-        "../../x.png",
-        "a\nb.png",
-        "\x1b[31m.png",
-        "..a/b..png",
-        "a/...png",
-        "c\\d.png",
-    ]
-    assert path_problem(names) is None
-    assert path_problem([]) is None
-    assert labels_problem(["a\tb", "=x"], "class") is None
-
-
-def test_documents_are_shallow_and_finite():
-    deep = 1.0
-    for _ in range(40):
-        deep = [deep]
-    assert "nested" in document_problem({"a": deep})
-    assert "finite" in document_problem({"a": [{"b": float("nan")}]})
-    assert document_problem({"a": [{"b": 1.5}]}) is None
 
 
 @pytest.mark.parametrize("kind", ["link", "folder link", "pipe"])
@@ -155,82 +67,6 @@ def test_a_seal_reads_no_file_of_others(store, tmp_path, name):
     ledger = engine.ledger
     ledger.seal({name: file_checksum(store / name)}, ledger.sealed_attributes())
     refused(store, "seal is about other files")
-
-
-def external_raw(file, name, path):
-    data = file[name][:]
-    del file[name]
-    file.create_dataset(name, data.shape, data.dtype, external=[(str(path), 0, h5py.h5f.UNLIMITED)])
-
-
-def external_link(file, name, path):
-    with h5py.File(path, "w") as other:
-        other["x"] = np.arange(10)
-    del file[name]
-    file[name] = h5py.ExternalLink(str(path), "/x")
-
-
-def soft_link(file, name, path):
-    file["other"] = file[name][:]
-    del file[name]
-    file[name] = h5py.SoftLink("/other")
-
-
-def virtual(file, name, path):
-    with h5py.File(path, "w") as other:
-        other["x"] = np.arange(10)
-    layout = h5py.VirtualLayout((10,), "i8")
-    layout[:] = h5py.VirtualSource(str(path), "x", (10,))
-    del file[name]
-    file.create_virtual_dataset(name, layout)
-
-
-def never_written(file, name, path):
-    del file[name]
-    file.create_dataset(name, (10**12,), "i8", chunks=(1024,))
-
-
-@pytest.mark.parametrize("change", [external_raw, external_link, soft_link, virtual, never_written])
-def test_hdf5_values_lie_in_the_very_file(tmp_path, change):
-    write_store(tmp_path / "s", make_layout(), format="hdf5")
-    (tmp_path / "secret").write_bytes(bytes(range(200)))
-    with h5py.File(tmp_path / "s" / "index.h5", "a") as file:
-        change(file, "label", tmp_path / "secret")
-    reseal(tmp_path / "s")
-    refused(tmp_path / "s", r"'label' (has its values in other files|is not there, or a link|claims more values)")
-
-
-@pytest.mark.parametrize("change", [external_raw, external_link, virtual])
-def test_compressed_hdf5_blocks_lie_in_the_very_file(tmp_path, change):
-    write_store(tmp_path / "s", make_layout(codec="gzip"), format="hdf5")
-    (tmp_path / "secret").write_bytes(bytes(4096))
-    block = tmp_path / "s" / "blocks" / "000000.h5"
-    with h5py.File(block, "a") as file:
-        change(file, "taps/head", tmp_path / "secret")
-
-    def consistent(document):
-        document["note"] |= {
-            "size": block.stat().st_size,
-            "chunks": {tap: [[0, 0], [0, 0]] for tap in document["note"]["chunks"]},
-        }
-        document["note"]["crc"] = _crc_outside(block, ((0, 0),) * 4)
-
-    edit_record(tmp_path / "s", 0, consistent)
-    refused(tmp_path / "s", "other files|or a link")
-
-
-def test_many_texts_of_hdf5_cannot_be_one_and_the_same(tmp_path):
-    """A file of some kilobytes would become gigabytes."""
-    with h5py.File(tmp_path / "x.h5", "w") as file:
-        file.create_dataset("id", data=np.array(["x" * 5000, *"abcdefghi"], dtype=object), dtype=h5py.string_dtype())
-        offset = file["id"].id.get_offset()
-    content = bytearray((tmp_path / "x.h5").read_bytes())
-    content[offset : offset + 160] = 10 * content[offset : offset + 16]
-    (tmp_path / "x.h5").write_bytes(content)
-    with h5py.File(tmp_path / "x.h5") as file:
-        assert sum(map(len, file["id"].asstr()[:])) > len(content)
-        with pytest.raises(ValueError, match="more text than the file has"):
-            read_texts(file, "id")
 
 
 def test_zarr_columns_are_no_longer_than_their_files(tmp_path):
@@ -288,12 +124,6 @@ def test_a_record_that_does_not_fit_the_store_is_refused(store, edit):
     refused(store)
 
 
-def test_hdf5_notes_stay_in_their_file(tmp_path):
-    write_store(tmp_path / "s", make_layout(), format="hdf5")
-    edit_record(tmp_path / "s", 0, lambda d: d["note"]["chunks"]["head"].__setitem__(0, [10**15, 80]))
-    refused(tmp_path / "s", "outside the file")
-
-
 def quantised_layout():
     taps = {"map": TapSpec("map", "grid(2)", (3, 2, 2), "uint8"), "head": TAPS[1]}
     quantiser = Quantiser.fit(np.random.default_rng(0).standard_normal((4, 3, 2, 2)).astype(np.float32))
@@ -301,7 +131,7 @@ def quantised_layout():
     return replace(make_layout(n=6, block_rows=4), taps=taps, quantisers={"map": quantiser}, storage_error=error)
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", ENGINES)
 def test_every_change_of_attributes_opens_as_before_or_is_refused(kind, tmp_path_factory):
     path = tmp_path_factory.mktemp("fuzz") / "s"
     write_store(path, quantised_layout(), format=kind)
@@ -316,7 +146,7 @@ def test_every_change_of_attributes_opens_as_before_or_is_refused(kind, tmp_path
     check()
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", ENGINES)
 def test_every_change_of_a_record_opens_as_before_or_is_refused(kind, tmp_path_factory):
     path = tmp_path_factory.mktemp("fuzz") / "s"
     write_store(path, quantised_layout(), format=kind)

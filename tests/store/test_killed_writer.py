@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made_stores import all_features, block_features, make_hashes, make_layout, tree, write_store
 
-from udta.store import StoreWriter, open_store
+from udta.store import ENGINES, StoreWriter, open_store
 
 SEED = 20_220_310
 
@@ -29,7 +29,7 @@ def _write_in_child(path, layout, engine):
 
 
 @pytest.mark.parametrize("kills", [50, pytest.param(300, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("engine", ["zarr", "hdf5"])
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # Python 3.12 warns of threads; the child uses none
 def test_kills_cost_no_committed_row_and_end_in_the_uninterrupted_store(tmp_path, engine, kills):
     """Fast: forked children. A store is begun anew when one is complete, so that every moment of its life is hit."""
@@ -63,6 +63,6 @@ def test_kills_cost_no_committed_row_and_end_in_the_uninterrupted_store(tmp_path
             path = tmp_path / f"store-{finished}"
     write_store(path, layout, format=engine)
     assert tree(path) == reference
-    # The only other thing that may lie there is the place that the last killed writer of a store worked in.
+    # The only other thing that may lie there is the folder that the last killed writer of a store worked in.
     names = {entry.name for entry in tmp_path.iterdir() if not entry.name.endswith(".udta")}
     assert names == {"whole", *(f"store-{index}" for index in range(finished + 1))}

@@ -6,7 +6,7 @@ import pytest
 import zarr
 from made_stores import all_features, make_layout, write_store
 
-from udta.store import open_store
+from udta.store import ENGINES, open_store
 
 
 @pytest.fixture(params=["none", "zstd"])
@@ -68,7 +68,7 @@ def test_dask_opens_zarr(zarr_store):
     np.testing.assert_array_equal(found.compute(scheduler="sync"), EXPECTED["head"])
 
 
-@pytest.mark.parametrize("engine", ["zarr", "hdf5"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_store_gives_lazy_dask_arrays(tmp_path, engine):
     pytest.importorskip("dask.array")
     layout = make_layout()

@@ -48,7 +48,7 @@ class MappedSource:
         """Nothing to do."""
 
     def take(self, start: int, stop: int, out: Mapping[str, np.ndarray]) -> None:
-        """See `Source`."""
+        """Copy samples `start` to `stop`, as stored."""
         places = self._store.layout.slots(*self._epoch.pairs(slice(start, stop)))
         for tap, values in out.items():
             self._store.rows_of(tap).take(*places, values)

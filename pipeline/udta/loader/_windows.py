@@ -40,7 +40,7 @@ class WindowedSource:
         self._files.shutdown()
 
     def prepare(self, start: int, stop: int, reading: Iterable[Future[Batch]]) -> None:
-        """See `Source`: asks for the windows of this batch, and for the one after them once their memory is free."""
+        """Ask for the windows of a batch, and for the one after them once the batches that are `reading` let go of its memory."""
         for window in range(self._window_of(start), self._window_of(stop - 1) + 1):
             self._ask(window, reading)
         current = self._window_of(start)
@@ -49,7 +49,7 @@ class WindowedSource:
             self._ask(current + 1, reading)
 
     def take(self, start: int, stop: int, out: Mapping[str, np.ndarray]) -> None:
-        """See `Source`; a batch may lie in two windows."""
+        """Copy samples `start` to `stop` once their windows are read; a batch may lie in two."""
         for window in range(self._window_of(start), self._window_of(stop - 1) + 1):
             self._loads[window].result()
         places = self._store.layout.slots(*self._epoch.pairs(slice(start, stop)))

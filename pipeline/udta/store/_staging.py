@@ -40,7 +40,7 @@ def is_being_written(store: Path) -> bool:
 
 
 class Staging:
-    """The workplace of a store, held by one process from construction to `release`.
+    """The staging folder of a store, held by one process from construction to `release`.
 
     Args:
         store: no symbolic link, see `Path.resolve`; it need not be there. Its parent is made.

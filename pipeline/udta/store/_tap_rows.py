@@ -38,7 +38,7 @@ class TapRows:
 
     @property
     def dtype(self) -> np.dtype:
-        """As stored."""
+        """Of the values as they lie in the store: uint16 for bfloat16."""
         return stored_dtype(self._tap.dtype)
 
     def take(self, slots: np.ndarray, local: np.ndarray, out: np.ndarray) -> None:
