@@ -66,7 +66,7 @@ class FolderLock:
     def release(self) -> None:
         """Let the next writer in. The folder is removed unless something lies in it."""
         if os.listdir(self._folder) == [self.FILE]:  # noqa: PTH208
-            # While it is still locked: whoever waits for it finds the file gone, see `_still_there`, and makes a new one.
+            # While it is still locked: whoever waits for it finds the file gone, see `locked`, and makes a new one.
             self._file.unlink()
             with contextlib.suppress(OSError):  # the next writer is in there already
                 self._folder.rmdir()
