@@ -37,13 +37,16 @@ def check_on_gpu(transform: Transform) -> None:
 def transformed(
     transform: Transform, pixels: UInt8[Tensor, "3 height width"], rng: np.random.Generator
 ) -> UInt8[Tensor, "height2 width2 3"]:
-    """What `Transform.apply` gives for a Pillow image, on the device of `pixels`; `check_on_gpu` has let the transform pass.
+    """What `Transform.apply` gives for a Pillow image, on the device of `pixels`.
 
     Raises:
+        ConfigError: an operation that has no form here; `check_on_gpu` finds them before there are pixels.
         ImageError: an image so elongated that `resize` would make it too large to hold.
     """
     values = pixels.float()
     for op in transform.ops:
+        if type(op) not in _FORMS:  # out of a fingerprint that nobody checked
+            raise ConfigError(f"{op} cannot be computed on a GPU")
         values = _FORMS[type(op)](op, values, rng)
     return values.to(torch.uint8).permute(1, 2, 0)
 
