@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from udta._files.validation import LocalPath, Options, sentences
+from udta._files.validation import LocalPath, Options
 from udta._files.yaml_file import load_yaml
 from udta.errors import ConfigError, did_you_mean
 from udta.extraction.options import StoreOptions
@@ -82,10 +82,7 @@ def load_params(path: Path) -> Params:
     document = load_yaml(path)
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: is empty or no mapping")
-    try:
-        params = Params.model_validate(document)
-    except ValidationError as error:
-        raise ConfigError(sentences(error, Params, str(path))) from error
+    params = Params.checked(document, str(path), "setting")
     # Only of a file whose every table has its kind: names are looked up across tables.
     if problems := [*_wrong_names(path, params), *_unknown_names(path, params)]:
         raise ConfigError(problems)

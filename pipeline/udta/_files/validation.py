@@ -37,12 +37,21 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @classmethod
-    def checked(cls, given: Mapping[str, Any]) -> Self:
-        """The options of these values. Raises `ConfigError` with everything that is wrong."""
+    def checked(cls, given: Mapping[str, Any], where: str = "", noun: str = "option") -> Self:
+        """The options of these values.
+
+        Args:
+            given: by name.
+            where: what each sentence of an error begins with, such as the name of a file.
+            noun: what a field is called in them.
+
+        Raises:
+            ConfigError: everything that is wrong, with the nearest valid name for one that is unknown.
+        """
         try:
             return cls.model_validate(dict(given))
         except ValidationError as error:
-            raise ConfigError(sentences(error, cls)) from error
+            raise ConfigError(sentences(error, cls, where, noun)) from error
 
     @classmethod
     def among(cls, values: Mapping[str, Any]) -> dict[str, Any]:
