@@ -45,9 +45,9 @@ from udta._machine.memory import freed_memory_kept
 from udta.backbones import build_backbone
 from udta.extraction import FeatureSource, Meter
 from udta.extraction._compute import Computer, FeatureBatch
+from udta.extraction._request import Request, make_request
 from udta.extraction._work import Effort, WorkItem, items_of
 from udta.extraction.decode import Decoder, Decoding, ThreadDecoder, ViewBatch
-from udta.extraction.request import Request, make_request
 from udta.store import BATCH_ROWS
 
 RESULTS = Path(__file__).parent / "results"

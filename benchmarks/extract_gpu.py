@@ -33,9 +33,9 @@ from udta._machine.cores import n_cores
 from udta.backbones import build_backbone
 from udta.extraction import FeatureSource, Meter
 from udta.extraction._compute import Computer
+from udta.extraction._request import Request, make_request
 from udta.extraction._work import Effort, items_of
 from udta.extraction.decode import open_decoder
-from udta.extraction.request import Request, make_request
 from udta.images import DECODERS, Manifest, read_images
 from udta.store import BATCH_ROWS
 

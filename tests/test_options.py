@@ -2,6 +2,8 @@
 
 import inspect
 import re
+import subprocess
+import sys
 from dataclasses import fields
 
 import click
@@ -101,3 +103,10 @@ def test_choices_are_those_of_the_registries(monkeypatch, photos, tmp_path):
     options = {"backbone": "toy:net", "taps": "stage2", "out": tmp_path / "s"}
     with pytest.raises(udta.UdtaError, match="codec for hdf5 is 'toyz': valid are"):
         udta.extract(photos, **options, format="hdf5", codec="toyz")
+
+
+def test_help_that_names_engines_and_types_does_not_wait_for_torch():
+    code = "import sys, click; from udta.cli.main import command; verb = command.commands['extract']; \
+print(verb.get_help(click.Context(verb))); sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, "[zarr|hdf5]" in done.stdout) == (0, True), done.stderr

@@ -17,9 +17,9 @@ from udta._machine.memory import freed_memory_kept
 from udta.extraction._commit import Committer
 from udta.extraction._compute import Computer, FeatureBatch, Later
 from udta.extraction._meter import Meter
+from udta.extraction._request import Request
 from udta.extraction._work import Effort, FeatureSource, WorkItem, items_of, work_items
 from udta.extraction.decode import Decoding, Reader, open_decoder
-from udta.extraction.request import Request
 from udta.store import BlockWriter
 
 

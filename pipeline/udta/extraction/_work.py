@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 from udta.backbones import Backbone
+from udta.extraction._request import Request
 from udta.extraction.options import PREFETCH
-from udta.extraction.request import Request
 from udta.fingerprint import TapSpec
 from udta.images import Manifest, OnError, ViewSpec
 from udta.store import BATCH_ROWS, BlockWriter, Layout, Part, Quantiser

@@ -21,8 +21,8 @@ from udta._machine.cores import n_cores
 from udta.errors import BackboneError, StoreError
 from udta.extraction._job import Job
 from udta.extraction._meter import Meter, ProgressCounter
+from udta.extraction._request import Request
 from udta.extraction._work import Effort
-from udta.extraction.request import Request
 from udta.store import BlockWriter, Claims, StoreWriter, engine_at
 
 # Between two looks for a block that nobody has: at the end of a store, while others commit theirs.

@@ -15,16 +15,16 @@ from udta._machine.memory import freed_memory_kept
 from udta._machine.process_state import left_as_found
 from udta.backbones import Backbone
 from udta.backbones.compute import COMPILED
+from udta.extraction._calibrate import calibrate
 from udta.extraction._disk_space import check_disk_space
 from udta.extraction._job import Job
 from udta.extraction._meter import Meter, Progress, ProgressCounter
+from udta.extraction._request import Request, make_request
 from udta.extraction._work import Effort
 from udta.extraction._workers import in_processes
-from udta.extraction.calibrate import calibrate
 from udta.extraction.decode import Reader, SharedViews, processes_pay
 from udta.extraction.options import PREFETCH, ExtractOptions
 from udta.extraction.report import ExtractReport
-from udta.extraction.request import Request, make_request
 from udta.images import Decoder, Manifest, OnError
 from udta.store import IfStale, Layout, Part, StoreWriter, add_run, known_layout, open_store
 

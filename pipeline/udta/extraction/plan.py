@@ -13,8 +13,8 @@ import numpy as np
 from udta.errors import NotAStoreError
 from udta.extraction._disk_space import block_bytes, free_bytes
 from udta.extraction._job import feature_batches
+from udta.extraction._request import Request, make_request, make_requests
 from udta.extraction._work import FeatureSource
-from udta.extraction.request import Request, make_request, make_requests
 from udta.images import Manifest
 from udta.store import BATCH_ROWS, Changes, Layout, Part, compare_with_stored, engine_at, is_absent_or_empty, row_bytes
 

@@ -13,8 +13,8 @@ from udta._console.terminal import one_line
 from udta.backbones import Backbone, probe_like, rebuild_backbone, resolve_device
 from udta.errors import ConfigError, StaleStoreError
 from udta.extraction._job import feature_batches
+from udta.extraction._request import feature_fingerprint
 from udta.extraction._work import FeatureSource
-from udta.extraction.request import feature_fingerprint
 from udta.images import Manifest, ViewSpec
 from udta.probe import check_probe
 from udta.store import Store, as_tensor, open_store, value_dtype

@@ -15,7 +15,7 @@ import torch
 from udta._console.terminal import one_line
 from udta._machine.memory import peak_memory
 from udta.extraction._meter import Meter
-from udta.extraction.request import Request
+from udta.extraction._request import Request
 from udta.store import Changes, Store
 
 _PACKAGES = ("udta", "torch", "torchvision", "numpy", "pillow", "zarr", "h5py")

@@ -40,6 +40,10 @@ verify          every checksum against its bytes, and repair
 diff            how two stores differ
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from udta.store._block_writer import BlockWriter
 from udta.store._changes import Changes
 from udta.store._claims import Claims
@@ -50,11 +54,24 @@ from udta.store._growth import Part, only_more
 from udta.store._history import add_run
 from udta.store._layout import BATCH_ROWS, Layout, default_block_rows, row_bytes
 from udta.store._mapped_rows import MappedRows
-from udta.store._quantise import Quantiser
 from udta.store._reader import Store, open_store, twin
 from udta.store._record import Record
 from udta.store._registry import ENGINES, engine_at
 from udta.store._writer import IfStale, StoreWriter
+
+if TYPE_CHECKING:
+    from udta.store._quantise import Quantiser
+else:
+
+    def __getattr__(name: str) -> Any:
+        # It computes with torch, which takes two seconds to load; who asks for engines and storage types alone, such as
+        # `udta extract --help`, does without.
+        if name != "Quantiser":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from udta.store._quantise import Quantiser
+
+        return Quantiser
+
 
 __all__ = [
     "BATCH_ROWS",

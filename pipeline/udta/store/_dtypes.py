@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import ml_dtypes
 import numpy as np
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ def storable_as(values: np.ndarray, name: str) -> np.ndarray:
 
 def as_tensor(values: np.ndarray) -> Tensor:
     """A tensor on the array's memory; torch does not know NumPy's extension type bfloat16."""
+    import torch  # here, so that the names of storage types and engines cost no two seconds
+
     if values.dtype == BFLOAT16:
         return torch.from_numpy(values.view(np.uint16)).view(torch.bfloat16)
     return torch.from_numpy(values)

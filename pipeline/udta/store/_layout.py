@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,9 @@ from udta.fingerprint import Fingerprint, TapSpec
 from udta.probe import Probe
 from udta.store._attributes import check_attributes, check_columns
 from udta.store._dtypes import stored_dtype
-from udta.store._quantise import Quantiser
+
+if TYPE_CHECKING:
+    from udta.store._quantise import Quantiser
 
 FORMAT = "udta-store"
 FORMAT_VERSION = 1  # of files: an older udta refuses a larger one; values are the fingerprint's `feature_version`
@@ -127,6 +129,8 @@ class Layout:
     def _of(
         cls, attributes: Mapping[str, Any], ids: Sequence[str], labels: np.ndarray, splits: Sequence[str]
     ) -> Layout:
+        from udta.store._quantise import Quantiser  # it loads torch
+
         taps = [TapSpec.from_json(tap) for tap in attributes["taps"]]
         return cls(
             ids=tuple(ids),

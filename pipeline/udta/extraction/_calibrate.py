@@ -19,8 +19,8 @@ from jaxtyping import Float, Int64
 
 from udta.errors import FeatureError
 from udta.extraction._job import feature_batches
+from udta.extraction._request import Request
 from udta.extraction._work import FeatureSource
-from udta.extraction.request import Request
 from udta.fingerprint import TapSpec
 from udta.store import Layout, Quantiser, not_finite, storable_as, value_dtype
 
