@@ -1,4 +1,22 @@
-"""Extraction: images through a frozen backbone into a store, once."""
+"""Extraction: from images to rows of a store.
+
+extract         the public call: one store, from its options to its report
+extract_many    the public call for several stores of the same images, each image decoded once
+options         the one list of what an extraction can be told
+request         options and images become what to do: manifest, backbone, taps, views, layout
+calibrate       a first look at some images: ranges of codes, and what storage type and arithmetic cost
+plan            what would be done, without doing it
+_disk_space     whether it fits
+_job            commit(compute(decode(item))): the line that every image goes down
+_work           what blocks lack, cut into items that carry the address of each row
+decode          files become batches of views
+_compute        views become features as stored
+_commit         features become blocks, and blocks are committed
+_workers        several processes on one store, each with such a line
+_meter          where the time goes, and what is said of it meanwhile
+report          what was done
+recompute       some rows once more, compared with what is stored
+"""
 
 from __future__ import annotations
 

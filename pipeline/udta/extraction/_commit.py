@@ -65,7 +65,8 @@ class Committer:
         for piece in item.pieces:
             self._arrived.setdefault(piece.block, []).append((piece, item, batch))
         while self._arrived:
-            # One block at a time has buffers: rows of the others wait in their batches, which are much smaller.
+            # One block at a time has buffers: rows of the others wait in their batches, which are much smaller. Items come so
+            # ordered that the first one that is missed is completed first.
             if self._open is None:
                 block = min(self._arrived)
                 self._open = self._begin(block, self._arrived[block][0][0].lacking)
@@ -79,13 +80,15 @@ class Committer:
     def _begin(self, block: int, lacking: int) -> _OpenBlock:
         start, stop = self._writer.layout.block_range(block)
         features = self._buffers.take(stop - start)
+        # Before the rows that are computed: of some rows it brings those of another image, which these replace.
         self._writer.recall(block, features)
         return _OpenBlock(block, features, lacking)
 
     def _write(self, done: _OpenBlock) -> None:
         self.rows += int(done.computed.sum())
         if len(self._writing) == self._writers:
-            self._writing.popleft().result()  # no block waits in memory for a writer, and their errors surface here
+            # No block waits in memory for a writer, and their errors surface here.
+            self._writing.popleft().result()
         self._writing.append(self._disk.submit(self._on_disk, done))
 
     def _on_disk(self, done: _OpenBlock) -> None:
@@ -114,6 +117,7 @@ class _OpenBlock:
         for tap, values in batch.features.items():
             for position, view in enumerate(item.views):
                 self.features[tap][piece.target, view] = values[source, position]
+        # Values of a uint8 tap of a black image, which stands for one that is skipped, are no values that were clipped.
         bad = {row: batch.skipped[row] for row in rows if row in batch.skipped}
         good = slice(None) if not bad else np.flatnonzero([row not in bad for row in rows])
         for tap, counts in batch.clipped.items():
@@ -124,12 +128,10 @@ class _OpenBlock:
 
 
 class _Buffers:
-    """Memory of blocks, `[rows, views, *tap.shape]` for every tap, that is used again.
+    """Memory of blocks, `[rows, views, *tap.shape]` for every tap, that is used again."""
 
-    One view lies after another in it: a view is written without a copy. Fresh memory for every block cost as much processor time
-    as everything else that is not decoding or the backbone (large features: a page fault for each 4 kB).
-    """
-
+    # Fresh memory for every block cost as much processor time as everything else that is not decoding or the backbone (large
+    # features: a page fault for each 4 kB).
     def __init__(self, layout: Layout) -> None:
         self._layout, self._free = layout, list[dict[str, np.ndarray]]()
 
@@ -139,6 +141,7 @@ class _Buffers:
             whole = self._free.pop()
         except IndexError:
             layout = self._layout
+            # One view after another, as a store's chunks are: a view is written without a copy.
             whole = {
                 name: np.empty((layout.n_views, layout.block_rows, *tap.shape), stored_dtype(tap.dtype)).swapaxes(0, 1)
                 for name, tap in layout.taps.items()
@@ -147,5 +150,6 @@ class _Buffers:
 
     def give_back(self, features: dict[str, np.ndarray]) -> None:
         """What `take` gave, once nobody needs it; only the last block is shorter."""
+        # By the threads that write, without a lock: only the loop takes, and a list's `append` and `pop` are atomic.
         if all(len(values) == self._layout.block_rows for values in features.values()):
             self._free.append(features)

@@ -19,6 +19,7 @@ def block_bytes(layout: Layout) -> int:
 
 def free_bytes(path: Path) -> int:
     """Free space of the file system that `path` is or will be on."""
+    # `plan` asks before there is a store or even its parent folder.
     while not path.exists():
         path = path.parent
     return shutil.disk_usage(path).free
@@ -27,6 +28,7 @@ def free_bytes(path: Path) -> int:
 def check_disk_space(*stores: tuple[Path, Layout, int]) -> None:
     """Raises `StoreError` when so many blocks of all stores cannot fit; with a codec they may take less and do not count."""
     disks: dict[int, dict[Path, int]] = {}
+    # By file system: stores that are extracted together may share one, and each alone would fit.
     for path, layout, n_blocks in stores:
         if n_blocks and layout.codec == "none":
             disks.setdefault(path.stat().st_dev, {})[path] = n_blocks * block_bytes(layout)

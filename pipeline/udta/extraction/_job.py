@@ -49,7 +49,7 @@ class Pipeline:
         reader: Reader | None = None,
     ) -> None:
         self._device = source.device.type
-        # First, because child processes start meanwhile.
+        # The decoder first: its processes start (0.5 s) while the backbone is copied and folded.
         with ExitStack() as unfinished:
             self._decode = unfinished.enter_context(closing(open_decoder(source, effort, meter, n_views, reader)))
             self._compute = Computer(source, taps, effort, meter)
@@ -80,10 +80,11 @@ class Pipeline:
         for item in items:
             decoding = self._decode(item)
             begun.append((item, decoding, self._compute(item, decoding)))
-            # A slow decoder must not get further ahead than a fast one: what is decoded, and what other extractions share with
-            # this one, is in memory. Its errors are for below, where items come in their order.
+            # A decoder that is slower than the passes gets no further ahead than a fast one: views that are shared are kept until
+            # the slowest extraction has taken them. What goes wrong is told below, where items come in their order.
             if len(begun) > self._decode.ahead:
                 begun[-1 - self._decode.ahead][1].wait()
+            # Oldest first, also where a later one is done: commits, progress and errors come in the order of rows.
             if len(begun) > self._decode.ahead + self._compute.ahead(item):
                 first, _, features = begun.popleft()
                 yield first, features()
@@ -113,9 +114,9 @@ def feature_batches(
 
 
 class Job:
-    """Blocks of one store, computed and committed in this process.
+    """Blocks of one store, computed and committed in this process: that of the call, or a worker's.
 
-    The backbone is prepared when this is made, what is done to it then is nothing for a time at which others compute.
+    Everything is prepared when this is made, which must be before any other job of the same process runs, see `Computer`.
 
     Args:
         writer: of the store.
@@ -139,6 +140,7 @@ class Job:
         layout = writer.layout
         self._writer, self._effort, self._meter = writer, effort, meter
         self._skip_unusable = request.options.on_error == "skip"
+        # The writer's layout, not the request's: a store that is there keeps its taps, its memory format and its codes.
         whole = FeatureSource.of(replace(request, layout=layout), layout.taps.values())
         source = replace(whole, quantisers=layout.quantisers)
         n_views = len(request.manifest) * request.views.count
@@ -167,9 +169,10 @@ class Job:
             meter=self._meter,
             committed=committed,
         )
-        # The pipeline is closed first: nothing more is computed while the last blocks are on their way to the disk.
+        # Left in the opposite order: nothing more is decoded or computed while the last blocks are on their way to the disk.
         with saving as commit, self._pipeline as pipeline:
             for item, batch in pipeline.batches(work_items(self._writer, blocks)):
+                # Before the commit: whoever stops the work from there keeps the blocks that were complete before this batch.
                 if item.rows:
                     computed(len(item.rows))
                 commit(item, batch)
@@ -179,4 +182,5 @@ class Job:
 def _sets_of_taps(writer: BlockWriter) -> set[tuple[str, ...]]:
     if not writer.grows:
         return {tuple(writer.layout.taps)}
+    # New images need every tap, old ones perhaps a new tap alone: a pass computes no tap that is not wanted of its rows.
     return {part.taps for block in writer.missing for part in writer.parts(block)}

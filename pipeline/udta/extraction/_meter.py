@@ -26,6 +26,7 @@ class Meter:
     """
 
     def __init__(self, whole: Meter | None = None) -> None:
+        # Passed on and not summed up at the end: the display of several extractions shows their common rate at any time.
         self._whole = whole
         self._lock, self._started = threading.Lock(), time.perf_counter()
         self._seconds: dict[str, float] = defaultdict(float)
@@ -88,6 +89,7 @@ class Meter:
 
     def __str__(self) -> str:
         """Rates and shares in one line; the step that most work went into is the one that a faster machine has to speed up."""
+        # A first batch may be told of in the tick of the clock in which the work began.
         elapsed, shares = max(self.elapsed, 1e-9), self.shares
         parts = " ".join(f"{name} {share:.0%}" for name, share in shares.items())
         slowest = max(shares, key=lambda name: shares[name])

@@ -1,8 +1,7 @@
 """What there is to compute, cut into items: a batch of rows that go through the backbone together, with the address of each row.
 
-Where whole blocks are computed a batch never crosses a block: what else is in a batch may change the last bit of a feature, so
-the bits do not depend on where a run was interrupted or which process took which block. Only where a store grows by single
-images do these share batches across blocks, since a pass of one row costs nearly as much as one of a few.
+Where whole blocks are computed a batch never crosses a block, so that the bits do not depend on where a run was interrupted or
+which process took which block. Only where a store grows by single images do these share batches across blocks.
 """
 
 from __future__ import annotations
@@ -35,6 +34,7 @@ class FeatureSource:
     taps: tuple[TapSpec, ...]
     compute: str
     device: torch.device
+    # Of the backbone's maps; a store's layout says in which it was made.
     memory_format: str = "channels_last"
     on_error: OnError = "fail"
     quantisers: Mapping[str, Quantiser] = field(default_factory=dict)
@@ -75,7 +75,9 @@ class Effort:
         threads: int | None = None,
         turns: AbstractContextManager[object] | None = None,
     ) -> Effort:
-        """What suits a device: an H100 fills a block of averages in 30 ms, and a slow disk takes longer to flush one."""
+        """What suits a device."""
+        # An H100 fills a block of averages in 30 ms, and a slow disk takes longer to flush one. A CPU takes
+        # longer to fill one than a thread to write it, and every writer holds a block in memory.
         return cls(prefetch, threads, 3 if device.type == "cuda" else 1, turns)
 
 
@@ -123,6 +125,8 @@ def work_items(writer: BlockWriter, blocks: Iterable[int]) -> Iterator[WorkItem]
         blocks: which. Of a store that does not grow the next one is asked for only when its first item is: with several
             processes, a block that is asked for is one that no other process may take.
     """
+    # A generator, not a list: a worker claims a block by asking for it, and claims that it need not have yet are work that the
+    # others cannot take.
     lacking = (each for block in blocks for each in _lacking(writer, block))
     if not writer.grows:
         yield from _cut(lacking, writer.layout)
@@ -132,8 +136,9 @@ def work_items(writer: BlockWriter, blocks: Iterable[int]) -> Iterator[WorkItem]
     for each in lacking:
         kinds.setdefault((each.part.views, each.part.taps), []).append(each)
     items = [item for lacks in kinds.values() for item in _cut(lacks, writer.layout)]
-    # An item with single rows of many blocks comes with the first of these. Before the others have their turn, their rows wait
-    # in the item: were they put in place at once, up to 32 blocks would lie in memory half full.
+    # An item with single rows of many blocks comes with the first of these, and the others' rows wait in it for their block: were
+    # they put in place at once, one new image a block would have 32 blocks lie in memory half full. Python's sort is stable, so
+    # that items of one kind stay in the order of rows.
     yield from sorted(items, key=lambda item: item.pieces[0].block)
 
 
@@ -162,6 +167,8 @@ def _cut(lacks: Iterable[_Lack], layout: Layout) -> Iterator[WorkItem]:
         if not len(part.rows):
             yield WorkItem([], (), (), (Piece(lack.block, slice(0, 0), slice(0, 0), 0),))
             continue
+        # What else is in a batch may change the last bit of a feature (libraries choose kernels by the size of a batch): a block
+        # that is computed as a whole has the bits that it has in a new store.
         whole = len(part.rows) == stop - start
         if whole and rows:
             yield WorkItem(rows, part.views, part.taps, tuple(pieces))

@@ -74,6 +74,7 @@ def extract_many(
         opened.enter_context(left_as_found())
         requests = make_requests(images, stores, **common)
         extractions = [opened.enter_context(Extraction(request)) for request in requests]
+        # All are open before the first is computed: what has to be refused of one is, while nothing is written of any.
         check_disk_space(*(each.needed for each in extractions))
         whole, shown = Meter(), _JoinedProgress(extractions, progress)
         if len(extractions) == 1 or not all(each.may_run_beside_others for each in extractions):
@@ -85,6 +86,7 @@ def _at_once(
     extractions: Sequence[Extraction], shared: SharedViews, shown: _JoinedProgress, whole: Meter
 ) -> list[ExtractReport]:
     """A thread for each; all are ready, and know what the others need, before the first begins."""
+    # Whoever comes to a row first makes the views of all that want it: all must have said what they want by then.
     readers = [each.reader(shared) for each in extractions]
     # As many passes at a time as cores, whosever they are: more would wait for the cores, and be counted as work.
     turns = threading.BoundedSemaphore(n_cores())
@@ -97,6 +99,7 @@ def _at_once(
     def run(number: int) -> ExtractReport:
         try:
             return extractions[number].run_here(jobs[number], meters[number], shown.of(number, whole))
+        # However it ends: the others would wait for one that is gone to catch up.
         finally:
             readers[number].leave()
 
@@ -105,7 +108,8 @@ def _at_once(
             running = [pool.submit(run, number) for number in range(len(extractions))]
             for done in as_completed(running):
                 done.result()
-        except BaseException:  # Ctrl-C too; without this those that are running would wait for the one that is not
+        # Ctrl-C too: without this those that are running would wait for the one that is not.
+        except BaseException:
             shared.stop()
             raise
     return [done.result() for done in running]
@@ -126,6 +130,7 @@ class _JoinedProgress:
             return None
 
         def show(done: int, _total: int, _note: str) -> None:
+            # Called by the threads of all: a display is for one at a time, and its figures may not go back.
             with self._lock:
                 self._done[number] = done
                 progress(sum(self._done), self._total, str(whole))

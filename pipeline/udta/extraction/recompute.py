@@ -84,10 +84,13 @@ def recompute(
     found_device, probe = resolve_device(device), opened.layout.probe
     check_probe(probe, probe_like(probe, network, taps, compute, found_device), str(opened.path))
     manifest = manifest_of(opened, images)
+    # A row that was skipped has no features, and one without a block no hash.
     readable = np.array(
         [row for row in range(len(opened)) if opened.ids[row] in opened.hashes and row not in opened.skipped]
     )
+    # In order, so that a store is read in order.
     rows = np.sort(np.random.default_rng(seed).choice(readable, min(samples, len(readable)), replace=False))
+    # The codes of a uint8 tap are made here from its exact values, by the ranges that the store has.
     exact = tuple(replace(tap, dtype="float32") if tap.dtype == "uint8" else tap for tap in taps)
     source = FeatureSource(manifest, spec, network, exact, compute, found_device, opened.layout.memory_format)
     errors = {tap: np.zeros((len(rows), spec.count)) for tap in opened.taps}
@@ -112,19 +115,29 @@ def _relative(stored: np.ndarray, fresh: np.ndarray) -> np.ndarray:
     axes = tuple(range(2, fresh.ndim))
     finite = np.isfinite(fresh).all(axis=axes)
     fresh = np.where(finite.reshape(finite.shape + (1,) * len(axes)), fresh, 0)
+    # A tap that is zero everywhere, as behind a ReLU, has nothing to be relative to.
     norm = np.maximum(np.square(fresh).sum(axis=axes), 1e-12)
     result: np.ndarray = np.where(finite, np.sqrt(np.square(stored - fresh).sum(axis=axes) / norm), np.inf)
     return result
 
 
 def backbone_of(store: Store, backbone: str | None, weights: str | None) -> Backbone:
-    """The backbone that a store was made with, see `rebuild_backbone`."""
+    """The backbone that a store was made with.
+
+    Args:
+        store: says what it was, where that is a name of torchvision or timm.
+        backbone: where to find it else: a file may not have code imported.
+        weights: the same for its weights.
+
+    Raises:
+        ConfigError: nobody says which it was. BackboneError: it cannot be built.
+    """
     evaluate = store.fingerprint.text("input", "evaluate")
     return rebuild_backbone(store.source, f"store {store.path}", backbone=backbone, weights=weights, evaluate=evaluate)
 
 
 def manifest_of(store: Store, images: str | Path | None) -> Manifest:
-    """The samples of a store, below `images` or where they were at extraction."""
+    """The samples of a store, in its order, below `images` or where they were at extraction. Raises `ConfigError`."""
     root = Path(images) if images else _remembered_root(store)
     return Manifest(
         root=root,
@@ -138,10 +151,11 @@ def manifest_of(store: Store, images: str | Path | None) -> Manifest:
 
 
 def _remembered_root(store: Store) -> Path:
-    """Where the images were. A file says so, which may be anybody's: nothing above that folder is looked at because of it."""
+    """Where the images were at extraction. Raises `ConfigError` where a file should not decide that."""
     root = store.source.get("images")
     if not isinstance(root, str) or not Path(root).is_absolute():
         raise ConfigError(f"{store.path} does not say where its images are: give --images")
+    # A store may be anybody's file: because of it nothing above the folder is read, unless the user names that folder.
     above = [name for name in store.ids.tolist() if ".." in name.split("/")]
     if above:
         raise ConfigError(

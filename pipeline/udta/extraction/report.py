@@ -18,6 +18,7 @@ from udta.extraction._meter import Meter
 from udta.extraction._request import Request
 from udta.store import Changes, Store
 
+# Those that decide how fast an extraction is, and which bits it gives.
 _PACKAGES = ("udta", "torch", "torchvision", "numpy", "pillow", "zarr", "h5py")
 
 
@@ -130,6 +131,7 @@ class ExtractReport:
             "step_seconds": {step: round(seconds, 3) for step, seconds in self.step_seconds.items()},
             "bound_by": self.bound_by,
             "peak_memory_bytes": peak_memory(children=True),
+            # A rate without its machine and versions is no figure.
             "machine": machine(),
         }
 
@@ -180,6 +182,7 @@ def machine() -> dict[str, Any]:
 
 def stored_bytes(path: Path) -> int:
     """Size of every file below a directory."""
+    # Not what the disk has set aside for them: `du` counts blocks of the file system, which other machines have in other sizes.
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 

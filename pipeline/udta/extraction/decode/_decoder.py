@@ -15,8 +15,9 @@ from udta.extraction._work import WorkItem
 
 @dataclass(frozen=True)
 class ViewBatch:
-    """Some rows in the views asked for, one view after another: a forward pass takes one. A row in `skipped` holds zeros."""
+    """Some rows in the views asked for, as `images[view, row]`. A row in `skipped` holds zeros; the reason stands there."""
 
+    # One view after another, because a forward pass takes one: it is a piece of memory, not a gathering of rows.
     rows: Sequence[int]
     images: UInt8[Tensor, "views rows height width 3"]
     skipped: dict[int, str]
@@ -31,6 +32,7 @@ class Decoding:
 
     def wait(self) -> None:
         """Until it is done, well or not: what went wrong is for whoever asks for the result."""
+        # Not `result`, which would raise what a later item has done wrong before the earlier ones are committed.
         wait(self.parts)
 
     def result(self) -> ViewBatch:

@@ -33,7 +33,7 @@ Views = UInt8[Tensor, "views height width 3"]
 
 
 class NvjpegDecoder:
-    """The images of a batch lie in the memory of the device. Arguments as of `ThreadDecoder`.
+    """The images of a batch lie in the memory of the device, `[views, rows, height, width, 3]`. Arguments as of `ThreadDecoder`.
 
     Raises:
         ConfigError: the device is no GPU.
@@ -59,13 +59,13 @@ class NvjpegDecoder:
         self._decoders = ThreadPoolExecutor(_STREAMS, "udta-decode")
 
     def __call__(self, item: WorkItem) -> Decoding:
-        """See `Decoder`."""
+        """Begin with the files of an item's rows; when all are read, a batch is decoded in one call."""
         read = [self._readers.submit(self._read, row, item.views) for row in item.rows]
         batch = self._decoders.submit(self._batch, item, read)
         return Decoding([batch], batch.result)
 
     def close(self) -> None:
-        """See `Decoder`."""
+        """Forget what no thread has taken, and wait for the rest."""
         # Readers go last: a batch that has begun waits for its files.
         self._decoders.shutdown(cancel_futures=True)
         self._readers.shutdown(cancel_futures=True)
@@ -89,6 +89,7 @@ class NvjpegDecoder:
         stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         with self._meter.step("decode"), torch.cuda.stream(stream), torch.inference_mode():
             shape = (len(item.rows), len(item.views), *self._views.size, 3)
+            # Zeroed, because a skipped row is not written; rows first, because an image has all its views at once.
             images = torch.zeros(shape, dtype=torch.uint8, device=self._device)
             skipped: dict[int, str] = {}
             decoded = iter(self._decoded([each for each in found if isinstance(each, bytes)]))

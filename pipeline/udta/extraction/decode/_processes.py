@@ -1,6 +1,7 @@
 """Decoding in child processes, where threads of one Python cannot keep up with a GPU.
 
-Measured on 16 cores: 16 threads made 1,250 views a second, 16 processes 7,100.
+Measured on 16 cores: 16 threads made 1,250 views a second, 16 processes 7,100; an extraction with ResNet-50 on an H100 did 1,080
+images/s with threads and 5,700 to 6,540 with processes.
 """
 
 from __future__ import annotations
@@ -23,14 +24,12 @@ from udta.images.decode_process import DecodeProcess, rows_of_request
 
 # A process starts in about half a second, in which threads make a few hundred views.
 _WORTH_PROCESSES = 4096
+# With fewer, Python's lock is hardly a limit: 16 threads made 1,250 views a second where one alone makes 400.
 _MANY_CORES = 4
 
 
 class ProcessDecoder(ThreadDecoder):
-    """A child process for each thread, which only waits for its answers. Arguments as of `ThreadDecoder`.
-
-    The children start at once, so that they are ready when the backbone is.
-    """
+    """A child process for each thread, which only waits for its answers. Arguments as of `ThreadDecoder`."""
 
     def __init__(
         self,
@@ -47,6 +46,7 @@ class ProcessDecoder(ThreadDecoder):
         self._children = list[DecodeProcess]()
         # A child serves one thread at a time, whichever: a thread that has a chunk always finds one that is free.
         self._free: SimpleQueue[DecodeProcess] = SimpleQueue()
+        # All at once and before anything is asked of them: they are ready when the backbone is.
         try:
             for _ in range(self.threads):
                 self._children.append(DecodeProcess(manifest.root, views))
@@ -56,7 +56,8 @@ class ProcessDecoder(ThreadDecoder):
             raise
 
     def close(self) -> None:
-        """See `Decoder`; the children go last, so that no thread asks a dead one."""
+        """Forget chunks that no thread has taken, wait for those at work, and end the children."""
+        # In this order: a thread whose child was killed would report the death of a decoder.
         super().close()
         for child in self._children:
             child.end()
@@ -71,6 +72,7 @@ class ProcessDecoder(ThreadDecoder):
             self._free.put(child)
         self._meter.add({"read": made.read, "decode": made.decode})
         self._meter.note(made.notes)
+        # The child goes on behind a bad image: whether one may be skipped is nothing that it has to know.
         for position, reason in made.bad.items():
             if self._on_error == "fail":
                 raise ImageError(self._manifest.ids[rows[position]], reason)

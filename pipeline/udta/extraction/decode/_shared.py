@@ -1,13 +1,8 @@
 """Views of the images of several extractions that run at the same time: every image is read and decoded once for all of them.
 
 Each extraction announces the rows and views it needs before any begins. Whoever comes to a row first makes the views of
-everybody who still needs that row (the pixels are decoded once whatever the transforms, and a transform that two have in common
-is applied once); the others find them, or wait until they are made. They are kept until everybody has taken them.
-
-What is kept is bounded by pacing: nobody begins a batch more than `ahead` rows beyond the rearmost one's next row. The rearmost
-one therefore never waits for another, so there is always one that goes on, and whoever has no rows left, or has left, holds up
-nobody. Only the thread that asks for batches is paced. A thread that decodes waits at most for another one that is at work on the
-same image, never for room.
+everybody who still needs that row; the others find them, or wait until they are made. They are kept until everybody has taken
+them, and what is kept is bounded by pacing: nobody begins a batch more than `ahead` rows beyond the rearmost one's next row.
 """
 
 from __future__ import annotations
@@ -33,7 +28,8 @@ _Key = tuple[Transform, int, int]
 _Made = Mapping[_Key, UInt8[np.ndarray, "height width 3"] | ImageError]
 
 
-class StoppedExtraction(BaseException):  # it is no error: the one that stopped it all is raised elsewhere
+# No `Exception`, for nothing may take it for a bad image: the error that stopped it all is raised elsewhere.
+class StoppedExtraction(BaseException):
     """Raised in the extractions that go on when another has failed."""
 
 
@@ -73,6 +69,8 @@ class SharedViews:
     def wait_to_begin(self, reader: Reader, batch: Sequence[int]) -> None:
         """Return when the reader may begin a batch of its rows."""
         with self._changed:
+            # Only the thread that begins batches waits here. One that decodes waits at most for another that is at work on the
+            # same image, never for memory: else a row of the rearmost one might wait for what that one has to take first.
             self._changed.wait_for(lambda: self._stopped or self._may_begin(reader))
             if self._stopped:
                 raise StoppedExtraction
@@ -80,7 +78,11 @@ class SharedViews:
             self._changed.notify_all()
 
     def take(self, reader: Reader, row: int, meter: Meter) -> _Made:
-        """What was made of a row that the reader needs, for whoever needed it then. Raises as `make_views`."""
+        """What was made of a row that the reader needs, for whoever needed it then.
+
+        Raises:
+            ImageError: the file cannot be read or is no usable image. DataError: it is not what the manifest was made from.
+        """
         with self._changed:
             made = self._made.get(row)
             mine = made is None
@@ -88,11 +90,14 @@ class SharedViews:
                 needing = [other for other in self._readers if other.needs[row]]
                 wanted = {key: view for other in needing for key, view in other.wants.items()}
                 made = self._made[row] = Future()
+            # Before it is made: whatever becomes of it, an exception too, nobody keeps it for this reader.
             reader.needs[row] = False
             self._forget([row])
+        # Outside the lock, so that different images are decoded at the same time.
         if mine:
             try:
                 made.set_result(self._make(row, wanted, meter))
+            # Whatever it is: those that wait for this row would wait for ever.
             except BaseException as error:
                 made.set_exception(error)
         return made.result()
@@ -105,6 +110,8 @@ class SharedViews:
             self._changed.notify_all()
 
     def _may_begin(self, reader: Reader) -> bool:
+        # The rearmost one never waits, so there is always one that goes on; one that has no rows left is nowhere (infinite), and
+        # one that has left is not in the list, so neither holds up anybody.
         rearmost = min(other.next_row for other in self._readers)
         return math.isinf(reader.next_row) or reader.next_row <= rearmost + self._ahead
 
@@ -121,6 +128,7 @@ class SharedViews:
         with meter.step("decode"):
             image = EncodedImage(content, sample.id)
             note_colours(image, meter)
+            # The image keeps what it has decoded, by size; what two have in common, transform, seed and view, is one key.
             for key, (views, view) in wanted.items():
                 try:
                     made[key] = views.view(image, sample.sha256, view)
@@ -156,7 +164,13 @@ class Reader:
     def make(
         self, manifest: Manifest, row: int, views: ViewSpec, which: Sequence[int], meter: Meter
     ) -> UInt8[np.ndarray, "views height width 3"]:
-        """As `make_views`: the same bits, the same errors."""
+        """Views `which` of a row: the bits and the errors that `make_views` gives.
+
+        Raises:
+            ImageError: the file cannot be read, or this extraction's transform cannot be applied to the image.
+            DataError: its content is not what the manifest was made from.
+        """
+        # A row that is asked for again, by a store that grows by several things, or that nobody else announced.
         if not self.needs[row]:
             return make_views(manifest, row, views, which, meter)
         made = self._shared.take(self, row, meter)
@@ -195,7 +209,8 @@ class SharedDecoder(ThreadDecoder):
         self._reader = reader
 
     def __call__(self, item: WorkItem) -> Decoding:
-        """See `Decoder`. Raises `StoppedExtraction` at once."""
+        """Begin with the views of an item. Raises `StoppedExtraction` at once where the extraction shall not go on."""
+        # A block that lacks nothing has no rows to keep pace with.
         if item.rows:
             self._reader.wait_to_begin(item.rows)
         return super().__call__(item)

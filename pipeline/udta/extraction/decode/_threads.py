@@ -23,7 +23,7 @@ _CPU = torch.device("cpu")
 
 
 class ThreadDecoder:
-    """A thread for each core, each at work on one image.
+    """A thread for each core, each at work on one image; the views of all are in one piece of memory.
 
     Args:
         manifest: what is decoded.
@@ -50,13 +50,15 @@ class ThreadDecoder:
         self._manifest, self._views, self._on_error = manifest, views, on_error
         self._pinned, self._meter, self._chunk = device.type == "cuda", meter or Meter(), chunk
         self.threads = effort.threads or n_cores()
-        # One chunk for each of the threads is at work, and another one waits.
+        # One chunk for each of the threads is at work, and another one waits: that is 16 batches for 16 processes that take 16
+        # rows each, and less than `prefetch` for threads.
         self.ahead = max(effort.prefetch, 2 * self.threads * chunk // BATCH_ROWS)
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="udta-decode")
 
     def __call__(self, item: WorkItem) -> Decoding:
-        """See `Decoder`."""
+        """Begin with the views of an item, `[views, rows, height, width, 3]`, every chunk of rows as a task of its own."""
         shape = (len(item.views), len(item.rows), *self._views.size, 3)
+        # Not zeroed: every row is filled, with zeros where it is skipped.
         images = torch.empty(shape, dtype=torch.uint8, pin_memory=self._pinned)
         chunks = [slice(start, start + self._chunk) for start in range(0, len(item.rows), self._chunk)]
         parts = [
@@ -65,7 +67,7 @@ class ThreadDecoder:
         return Decoding(parts, partial(_finished, item.rows, images, parts))
 
     def close(self) -> None:
-        """See `Decoder`."""
+        """Forget tasks that no thread has taken; those at work are waited for."""
         self._pool.shutdown(cancel_futures=True)
 
     def _fill(
@@ -76,6 +78,7 @@ class ThreadDecoder:
         for position, row in enumerate(rows):
             try:
                 target[:, position] = self._make(row, which)
+            # Not `DataError`: a file whose content has changed may not be skipped, for its row is that of the content before.
             except ImageError as error:
                 if self._on_error == "fail":
                     raise
