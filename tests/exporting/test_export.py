@@ -176,7 +176,7 @@ def test_an_unfinished_store_is_not_exported(tmp_path):
         udta.export(tmp_path / "store", to="npy", out=tmp_path / "out")
 
 
-@pytest.mark.parametrize("to", [name for name, format in FORMATS.items() if "label" in format.columns])
+@pytest.mark.parametrize("to", [name for name, each in FORMATS.items() if "label" in each.columns])
 def test_a_tap_that_is_called_as_a_column_is_refused(tmp_path, to):
     taps = {"label": TapSpec("label", "avg", (5,), "float32")}
     write_store(tmp_path / "s", replace(make_layout(), taps=taps))

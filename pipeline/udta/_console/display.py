@@ -7,12 +7,13 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING, Any
 
 from udta._console.messages import say
 from udta._console.terminal import shown
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 # Plain lines when piped: often enough to see that it lives, seldom enough for a log.
 _LINE_EVERY_S = 10.0
@@ -108,6 +109,8 @@ class ProgressDisplay:
             self._bar.close()
             self._bar = None
         if self._bar is None:
+            from tqdm import tqdm  # here, where a bar is drawn: it is a fifth of the time of `udta --help`
+
             # It is made of what the outermost phase says, and that begins before those that it holds.
             self._bar = tqdm(total=total, desc=outer, bar_format=_BAR, leave=outer == self._unit, file=sys.stderr)
         if name == outer:

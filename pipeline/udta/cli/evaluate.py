@@ -46,7 +46,8 @@ def evaluate(run: Path, store: Path, as_json: bool, **options: Any) -> None:
 
 
 def _lines(metrics: Mapping[str, Any]) -> list[str]:
-    # Single figures as they stand in the document: a new one appears here by itself. The confusion matrix is for files.
+    # Single figures as they stand in the document: a new one appears here by itself. The confusion matrix is for files. The
+    # longest name has 15 letters, `top1_views_high`.
     lines = [
         f"{name:15} {value:.4f}" if isinstance(value, float) else f"{name:15} {value}"
         for name, value in metrics.items()

@@ -37,6 +37,7 @@ def taps(backbone: str, weights: str, dtype: str, transform: str | None, as_json
 
     BACKBONE is a torchvision or timm model name, or package.module:factory. A star marks the recommended taps.
     """
+    # In here, as in every verb: torch takes two seconds, which `--help` and a wrong option need not wait for.
     from udta._console.text_table import text_table
     from udta.backbones import build_backbone, list_taps, recommended_taps
 

@@ -23,6 +23,7 @@ from udta.scoring.metrics import classification_metrics, confusion_matrix
 from udta.store import Store, open_store
 
 
+# All three: two evaluations with one file among theirs would leave metrics beside predictions of the other run.
 @one_writer_of("out", "predictions", "confusion")
 def evaluate(
     run: str | Path,

@@ -89,8 +89,10 @@ def parity(
     opened = store if isinstance(store, Store) else open_store(store)
     header.check(opened.fingerprint, f"store {str(opened.path)!r}")
     header.check_code(opened.layout.probe, f"store {str(opened.path)!r}")
+    # Named by the user or a model of a library: a name out of the file would be code that somebody else chose (SECURITY.md).
     network = backbone if isinstance(backbone, Backbone) else backbone_of(opened, backbone, weights)
     source = _live(header, opened, network, manifest_of(opened, images), resolve_device(device))
+    # Also those without a label: what is compared are two logits of one image.
     readable = opened.rows(split)
     # In the order of the store: neighbours are read together, and images of a folder lie together on most disks.
     rows = np.sort(np.random.default_rng(seed).choice(readable, min(samples, len(readable)), replace=False))

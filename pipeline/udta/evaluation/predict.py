@@ -123,8 +123,10 @@ def _feature_source(
     """
     headers = {path: header for path, (_, header) in loaded.items()}
     trained_on, taps = next(iter(headers.values())).fingerprint, _common_taps(headers)
+    # Only view 0 is made, which seed and augmentation have no part in.
     views, compute = ViewSpec.from_fields(trained_on.fields), trained_on.text("compute")
     resolve_compute(compute, device)
+    # One type, as all taps of a store have; an adapter of a store with another is refused next.
     fingerprint = feature_fingerprint(network, taps, views, compute, taps[0].dtype)
     for path, header in headers.items():
         header.check(fingerprint, f"this backbone (adapter {path})")

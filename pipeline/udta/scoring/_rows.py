@@ -26,7 +26,7 @@ def labelled_rows(store: Store, split: str, rows: ArrayLike | None = None) -> In
             raise ConfigError("rows must be at least one, and all of them must have a label")
         return given
     found: np.ndarray = store.rows(split)
-    found = found[store.labels[found] >= 0]
+    found = found[store.labels[found] >= 0]  # -1 is no label
     if not len(found):
         raise ConfigError(f"{store.path} has no labelled row in split {split!r}")
     return found
