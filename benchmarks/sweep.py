@@ -61,7 +61,7 @@ def train_together(
     trials = trial.make_trials(store, chosen, validation=0, seed=0)
     spent: Times = {"wall": [], "cpu": []}
     with clock(spent, len(chosen)):  # directions are solved here
-        together = epochs.Loop(store, trials, None, runs, 0, device)
+        together = epochs.SweepLoop(store, trials, None, runs, 0, device)
         together.begin()
     while together.active:
         with clock(spent, len(chosen)):

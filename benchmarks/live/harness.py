@@ -18,7 +18,7 @@ from benchmarks.live.checkpoint import load, save
 from benchmarks.live.photographs import Photographs
 from benchmarks.live.rival import LiveRecipe, Rival
 from udta._machine.memory import freed_memory_kept
-from udta.adapters.schedule import one_cycle
+from udta.adapters.optimiser import one_cycle
 from udta.backbones import Backbone
 from udta.scoring.metrics import classification_metrics
 

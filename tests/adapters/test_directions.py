@@ -9,8 +9,8 @@ from udta.adapters.base import Recipe
 from udta.adapters.covariance import matrix_sqrt, thin_covariance, upper_triangle
 from udta.adapters.directions import learn_turns
 from udta.adapters.linear import LinearProbe
+from udta.adapters.optimiser import one_cycle
 from udta.adapters.samples import Gathered
-from udta.adapters.schedule import one_cycle
 
 RECIPE = Recipe(epochs=1, batch_size=4)
 

@@ -8,10 +8,10 @@ from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.neighbors import KNeighborsClassifier
 
 from udta.adapters import Recipe, build_adapter
+from udta.adapters.calibration import cross_entropy, fit_scale
 from udta.adapters.group_lasso import group_lasso
 from udta.adapters.least_squares import RidgePath
 from udta.adapters.samples import standardisation
-from udta.adapters.temperature import cross_entropy, fit_scale
 from udta.loader import Batch
 from udta.training.loop import fit
 

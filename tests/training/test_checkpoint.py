@@ -185,7 +185,7 @@ def test_a_slow_disk_is_written_to_less_often(every_step, monkeypatch, toy_store
 
 def command(store, out):
     code = (
-        "from udta import checkpoint\n"
+        "from udta.training import checkpoint\n"
         "checkpoint.PERIOD_S, checkpoint._SHARE = 0.0, float('inf')\n"
         "from udta.cli import main\n"
         "main()"

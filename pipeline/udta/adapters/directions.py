@@ -12,9 +12,8 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # everybody calls it F
-from torch.optim.adamw import adamw
 
 from udta._console.progress import announce
 from udta._machine.cores import one_thread
@@ -22,8 +21,8 @@ from udta._machine.device import own_randomness
 from udta.adapters.base import Recipe
 from udta.adapters.covariance import matrix_sqrt, upper_triangle
 from udta.adapters.linear import LinearProbe
+from udta.adapters.optimiser import Optimiser
 from udta.adapters.samples import Gathered, views_of_images
-from udta.adapters.schedule import one_cycle
 
 EPOCHS = 5
 # Times the learning rate of the linear layer. On photographs 3, 5 and 10 are alike; on rendered words whose font is to be told,
@@ -48,14 +47,12 @@ def learn_turns(
     squares = [_square(triangle, k) for triangle, k in zip(triangles, widths, strict=True)]
     sizes = [n_averages, *(len(triangle) for triangle in triangles)]
     turns = [torch.eye(k, device=device, requires_grad=True) for k in widths]
+    # On the thread that asks: the products are too small to share (64 x 64 matrices, a batch of 64).
     with own_randomness(0, device), torch.enable_grad(), one_thread():
         probe = LinearProbe(sum(sizes), n_classes).to(device)
         batches = list(_batches(found.images, recipe.batch_size))
-        groups = (
-            _Group([probe.classify.weight], recipe.lr, recipe.weight_decay),
-            _Group([probe.classify.bias], recipe.lr, 0.0),
-            _Group(turns, RATE * recipe.lr, recipe.weight_decay),
-        )
+        turned = {f"turn {number}": turn for number, turn in enumerate(turns)}
+        optimiser = Optimiser({**dict(probe.named_parameters()), **turned}, [recipe], rates=dict.fromkeys(turned, RATE))
         for step, batch in enumerate(batches):
             averages, *covariances = torch.split(found.features[batch], sizes, dim=1)
             roots = [
@@ -67,45 +64,9 @@ def learn_turns(
             logits = probe(torch.cat([averages, *roots], dim=1))
             loss = F.cross_entropy(logits, found.labels[batch], label_smoothing=recipe.label_smoothing)
             torch.autograd.backward(loss)
-            nn.utils.clip_grad_norm_([*probe.parameters(), *turns], recipe.clip)
-            for group in groups:
-                group.step(one_cycle(step / len(batches)))
+            optimiser.step([step / len(batches)])
             announce("steps of turning directions", step + 1, len(batches))
     return [_unit(turn.detach()) for turn in turns]
-
-
-class _Group:
-    """Parameters with one learning rate and weight decay, and their state of AdamW.
-
-    The function, not `torch.optim.AdamW`: that imports torch._dynamo, which takes 1.8 s.
-    """
-
-    def __init__(self, parameters: list[Tensor], lr: float, weight_decay: float) -> None:
-        self._parameters, self._lr, self._weight_decay = parameters, lr, weight_decay
-        self._first, self._second = ([torch.zeros_like(each) for each in parameters] for _ in range(2))
-        self._steps = [torch.zeros((), device=each.device) for each in parameters]
-
-    @torch.no_grad()
-    def step(self, share: float) -> None:
-        """One update with this share of the learning rate; the gradients are used up."""
-        adamw(
-            self._parameters,
-            [each.grad for each in self._parameters if each.grad is not None],
-            self._first,
-            self._second,
-            [],
-            self._steps,
-            fused=True,
-            amsgrad=False,
-            beta1=0.9,
-            beta2=0.999,
-            lr=share * self._lr,
-            weight_decay=self._weight_decay,
-            eps=1e-8,
-            maximize=False,
-        )
-        for each in self._parameters:
-            each.grad = None
 
 
 def _batches(images: Int64[Tensor, " samples"], size: int) -> Iterator[Int64[Tensor, " batch"]]:

@@ -12,10 +12,10 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 
 from udta.adapters.base import Adapter, AdapterOptions, HeldOut, Recipe, Samples, average, channels
+from udta.adapters.calibration import cross_entropy, fit_scale
 from udta.adapters.least_squares import RidgePath
 from udta.adapters.linear import zero_linear
 from udta.adapters.samples import gather, standardisation
-from udta.adapters.temperature import cross_entropy, fit_scale
 
 # The mean eigenvalue of standardised features is 1: from next to no shrinkage to almost nothing left.
 ALPHAS = tuple(10 ** (exponent / 2) for exponent in range(-8, 5))

@@ -1,12 +1,14 @@
 """Checkpoints: a training that is killed goes on where it was, and ends in the bytes of one that was not.
 
-What decides how a training goes on: the adapter's parameters and buffers, the optimiser's moments, the step of the schedule,
-the states of the random generators, the place in the loader's epoch, and the sums and lines of `history.csv` so far. All of it
-is one safetensors file with one JSON header and a checksum, written under a temporary name and renamed.
+What decides how a training goes on: the adapter's parameters and buffers, the optimiser's moments and steps, the states of the
+random generators, the place in the loader's epoch, and the sums and lines of `history.csv` so far. All of it is one safetensors
+file with one JSON header and a checksum, written under a temporary name and renamed.
 
-Layout (format version 2). Tensors: `adapter/<name>`, `optimiser/<parameter number>/<name>`, `random/<name>`. Metadata: the single
-key `udta-checkpoint` with the JSON of `format`, `task` (what is being trained, see `Checkpoints`), `schedule`, `rates`, `loader`,
-`bytes_read`, `progress`, `history` and `checksum`, see `udta._files.tensor_file`.
+Layout (format version 3), the same for a single training and for a sweep, which has many runs. Tensors, for each run in
+training: `<run>/adapter/<name>`, `<run>/first/<parameter>`, `<run>/second/<parameter>`, `<run>/random/<generator>`. Metadata: the
+single key `udta-checkpoint` with the JSON of `format`, `task` (what is being trained, all that decides its result), `progress`
+(how far it is), `runs` (by name, the `history` of a run and what else a sweep knows of it) and `checksum`, see
+`udta._files.tensor_file`; a single training has also the `loader` and its `bytes_read`.
 """
 
 from __future__ import annotations
@@ -14,97 +16,54 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from torch import Tensor
 
 from udta._files.tensor_file import read_tensors, write_tensors
 from udta._machine.device import random_states, set_random_states
 from udta.adapters import Adapter
+from udta.training.learner import Learner, Progress
 
-FORMAT = 2
+# 1 and 2 had two layouts, one of a single training, one of a sweep.
+FORMAT = 3
 _KEY = "udta-checkpoint"
+_RUN = "run"  # what the only run of a single training is called
 _LOG = logging.getLogger(__name__)
 
 # A killed training loses this much at most. Writing may take a hundredth of the time: with a slow disk the next one waits longer.
 PERIOD_S = 5.0
 _SHARE = 0.01
 
-
-@dataclass
-class Progress:
-    """Where a training is: in which epoch, from 1; that epoch's sums so far; `seconds` of wall and processor time so far."""
-
-    epoch: int = 1
-    loss: float | Tensor = 0.0
-    correct: float | Tensor = 0.0
-    seen: int = 0
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
-
-    def add(self, loss: Tensor, correct: Tensor, samples: int) -> None:
-        """One batch: its mean loss and how many were right. The sums stay on the device, which need not be waited for."""
-        self.loss = self.loss + loss.detach().double() * samples
-        self.correct = self.correct + correct
-        self.seen += samples
-
-    def means(self) -> tuple[float, float]:
-        """Loss and accuracy."""
-        return float(self.loss) / max(self.seen, 1), float(self.correct) / max(self.seen, 1)
-
-    def next_epoch(self) -> None:
-        """Its sums start at zero."""
-        self.epoch, self.loss, self.correct, self.seen = self.epoch + 1, 0.0, 0.0, 0
-
-    def to_json(self) -> dict[str, Any]:
-        """Python writes floats so that they come back with the same bits."""
-        return {**vars(self), "loss": float(self.loss), "correct": float(self.correct)}
+States = Mapping[str, Mapping[str, Tensor]]  # by run
 
 
-@dataclass
-class Learner:
-    """What changes with every step."""
-
-    adapter: Adapter
-    optimiser: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
-    generator: torch.Generator
-    device: torch.device
-    progress: Progress = field(default_factory=Progress)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """By their names in the file."""
-        moments = self.optimiser.state_dict()["state"]
-        return {
-            **{f"adapter/{name}": value for name, value in self.adapter.state_dict().items()},
-            **{f"optimiser/{number}/{name}": v for number, state in moments.items() for name, v in state.items()},
-            **{f"random/{name}": value for name, value in random_states(self.device).items()},
-            "random/mixup": self.generator.get_state(),
-        }
-
-    def load(self, header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        """The inverse of `tensors`, with what the header holds of it."""
-        self.adapter.load_state_dict(below("adapter/", tensors))
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in below("optimiser/", tensors).items():
-            number, _, what = name.partition("/")
-            moments.setdefault(int(number), {})[what] = value
-        groups = self.optimiser.state_dict()["param_groups"]
-        self.optimiser.load_state_dict({"state": moments, "param_groups": groups})
-        self.schedule.load_state_dict(header["schedule"])
-        for group, rate in zip(self.optimiser.param_groups, header["rates"], strict=True):
-            group["lr"] = rate
-        states = below("random/", tensors)
-        self.generator.set_state(states.pop("mixup"))
-        set_random_states(states, self.device)
-        self.progress = Progress(**header["progress"])
+def write_checkpoint(path: Path, task: Mapping[str, Any], document: Mapping[str, Any], states: States) -> None:
+    """Write it completely or not at all; see the head of this module for what it holds."""
+    tensors = {f"{run}/{name}": value for run, state in states.items() for name, value in state.items()}
+    write_tensors(path, _KEY, {"format": FORMAT, "task": dict(task), **document}, tensors)
 
 
-class Place(Protocol):
+def read_checkpoint(path: Path, accept: Callable[[dict[str, Any]], None]) -> tuple[dict[str, Any], States]:
+    """The document and the states by run, on the CPU; `accept` may refuse the document before tensors are read.
+
+    Raises:
+        KeyError: a file of tensors of another kind.
+        ValueError: cut short, or changed since it was written; the message says which.
+        OSError: it is not there or cannot be read.
+    """
+    document, tensors = read_tensors(path, _KEY, accept)
+    states: dict[str, dict[str, Tensor]] = defaultdict(dict)
+    for name, value in tensors.items():
+        run, _, part = name.partition("/")
+        states[run][part] = value
+    return document, states
+
+
+class Resumable(Protocol):
     """A source of batches that says where it is and goes on from there, such as a `FeatureLoader`."""
 
     bytes_read: int
@@ -124,25 +83,34 @@ class Checkpoints:
         loader: where the batches come from.
 
     Attributes:
-        spent: where an earlier process left this training, with its `seconds` and `cpu_seconds`.
+        spent: seconds of wall and of processor time that earlier processes took for this training.
         history: the lines of `history.csv` so far.
     """
 
-    def __init__(self, path: Path, task: Mapping[str, Any], loader: Place) -> None:
+    def __init__(self, path: Path, task: Mapping[str, Any], loader: Resumable) -> None:
         self._path, self._loader = path, loader
         self._task = json.loads(json.dumps(task))  # as it comes back: tuples as lists
         self._found = self._read()
-        self.spent = Progress() if self._found is None else Progress(**self._found[0]["progress"])
-        self.history: list[dict[str, Any]] = [] if self._found is None else self._found[0]["history"]
+        self.spent, self.history = (0.0, 0.0), list[dict[str, Any]]()
+        if self._found is not None:
+            progress = self._found[0]["progress"]
+            self.spent, self.history = (
+                (progress["seconds"], progress["cpu_seconds"]),
+                self._found[0]["runs"][_RUN]["history"],
+            )
         self._written, self._cost = time.monotonic(), 0.0
 
-    def resume(self, learner: Learner) -> None:
-        """Put `learner` and the loader where they were; without a checkpoint they stay as they are."""
+    def resume(self, adapter: Adapter, learner: Learner) -> None:
+        """Put `learner`, its `adapter` and the loader where they were; without a checkpoint they stay as they are."""
         if self._found is not None:
-            header, tensors = self._found
-            learner.load(header, tensors)
-            self._loader.load_state_dict(header["loader"])
-            self._loader.bytes_read = header["bytes_read"]
+            document, state = self._found[0], self._found[1][_RUN]
+            adapter.load_state_dict(below("adapter/", state))
+            learner.load(0, state, Progress.from_json(document["progress"], learner.device))
+            # Of torch's own generators too: an adapter may draw in its steps, as for dropout.
+            own = below("random/", state)
+            set_random_states({name: own[name] for name in own if name != "mixup"}, learner.device)
+            self._loader.load_state_dict(document["loader"])
+            self._loader.bytes_read = document["bytes_read"]
             self._found = None  # its tensors are copied
         self._written = time.monotonic()
 
@@ -151,17 +119,14 @@ class Checkpoints:
         started = time.monotonic()
         if started - self._written < max(PERIOD_S, self._cost / _SHARE):
             return
-        header = {
-            "format": FORMAT,
-            "task": self._task,
-            "schedule": learner.schedule.state_dict(),
-            "rates": [float(group["lr"]) for group in learner.optimiser.param_groups],
+        document = {
+            "progress": learner.progress.to_json(),
+            "runs": {_RUN: {"history": self.history}},
             "loader": self._loader.state_dict(),
             "bytes_read": self._loader.bytes_read,
-            "progress": learner.progress.to_json(),
-            "history": self.history,
         }
-        write_tensors(self._path, _KEY, header, learner.tensors())
+        own = {f"random/{name}": value for name, value in random_states(learner.device).items()}
+        write_checkpoint(self._path, self._task, document, {_RUN: {**learner.state(0), **own}})
         self._written = time.monotonic()
         self._cost = self._written - started
 
@@ -169,9 +134,9 @@ class Checkpoints:
         """The training is complete."""
         self._path.unlink(missing_ok=True)
 
-    def _read(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
+    def _read(self) -> tuple[dict[str, Any], States] | None:
         try:
-            return read_tensors(self._path, _KEY, self._accept)
+            return read_checkpoint(self._path, self._accept)
         except (FileNotFoundError, _OtherTrainingError):
             return None
         except (OSError, ValueError, KeyError, TypeError) as error:

@@ -22,7 +22,8 @@ from udta.store import Store, open_store
 from udta.training.auto import AUTO, Score, auto_options, recipe_changes, select
 from udta.training.checkpoint import Checkpoints
 from udta.training.cost import TrainingMeter
-from udta.training.loop import EpochResult, fit
+from udta.training.learner import EpochResult
+from udta.training.loop import fit
 from udta.training.options import TrainOptions
 from udta.training.run import RunReport, finished_run, leave_run, request, rows_digest
 from udta.training.run_folder import CHECKPOINT, claim, empty, history_writer
@@ -104,7 +105,7 @@ def train(
     loader, every_view = training_sources(model, opened, chosen, settings.batch_size, seed, place)
     checkpoints = Checkpoints(run / CHECKPOINT, _task(model, loader, settings), loader)
     empty(run)
-    meter = TrainingMeter(place, checkpoints.spent.seconds, checkpoints.spent.cpu_seconds)
+    meter = TrainingMeter(place, *checkpoints.spent)
     with (run / "history.csv").open("x", newline="") as history:
         log = history_writer(history, checkpoints.history, settings.epochs, on_epoch)
         fit(

@@ -7,7 +7,7 @@ import udta
 from udta.adapters import ADAPTERS, load_adapter
 from udta.scoring import log_probabilities
 from udta.training.sweep import sharing, spec, trial
-from udta.training.sweep.epochs import Loop
+from udta.training.sweep.epochs import SweepLoop
 from udta.training.sweep.tasks import with_label_fraction
 
 FAST = {"epochs": 4, "batch_size": 8, "lr": 1e-2}
@@ -34,7 +34,7 @@ def counted(monkeypatch):
 
 def loop_of(store, entries, tmp_path):
     members = spec.expand(spec.parse({"adapters": entries}, "test"), "test", tmp_path)
-    loop = Loop(store, trial.make_trials(store, members, validation=0, seed=0), None, tmp_path, 0, "cpu")
+    loop = SweepLoop(store, trial.make_trials(store, members, validation=0, seed=0), None, tmp_path, 0, "cpu")
     loop.begin()
     return loop
 

@@ -19,18 +19,19 @@ from udta._files.atomic import write_text
 from udta._machine.cores import one_thread
 from udta._machine.device import own_randomness
 from udta.adapters import Adapter, load_adapter
-from udta.adapters.temperature import fit_temperature
+from udta.adapters.calibration import fit_temperature
 from udta.scoring import labelled_rows, view_logits
 from udta.store import Store
 from udta.training.checkpoint import below
 from udta.training.cost import shared_cost
-from udta.training.loop import set_temperature
+from udta.training.learner import Learner
+from udta.training.loop import set_temperature, take_steps
 from udta.training.run import leave_run
 from udta.training.run_folder import HISTORY_COLUMNS, history_line
 from udta.training.sources import VECTORS, build, training_sources
 from udta.training.sweep.group import Group, form_groups
 from udta.training.sweep.halving import losers, validation_top1
-from udta.training.sweep.sharing import Feeds, solve
+from udta.training.sweep.sharing import SharedBatches, solve
 from udta.training.sweep.spec import Halving
 from udta.training.sweep.tasks import VALIDATION
 from udta.training.sweep.trial import Trial
@@ -40,7 +41,7 @@ from udta.training.train import train
 _STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
-class Loop:
+class SweepLoop:
     """All trials with the groups that they are trained in; `epoch` is the last one that was done."""
 
     def __init__(
@@ -50,7 +51,7 @@ class Loop:
         self._halving, self._runs, self._seed, self._device = halving, runs, seed, device
         self.epochs = max((trial.member.settings.epochs for trial in trials if not trial.closed_form), default=0)
         self.groups: list[Group] = []
-        self._feeds, self._solving = Feeds(store, device), 0.0
+        self._batches, self._solving = SharedBatches(store, device), 0.0
 
     def begin(self, states: Mapping[str, Mapping[str, Tensor]] | None = None) -> None:
         """Form the groups of the trials that are running, from their states after `epoch`; at first they are solved."""
@@ -62,12 +63,12 @@ class Loop:
         else:
             solve(stepped, self._device)
         self.groups = form_groups(
-            stepped, lambda trial: self._feeds.vectors(trial) is not None, self._device, self.epoch
+            stepped, lambda trial: self._batches.vectors(trial) is not None, self._device, self.epoch
         )
         if states:
             for group in self.groups:
                 for number, trial in enumerate(group.trials):
-                    group.load_moments(number, states[trial.member.name])
+                    group.load(number, states[trial.member.name], group.progress)
         self._solving = time.perf_counter() - started
 
     @property
@@ -98,26 +99,23 @@ class Loop:
     def train_epoch(self) -> None:
         """The steps of the next epoch; every trial gets its share of the time."""
         self.epoch += 1
-        started, spent = time.perf_counter() - self._solving, dict.fromkeys(self.groups, 0.0)
+        started, spent = time.perf_counter() - self._solving, dict[Learner, float]()
         self._solving = 0.0
         groups = [group for group in self.groups if group.trials]
+        # A seed for each epoch: adapters that draw in their steps go on in the same way whether or not the sweep was killed.
         with own_randomness(_epoch_seed(self._seed, self.epoch), torch.device(self._device)):
-            for group in groups:
-                group.begin_epoch()
-            for alike, batches in self._feeds.epoch(self.epoch, groups):
+            for alike, batches in self._batches.epoch(self.epoch, groups):
                 with one_thread(max(group.flops for group in alike)):
-                    for values, rows in batches:
-                        for group in alike:
-                            before = time.perf_counter()
-                            group.step(values, rows)
-                            spent[group] += time.perf_counter() - before
+                    spent |= take_steps(alike, batches)
+        # Reading, pooling and solving are shared evenly; the steps are those of each group.
         common = (time.perf_counter() - started - sum(spent.values())) / max(self.active, 1)
         for group in groups:
-            for trial, result in zip(group.trials, group.end_epoch(self.epoch), strict=True):
+            for trial, result in zip(group.trials, group.epoch_results(), strict=True):
                 trial.seconds += common + spent[group] / len(group.trials)
                 trial.history.append(replace(result, seconds=trial.seconds))
                 if not np.isfinite(result.loss):
                     trial.status = "diverged"
+            group.progress.next_epoch()
 
     def settle(self) -> None:
         """After an epoch: finish those trials whose last one it was, and stop losers where it is time to."""
@@ -128,7 +126,7 @@ class Loop:
         if self._halving and self.epoch in self._halving.epochs(self.epochs):
             self._stop_losers(self._halving.keep)
         for group in self.groups:
-            group.keep([trial for trial in group.trials if trial.status == "running"])
+            group.pick([trial for trial in group.trials if trial.status == "running"])
 
     def _finish(self, trial: Trial, model: Adapter) -> None:
         run, member = self._runs / trial.member.name, trial.member
@@ -156,16 +154,16 @@ class Loop:
             logits = view_logits(model, trial.store, rows, self._device, views=[0])[:, 0]
             model.temperature.fill_(fit_temperature(logits, torch.from_numpy(trial.store.labels[rows])))
             return
-        member, vectors = trial.member, self._feeds.vectors(trial)
-        place, recipe = torch.device(self._device), member.settings
-        loader, every = training_sources(model, trial.store, trial.rows, recipe.batch_size, member.seed, place)
+        member, vectors = trial.member, self._batches.vectors(trial)
+        device, recipe = torch.device(self._device), member.settings
+        loader, every = training_sources(model, trial.store, trial.rows, recipe.batch_size, member.seed, device)
         if vectors is not None:
             loader.hold({VECTORS: vectors})
-        like = build(member.adapter, trial.store, member.options, member.seed).to(place)
+        like = build(member.adapter, trial.store, member.options, member.seed).to(device)
         solved = {name: value for name, value in model.state_dict().items() if name in dict(model.named_buffers())}
         counted = {name for name in solved if name.endswith(_STATISTICS)}
         like.load_state_dict({**like.state_dict(), **{name: solved[name] for name in solved.keys() - counted}})
-        set_temperature(model, like, loader, recipe, every, member.seed, place, pooled=vectors is not None)
+        set_temperature(model, like, loader, recipe, every, member.seed, device, pooled=vectors is not None)
 
     def _stop_losers(self, keep: float) -> None:
         for group in self.groups:

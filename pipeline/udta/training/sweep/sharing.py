@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from udta._machine.memory import default_budget
 from udta.adapters import PooledAdapter
 from udta.loader import FeatureLoader
 from udta.store import Store
+from udta.training.learner import Batch
 from udta.training.sources import VECTORS, EveryView, pool_views, training_sources
 from udta.training.sweep.group import Group
 from udta.training.sweep.trial import Trial, pool_key
 
-# What a group is shown in a step, see `Group.step`: values by name, and the rows of the store that they are of.
-Shown = tuple[Mapping[str, Tensor], Tensor]
+
+@dataclass(frozen=True)
+class VectorBatch:
+    """Vectors that were pooled before; where adapters are shown batches of their own, `[batch, adapters]` of them.
+
+    `labels` are those of the store itself, which only adapters without a task of their own look at.
+    """
+
+    taps: Mapping[str, Float[Tensor, "batch ..."]]
+    labels: Int64[Tensor, "batch ..."]
+    rows: Int64[Tensor, "batch ..."]
 
 
 @torch.no_grad()
@@ -37,7 +49,7 @@ def solve(trials: Sequence[Trial], device: str) -> None:
                 buffer.copy_(found[name])
 
 
-class Feeds:
+class SharedBatches:
     """The batches of every epoch, for each adapter as single training with its seed would see them.
 
     Vectors that adapters pool features to are computed once and kept in memory, as long as there is room for them; a batch is a
@@ -46,7 +58,7 @@ class Feeds:
     """
 
     def __init__(self, store: Store, device: str) -> None:
-        self._store, self._device, self._room = store, device, default_budget()
+        self._store, self._device, self._free = store, device, default_budget()
         self._vectors: dict[Any, Tensor | None] = {}
 
     def vectors(self, trial: Trial) -> Tensor | None:
@@ -56,12 +68,12 @@ class Feeds:
         key = pool_key(trial)
         if key not in self._vectors:
             model = trial.model.to(self._device)
-            found = pool_views(model, _every_view(trial, self._device), self._room)
+            found = pool_views(model, _every_view(trial, self._device), self._free)
             self._vectors[key] = found
-            self._room -= 0 if found is None else found.nbytes
+            self._free -= 0 if found is None else found.nbytes
         return self._vectors[key]
 
-    def epoch(self, number: int, groups: Sequence[Group]) -> Iterator[tuple[list[Group], Iterator[Shown]]]:
+    def epoch(self, number: int, groups: Sequence[Group]) -> Iterator[tuple[list[Group], Iterator[Batch]]]:
         """Groups that step on the same batches, with these batches; `number` is from 1."""
         together: dict[Any, list[Group]] = defaultdict(list)
         for group in groups:
@@ -74,22 +86,25 @@ class Feeds:
         for alike in together.values():
             yield alike, self._read(number, alike)
 
-    def _picked(self, number: int, group: Group, vectors: Tensor) -> Iterator[Shown]:
+    def _picked(self, number: int, group: Group, vectors: Tensor) -> Iterator[Batch]:
         """From vectors in memory: one batch for all of the group, or where it is of several seeds one for each adapter."""
         seeds = {trial.member.seed: trial for trial in group.trials}
         plans = {seed: self._order(trial, vectors).plan(number - 1) for seed, trial in seeds.items()}
-        shown = [plans[trial.member.seed] for trial in (group.trials if group.apart else group.trials[:1])]
+        plans_shown = [plans[trial.member.seed] for trial in (group.trials if group.apart else group.trials[:1])]
         position = np.full(len(self._store), -1)
         position[group.trials[0].rows] = np.arange(len(group.trials[0].rows))
-        rows = np.stack([plan.rows for plan in shown], axis=1)
-        views = np.concatenate([plan.views for plan in shown], axis=1)
-        order, picked = (
-            torch.from_numpy(each).to(self._device) for each in (rows, position[rows] * vectors.shape[1] + views)
-        )
+        rows = np.stack([plan.rows for plan in plans_shown], axis=1)
+        views = np.concatenate([plan.views for plan in plans_shown], axis=1)
+        chosen = (rows, position[rows] * vectors.shape[1] + views, self._store.labels[rows])
         flat, size = vectors.flatten(0, 1), group.trials[0].member.settings.batch_size
-        for some, where in zip(torch.split(order, size), torch.split(picked, size), strict=True):
-            values = flat.index_select(0, where.flatten()).view(*where.shape, flat.shape[1])
-            yield ({VECTORS: values}, some) if group.apart else ({VECTORS: values[:, 0]}, some[:, 0])
+        parts = (torch.split(torch.from_numpy(each).to(self._device), size) for each in chosen)
+        for some, picked, labels in zip(*parts, strict=True):
+            # One gather for all adapters: `index_select` of the flat views, then the adapters' axis again.
+            values = flat.index_select(0, picked.flatten()).view(*picked.shape, flat.shape[1])
+            if group.apart:
+                yield VectorBatch({VECTORS: values}, labels, some)
+            else:
+                yield VectorBatch({VECTORS: values[:, 0]}, labels[:, 0], some[:, 0])
 
     def _order(self, trial: Trial, vectors: Tensor) -> FeatureLoader:
         """The loader of single training: what it would read plays no part, but its order does."""
@@ -98,19 +113,19 @@ class Feeds:
         loader.hold({VECTORS: vectors})
         return loader
 
-    def _read(self, number: int, alike: Sequence[Group]) -> Iterator[Shown]:
+    def _read(self, number: int, alike: Sequence[Group]) -> Iterator[Batch]:
         trial = alike[0].trials[0]
         loader = FeatureLoader(
             self._store,
             rows=trial.rows,
-            taps=[tap for tap in self._store.taps if any(tap in group.first.taps_used for group in alike)],
+            taps=[tap for tap in self._store.taps if any(tap in group.trials[0].model.taps_used for group in alike)],
             batch_size=trial.member.settings.batch_size,
             seed=trial.member.seed,
             device=self._device,
             dtype=self._store.value_dtype,
         )
         loader.epoch = number - 1
-        return ((batch.taps, batch.rows) for batch in loader)
+        return iter(loader)
 
 
 def _every_view(trial: Trial, device: str) -> EveryView:

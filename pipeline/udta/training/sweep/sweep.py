@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,17 +17,19 @@ from udta._machine.device import resolve_device
 from udta._machine.memory import freed_memory_kept
 from udta.errors import AdapterError, ConfigError
 from udta.store import Store, open_store
-from udta.training.sweep.epochs import Loop, identity
+from udta.training.checkpoint import FORMAT, States, read_checkpoint, write_checkpoint
+from udta.training.sweep.epochs import SweepLoop, identity
 from udta.training.sweep.halving import best_trials
 from udta.training.sweep.results import SweepReport, make_report, write_results
 from udta.training.sweep.spec import SweepFile, expand, load_file, parse
-from udta.training.sweep.state import StatesByTrial, damaged_path, load_state, restore, save_state
 from udta.training.sweep.trial import make_trials
 
 _STATE = "state.safetensors"
-_FILES = {_STATE, damaged_path(Path(_STATE)).name, "runs", "best", "results.csv", "results.parquet"}
+_DAMAGED = f"{_STATE}.damaged"  # a damaged state is set aside for people to see
+_FILES = {_STATE, _DAMAGED, "runs", "best", "results.csv", "results.parquet"}
 # A checkpoint holds every parameter three times: seldom enough to cost little, often enough that a kill costs little.
 _CHECKPOINT_SECONDS = 15.0
+_LOG = logging.getLogger(__name__)
 
 
 @one_writer_of("out")
@@ -67,18 +70,18 @@ def sweep(
         StoreError: the store cannot be read.
         OutputBusyError: another process is writing `out`.
     """
-    place, target = str(resolve_device(device)), local_path("out", out)
+    where, target = str(resolve_device(device)), local_path("out", out)
     opened = store if isinstance(store, Store) else open_store(store)
-    where, folder, file = _asked(adapters, validation, halving)
-    members = expand(file, where, folder)
+    called, folder, file = _asked(adapters, validation, halving)
+    members = expand(file, called, folder)
     trials = make_trials(opened, members, validation=file.validation, seed=seed)
     options = {"validation": file.validation, "halving": file.halving and file.halving.model_dump(), "seed": seed}
     asked = identity(opened, trials, options)
-    with freed_memory_kept(place):
-        loop = Loop(opened, trials, file.halving, target / "runs", seed, place)
+    with freed_memory_kept(where):
+        loop = SweepLoop(opened, trials, file.halving, target / "runs", seed, where)
         states = _go_on(target, asked, loop)
         if loop.solve():  # before the first epoch, so there is no other state to keep
-            save_state(target / _STATE, asked, loop.epoch, trials, loop.groups)
+            _save(target, asked, loop)
         loop.begin(states)
         saved = time.monotonic()
         announce("epochs", loop.epoch, loop.epochs)
@@ -86,7 +89,7 @@ def sweep(
             loop.train_epoch()
             loop.settle()
             if time.monotonic() - saved >= checkpoint_seconds or not loop.active:
-                save_state(target / _STATE, asked, loop.epoch, trials, loop.groups)
+                _save(target, asked, loop)
                 saved = time.monotonic()
             announce("epochs", loop.epoch, loop.epochs, f"{loop.active} adapters")
             if on_epoch:
@@ -115,23 +118,62 @@ def _asked(
     return where, folder, file
 
 
-def _go_on(out: Path, asked: Mapping[str, Any], loop: Loop) -> StatesByTrial:
-    """Restore the state in `out`, or write the first one; what trials go on from."""
-    found = load_state(out / _STATE)
+def _save(out: Path, asked: Mapping[str, Any], loop: SweepLoop) -> None:
+    """After an epoch: what was asked, how far every trial is, and what those in training go on from."""
+    states = {
+        trial.member.name: group.state(number) for group in loop.groups for number, trial in enumerate(group.trials)
+    }
+    document = {
+        "progress": {"epoch": loop.epoch},
+        "runs": {trial.member.name: trial.record() for trial in loop.trials},
+    }
+    write_checkpoint(out / _STATE, asked, document, states)
+
+
+def _go_on(out: Path, asked: Mapping[str, Any], loop: SweepLoop) -> States:
+    """Restore the state in `out`, or write the first one; what trials go on from, by name."""
+    found = _load(out / _STATE)
     if found is None:
         if out.exists() and not (out.is_dir() and all(_is_ours(file.name) for file in out.iterdir())):
             raise AdapterError(
                 f"{out} exists and is not the folder of a sweep; it was left as it is, choose another --out"
             )
-        save_state(out / _STATE, asked, 0, loop.trials, loop.groups)
+        _save(out, asked, loop)
         return {}
-    document, tensors = found
-    if differences := _differences(document["sweep"], json.loads(json.dumps(asked))):
+    document, states = found
+    if differences := _differences(document["task"], json.loads(json.dumps(asked))):
         raise AdapterError(
             f"{out} holds another sweep (other {', '.join(differences)}); it was left as it is, choose another --out or remove it"
         )
-    loop.epoch = document["epoch"]
-    return restore(document, tensors, loop.trials)
+    loop.epoch = document["progress"]["epoch"]
+    for trial in loop.trials:
+        trial.restore(document["runs"][trial.member.name])
+    return states
+
+
+def _load(path: Path) -> tuple[dict[str, Any], States] | None:
+    """The document and the states, None where no sweep was begun or its state is damaged.
+
+    Raises:
+        AdapterError: the file is foreign or cannot be read.
+    """
+    if not path.exists():
+        return None
+    try:
+        return read_checkpoint(path, _check_format)
+    except ValueError as error:  # to stop here would meet every rerun until somebody removed the file
+        path.replace(path.with_name(_DAMAGED))
+        _LOG.warning("%s: %s; it is kept as %s, and the sweep starts over", path, error, _DAMAGED)
+        return None
+    except (OSError, KeyError) as error:
+        raise AdapterError(
+            f"{path}: no state of a sweep ({error}); it was left as it is, choose another --out"
+        ) from error
+
+
+def _check_format(document: Mapping[str, Any]) -> None:
+    if document.get("format") != FORMAT:
+        raise KeyError("written by another version of udta")
 
 
 def _is_ours(name: str) -> bool:

@@ -13,7 +13,7 @@ from udta.adapters import Adapter
 from udta.errors import ConfigError, Problems
 from udta.scoring import labelled_rows
 from udta.store import Store
-from udta.training.loop import EpochResult
+from udta.training.learner import EpochResult
 from udta.training.sources import build
 from udta.training.sweep.spec import Member
 from udta.training.sweep.tasks import TRAIN, with_label_fraction, with_taps, with_task, with_validation

@@ -18,8 +18,8 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from udta.adapters import Adapter, Samples
+from udta.adapters.calibration import fit_temperature
 from udta.adapters.samples import SomeSamples
-from udta.adapters.temperature import fit_temperature
 from udta.loader import FeatureLoader
 from udta.scoring import view_logits
 

@@ -1,4 +1,4 @@
-"""A stack computes what its adapters compute one by one."""
+"""Vectorised adapters compute what they compute one by one."""
 
 import copy
 
@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from udta.adapters import ADAPTERS, PooledAdapter, build_adapter
-from udta.training.sweep.stacked import Stack
+from udta.training.sources import VECTORS
+from udta.training.sweep.vectorised import Vectorised
 
 TAPS = {"early": (6, 5, 5), "middle": (8, 3, 3), "last": (10,)}
 STEPPED = [name for name, adapter in ADAPTERS.items() if not adapter.closed_form]
@@ -19,8 +20,8 @@ def features(seed, batch=7):
 
 
 def inputs(adapter, taps):
-    """What a stack of such adapters reads."""
-    return adapter.pool(taps) if isinstance(adapter, PooledAdapter) else taps
+    """What many such adapters read."""
+    return {VECTORS: adapter.pool(taps)} if isinstance(adapter, PooledAdapter) else taps
 
 
 def adapters(name, count=3):
@@ -31,50 +32,50 @@ def adapters(name, count=3):
     return made
 
 
-def stack_of(alone):
-    return Stack([copy.deepcopy(adapter) for adapter in alone], inputs(alone[0], features(0)))
+def together(alone):
+    return Vectorised([copy.deepcopy(adapter) for adapter in alone])
 
 
 @pytest.mark.parametrize("name", STEPPED)
 def test_logits_gradients_and_statistics_are_those_of_each_adapter(name):
     alone = adapters(name)
-    stack = stack_of(alone)
+    many = together(alone)
     for seed in (1, 2):
-        logits = stack(inputs(alone[0], features(seed)), training=True)
+        logits = many(inputs(alone[0], features(seed)), training=True)
         expected = torch.stack([adapter.train()(features(seed)) for adapter in alone])
         np.testing.assert_allclose(logits.detach(), expected.detach(), rtol=1e-4, atol=1e-4)
     logits.square().sum().backward()
     expected.square().sum().backward()
     for number, adapter in enumerate(alone):
         for key, parameter in adapter.named_parameters():
-            np.testing.assert_allclose(stack.parameters[key].grad[number], parameter.grad, rtol=1e-3, atol=1e-3)
-        state = stack.state(number)
+            np.testing.assert_allclose(many.parameters[key].grad[number], parameter.grad, rtol=1e-3, atol=1e-3)
+        state = many.state(number)
         assert list(state) == list(adapter.state_dict())
         for key, value in adapter.state_dict().items():
             np.testing.assert_allclose(state[key], value, rtol=1e-4, atol=1e-5)
     with torch.no_grad():
         expected = torch.stack([adapter.eval()(features(3)) for adapter in alone])
-        np.testing.assert_allclose(stack(inputs(alone[0], features(3)), training=False), expected, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(many(inputs(alone[0], features(3)), training=False), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_what_does_not_depend_on_an_adapter_is_there_once():
-    stack = stack_of(adapters("udta"))
-    assert stack.buffers["probe.standardise.running_mean"].shape == (10 + 21 + 36,)
-    ladder = stack_of(adapters("ladder"))
+    many = together(adapters("udta"))
+    assert many.buffers["probe.standardise.running_mean"].shape == (10 + 21 + 36,)
+    ladder = together(adapters("ladder"))
     assert ladder.buffers["probe.standardise.running_mean"].shape == (10,)
     assert ladder.buffers["side.standardise.running_mean"].shape == (3, 64)
 
 
 def test_some_can_be_dropped():
     alone = adapters("udta")
-    stack, read = stack_of(alone), inputs(alone[0], features(1))
-    before = stack(read, training=False)
-    stack.pick([0, 2])
-    np.testing.assert_allclose(stack(read, training=False).detach(), before.detach()[[0, 2]], rtol=1e-5, atol=1e-6)
-    assert torch.equal(stack.state(1)["probe.classify.weight"], alone[2].probe.classify.weight)
+    many, read = together(alone), inputs(alone[0], features(1))
+    before = many(read, training=False)
+    many.pick([0, 2])
+    np.testing.assert_allclose(many(read, training=False).detach(), before.detach()[[0, 2]], rtol=1e-5, atol=1e-6)
+    assert torch.equal(many.state(1)["probe.classify.weight"], alone[2].probe.classify.weight)
 
 
 def test_no_gradient_reaches_the_features():
     wanting = {tap: values.requires_grad_() for tap, values in features(0).items()}
-    stack_of(adapters("ladder"))(wanting, training=True).sum().backward()
+    together(adapters("ladder"))(wanting, training=True).sum().backward()
     assert all(values.grad is None for values in wanting.values())
