@@ -43,13 +43,16 @@ class Recipe:
         Raises:
             ConfigError: unknown fields or impossible values; every problem is listed.
         """
+        # One sample has no batch statistics, and where all of a target is smoothed away every class is the same.
         limits = {"epochs": (1, 10_000), "batch_size": (2, 65_536), "label_smoothing": (0, 0.99)}
         names = [field.name for field in fields(self)]
         problems = [f"a recipe has no {name!r}: {did_you_mean(name, names)}" for name in changes if name not in names]
         kinds = {name: type(getattr(self, name)) for name in names}
         for name, value in changes.items():
             low, high = limits.get(name, (0, math.inf))
+            # A truth value is an int to Python: `epochs: yes` of a YAML file would be one epoch.
             number = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+            # 40.0 is 40, as JSON and YAML may write it; 2.5 epochs were taken once.
             if name in kinds and not (number and kinds[name](value) == value):
                 what = "a whole number" if kinds[name] is int else "a number"
                 problems.append(f"recipe: {name} is {value!r}, but it is {what} from {low} to {high}")
@@ -111,8 +114,10 @@ class Adapter(nn.Module, ABC):
         if problems:
             raise ConfigError(problems)
         self.settings = self.options_type(**options)
+        # Lists in JSON, tuples in a store; the order is that of execution, by which the last one is the deepest.
         self.taps = {tap: tuple(shape) for tap, shape in taps.items()}
         self.n_classes = n_classes
+        # A buffer: it stands in the file and moves to a device, and no step changes it.
         self.register_buffer("temperature", torch.ones(()))
 
     @property
@@ -177,6 +182,8 @@ class Adapter(nn.Module, ABC):
                     f"adapter {self.name!r} was built for tap {tap!r} of shape {list(self.taps[tap])},"
                     f" these features have {list(features[tap].shape[1:])}"
                 )
+        # Detached, because whoever trains on live features must get no gradient into the backbone; float32, because float16
+        # ends at 65504, which sums over the positions of a map exceed.
         return self.logits({tap: features[tap].detach().float() for tap in self.taps_used}) / self.temperature
 
     @property
@@ -207,6 +214,7 @@ class PooledAdapter(Adapter):
 
 def channels(shape: tuple[int, ...]) -> int:
     """Length of the vector at one position of a tap of this shape: C of `[C]` and `[C, H, W]`, D of `[T, D]`."""
+    # Tokens have their channels last, maps have them first.
     return shape[1] if len(shape) == 2 else shape[0]
 
 
@@ -233,6 +241,7 @@ def _shape_problems(taps: Mapping[str, tuple[int, ...]]) -> list[str]:
     return [
         f"tap {tap!r} has shape {list(shape)}: an adapter reads [C], [T, D] or [C, H, W], with no empty axis"
         for tap, shape in taps.items()
+        # The mean over no position is NaN.
         if len(shape) not in (1, 2, 3) or min(shape) < 1
     ]
 

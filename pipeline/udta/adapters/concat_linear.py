@@ -21,6 +21,7 @@ class ConcatLinear(PooledAdapter):
     """
 
     name: ClassVar[str] = "concat_linear"
+    # That of `linear`: what the two differ in is the taps that they read.
     recipe: ClassVar[Recipe] = Recipe(epochs=40, weight_decay=30.0)
 
     def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
@@ -34,6 +35,7 @@ class ConcatLinear(PooledAdapter):
 
     def pool(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch features"]:
         """The averages of all taps, side by side."""
+        # Side by side at their own scales: the standardisation behind evens them out.
         return torch.cat([average(features[tap]) for tap in self.taps_used], dim=1)
 
     def classify(self, vectors: Float[Tensor, "batch features"]) -> Float[Tensor, "batch classes"]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from udta.errors import AdapterError
 
+# Three steps suited directions that were learned throughout; fixed ones have fewer wrong images with five (docs/adapters.md).
 STEPS = 5
 EPSILON = 1e-5  # beside the variance of a channel, as in BatchNorm
 
@@ -28,14 +29,16 @@ def matrix_sqrt(a: Float[Tensor, "batch k k"], steps: int = STEPS) -> Float[Tens
     products; docs/adapters.md compares them with three.
     """
     identity = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
+    # A map that does not vary has a trace of 0; the smallest normal number keeps its root 0 instead of NaN.
     trace = a.diagonal(dim1=-2, dim2=-1).sum(-1).clamp_min(torch.finfo(a.dtype).tiny)[..., None, None]
     y = a / trace
     t = 1.5 * identity - 0.5 * y  # z is the identity at first: one product saved
     y, z = y @ t, t
     for step in range(1, steps):
+        # 1.5 I - 0.5 Z Y in one call, without a matrix for the product.
         t = torch.baddbmm(identity, z, y, beta=1.5, alpha=-0.5)
         y = y @ t
-        if step < steps - 1:
+        if step < steps - 1:  # of z the last step has no use: another product saved
             z = t @ z
     return y * trace.sqrt()
 
@@ -78,6 +81,7 @@ class WithinSample:
 
     def add_products(self, found: Float[Tensor, "channels channels"], n_positions: int) -> None:
         """The same, given their `products` and how many positions they have."""
+        # float64: a sum of float32 products over thousands of batches loses what the small eigenvalues are.
         self._sum = found.double() if self._sum is None else self._sum + found.double()
         self._n_positions += n_positions
 
@@ -100,7 +104,9 @@ class WithinSample:
             AdapterError: there was no sample.
         """
         covariance = self.covariance()
+        # Channels differ in scale by what the backbone happens to do; unscaled, the loudest ones would be the directions.
         scale = (covariance.diagonal() + EPSILON).rsqrt()
+        # `eigh` has eigenvalues in ascending order: flipped, the leading ones come first.
         directions: Tensor = torch.linalg.eigh(scale[:, None] * covariance * scale)[1].T.flip(0)[:width]
         return (directions * scale).float()
 
@@ -114,8 +120,9 @@ class CovariancePool(nn.Module):
 
     def __init__(self, n_channels: int, width: int) -> None:
         super().__init__()
+        # Buffers, no parameters: found before the first step, and fixed, so that what is pooled is a constant of a sample.
         self.register_buffer("reduction", torch.eye(width, n_channels))
-        self.register_buffer("upper", upper_triangle(width), persistent=False)
+        self.register_buffer("upper", upper_triangle(width), persistent=False)  # follows from the width: not in the file
         self.reduction: Tensor
         self.upper: Tensor
         self.n_features = len(self.upper)

@@ -24,6 +24,7 @@ from udta.adapters.linear import LinearProbe
 from udta.adapters.optimiser import Optimiser
 from udta.adapters.samples import Gathered, views_of_images
 
+# A fifth of the epochs of `udta`. 10 are no better at any rate that was tried (docs/adapters.md).
 EPOCHS = 5
 # Times the learning rate of the linear layer. On photographs 3, 5 and 10 are alike; on rendered words whose font is to be told,
 # 12 training images a class, they have 61.4, 61.8 and 62.8 % where principal directions have 57.9.
@@ -50,11 +51,13 @@ def learn_turns(
     # On the thread that asks: the products are too small to share (64 x 64 matrices, a batch of 64).
     with own_randomness(0, device), torch.enable_grad(), one_thread():
         probe = LinearProbe(sum(sizes), n_classes).to(device)
+        # All of them drawn beforehand: the schedule has to know how many there are.
         batches = list(_batches(found.images, recipe.batch_size))
         turned = {f"turn {number}": turn for number, turn in enumerate(turns)}
         optimiser = Optimiser({**dict(probe.named_parameters()), **turned}, [recipe], rates=dict.fromkeys(turned, RATE))
         for step, batch in enumerate(batches):
             averages, *covariances = torch.split(found.features[batch], sizes, dim=1)
+            # Turning T and then the covariance of T Y is T K T': maps are not needed again.
             roots = [
                 matrix_sqrt(unit @ covariance[:, square] @ unit.T).flatten(1)[:, triangle]
                 for covariance, square, unit, triangle in zip(
@@ -66,6 +69,7 @@ def learn_turns(
             torch.autograd.backward(loss)
             optimiser.step([step / len(batches)])
             announce("steps of turning directions", step + 1, len(batches))
+    # The layer beside them is thrown away: the training that follows starts at zero, on directions that stay.
     return [_unit(turn.detach()) for turn in turns]
 
 
@@ -74,6 +78,7 @@ def _batches(images: Int64[Tensor, " samples"], size: int) -> Iterator[Int64[Ten
     counts = views_of_images(images)
     starts = counts.cumsum(0) - counts
     for _ in range(EPOCHS):
+        # On the CPU and moved: a GPU would draw other numbers from the same seed.
         drawn = torch.rand(len(counts), dtype=torch.float64).to(counts.device)
         chosen = starts + (drawn * counts).long()
         order = torch.randperm(len(counts)).to(counts.device)
@@ -85,6 +90,7 @@ def _square(triangle: Int64[Tensor, " numbers"], k: int) -> Int64[Tensor, "k k"]
     places = torch.zeros(k * k, dtype=torch.int64, device=triangle.device)
     places[triangle] = torch.arange(len(triangle), device=triangle.device)
     square = places.view(k, k)
+    # Below the diagonal are zeros, above it numbers that are not negative: the larger one is the entry of both.
     return torch.maximum(square, square.T)
 
 

@@ -40,6 +40,7 @@ _KEY = "udta"
 _BINDING = ("feature_version", "backbone", "input", "compute", "dtype")
 
 
+# What an untrusted file must have before any of it is used; `probe` is younger than format 3.
 class _HeaderDocument(Document):
     adapter: str
     options: dict[str, Any]
@@ -130,6 +131,7 @@ class AdapterHeader:
 
 def save_adapter(path: Path, adapter: Adapter, header: AdapterHeader) -> None:
     """Writes the adapter at `path`, completely or not at all."""
+    # Buffers too: directions, statistics of BatchNorm, the keys of `knn`.
     write_tensors(path, _KEY, {"format": FORMAT, **header.to_json()}, adapter.state_dict())
 
 
@@ -142,6 +144,7 @@ def load_adapter(path: Path) -> tuple[Adapter, AdapterHeader]:
     Raises:
         AdapterError: there is no such file, it is damaged or foreign, of too new or too old a format, or does not fit.
     """
+    # Whoever trained has a folder in hand, whoever was sent an adapter a file.
     file = path / "adapter.safetensors" if path.is_dir() else path
     if not file.is_file():
         raise AdapterError(f"{file}: there is no adapter file; train one with `udta train STORE --out {path}`")
@@ -151,6 +154,7 @@ def load_adapter(path: Path) -> tuple[Adapter, AdapterHeader]:
         with own_randomness(0):  # of initial weights, which are replaced
             adapter = build_adapter(header.adapter, shapes, len(header.classes), **header.options)
         adapter.load_state_dict(tensors)
+    # What a foreign header may set off: names and sizes that do not fit, and sizes that no memory holds.
     except (UdtaError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:
         raise AdapterError(f"{file}: this version of udta cannot build the adapter it holds: {error}") from error
     return adapter.eval(), header
@@ -158,6 +162,7 @@ def load_adapter(path: Path) -> tuple[Adapter, AdapterHeader]:
 
 def _read(file: Path) -> tuple[AdapterHeader, dict[str, torch.Tensor]]:
     try:
+        # The format before the checksum: a file of another version is old or new, not damaged.
         document, tensors = read_tensors(file, _KEY, lambda document: _check_format(file, int(document["format"])))
     except KeyError as error:
         raise AdapterError(f"{file}: a safetensors file, but no udta adapter (no {error} in it)") from error
@@ -194,6 +199,7 @@ def _refuse(differences: Sequence[str], what: str) -> None:
 
 def _binding(fingerprint: Fingerprint, taps: list[str]) -> Fingerprint:
     """The fields an adapter must agree with: those of the features themselves, and of the taps it reads."""
+    # Of the taps only those that it reads: a store that grew by another tap fits as before.
     stored = fingerprint.fields.get("taps", {})
     return Fingerprint(
         {**fingerprint.part(*_BINDING).fields, "taps": {tap: stored[tap] for tap in taps if tap in stored}}

@@ -50,6 +50,7 @@ class Head2Toe(PooledAdapter):
     def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
         super().__init__(taps, n_classes, **options)
         self.n_features = sum(self._n_pooled(shape) for shape in self.taps.values())
+        # At least one, however few are asked for: a linear layer of no feature cannot be built.
         n_selected = max(1, round(self.settings.keep * self.n_features))
         # Until `solve` has chosen: the deepest ones.
         self.register_buffer("selected", torch.arange(self.n_features - n_selected, self.n_features))
@@ -76,6 +77,7 @@ class Head2Toe(PooledAdapter):
         mean, scale = standardisation(found.features)
         targets = F.one_hot(found.labels, self.n_classes).float()
         weights = group_lasso((found.features - mean) / scale, targets - targets.mean(dim=0), self.settings.strength)
+        # Stable, so that features that matter alike, as those that were switched off, are taken in their order.
         best = weights.norm(dim=1).argsort(descending=True, stable=True)[: len(self.selected)]
         self.selected.copy_(best.sort().values)
 

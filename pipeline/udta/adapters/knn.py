@@ -77,7 +77,7 @@ class Knn(Adapter):
 
     @torch.no_grad()
     def solve(self, samples: Iterable[Samples]) -> HeldOut:
-        """See `Adapter`."""
+        """Keeps every view as a key, and chooses k; returns how well other images' views predict evenly spaced samples."""
         found = gather(samples, self._pool)
         # A common scale changes no neighbour and no share of a vote, and keeps every float16 finite.
         self.scale = found.features.square().sum(dim=1).mean().sqrt().clamp_min(torch.finfo(torch.float32).tiny)

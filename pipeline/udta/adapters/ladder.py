@@ -32,8 +32,10 @@ class Rung(nn.Module):
         super().__init__()
         self.standardise = nn.BatchNorm2d(channels(shape), affine=False)
         self.reduce = nn.Conv2d(channels(shape), width, 1, bias=False)
+        # A scalar, before the sigmoid: 0 is one half.
         self.gate = None if first else nn.Parameter(torch.zeros(()))
         self.is_map = len(shape) == 3
+        # Tokens and vectors have no neighbours that a 3 x 3 could mix.
         self.around = nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False) if self.is_map else nn.Identity()
         self.mix = nn.Conv2d(width, width, 1, bias=False)
         self.normalise = nn.BatchNorm2d(width)
@@ -42,6 +44,7 @@ class Rung(nn.Module):
         self, state: Tensor | None, tap: Float[Tensor, "batch ..."]
     ) -> Float[Tensor, "batch width rows columns"]:
         """The state after this rung, of the size of the tap."""
+        # Standardised first: taps differ in scale, and the gate mixes what was reduced.
         thin: Tensor = self.reduce(self.standardise(as_map(tap)))
         if state is not None and self.gate is not None:
             share = self.gate.sigmoid()

@@ -33,8 +33,9 @@ class RidgePath:
         self._n = len(x)
         self._offset = y.mean(dim=0)
         self._residual = y - self._offset
+        # The features, not the samples, are few: views make the latter many times as many.
         eigenvalues, self._vectors = torch.linalg.eigh(x.T @ x)
-        self._eigenvalues = eigenvalues.clamp_min(0)
+        self._eigenvalues = eigenvalues.clamp_min(0)  # rounding makes the zeros of dependent features negative
         self._rotated = x @ self._vectors
         self._moments = self._rotated.T @ self._residual
         self._counts = views_of_images(images)
@@ -50,6 +51,7 @@ class RidgePath:
         residual = self._residual - self._rotated @ (self._moments * shrinkage[:, None])
         left_out = torch.empty_like(residual)
         starts = self._counts.cumsum(0) - self._counts
+        # Images with the same number of views are solved in one batch; usually all of them.
         for n_views in sorted(set(self._counts.tolist())):
             index = starts[self._counts == n_views][:, None] + torch.arange(n_views, device=starts.device)
             views = self._rotated[index]

@@ -19,6 +19,7 @@ class LinearProbe(nn.Module):
 
     def __init__(self, n_features: int, n_classes: int) -> None:
         super().__init__()
+        # Of the batch in training, running means afterwards; `torch.var` of one sample is NaN, so batches have two at least.
         self.standardise = nn.BatchNorm1d(n_features, affine=False)
         self.classify = zero_linear(n_features, n_classes)
 
@@ -31,6 +32,7 @@ class LinearProbe(nn.Module):
 def zero_linear(n_features: int, n_classes: int) -> nn.Linear:
     """A linear layer whose weight and bias start at zero; the gradient of a softmax loss with respect to them does not."""
     layer = nn.Linear(n_features, n_classes)
+    # So the initial draw of `nn.Linear` decides nothing, and seeds differ by order and views alone.
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
@@ -49,7 +51,7 @@ class Linear(PooledAdapter):
     @property
     def taps_used(self) -> tuple[str, ...]:
         """The deepest tap alone."""
-        return (list(self.taps)[-1],)
+        return (list(self.taps)[-1],)  # taps are in execution order
 
     def pool(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch features"]:
         """The average of the deepest tap."""

@@ -40,7 +40,7 @@ class Ridge(Adapter):
     """
 
     name: ClassVar[str] = "ridge"
-    recipe: ClassVar[Recipe] = Recipe(epochs=1)
+    recipe: ClassVar[Recipe] = Recipe(epochs=1)  # no steps; one pass over the data is what its cost is counted by
     closed_form: ClassVar[bool] = True
     options_type: ClassVar[type[AdapterOptions]] = RidgeOptions
     settings: RidgeOptions
@@ -61,8 +61,9 @@ class Ridge(Adapter):
 
     @torch.no_grad()
     def solve(self, samples: Iterable[Samples]) -> HeldOut:
-        """See `Adapter`."""
+        """The weights; returns how well images are predicted by the fit to all others, with the alpha that does it best."""
         found = gather(samples, self._pool)
+        # The Gram matrix squares the condition of the features, which float32 has no digits for.
         x, labels = found.features.double(), found.labels
         mean, scale = standardisation(x)
         targets = F.one_hot(labels, self.n_classes).double()
@@ -70,6 +71,7 @@ class Ridge(Adapter):
         loss, alpha, factor, accuracy = min(
             leave_out(path, alpha, labels) for alpha in ([self.settings.alpha] if self.settings.alpha else ALPHAS)
         )
+        # The standardisation goes into the weights: one linear layer is all that is left.
         weights = factor * path.weights(alpha) / scale[:, None]
         self.classify.weight.copy_(weights.T)
         self.classify.bias.copy_(factor * targets.mean(dim=0) - mean @ weights)

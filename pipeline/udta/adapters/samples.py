@@ -38,6 +38,7 @@ class SomeSamples:
 
 def at_most(n: int, samples: Iterable[Samples], n_samples: int) -> Iterator[Samples]:
     """All of `n_samples`, or a random `n` of them; always the same ones, in their order."""
+    # Seeded by itself: whatever the training draws, and however often it is killed, the same samples are kept.
     if n_samples <= n:
         yield from samples
         return
@@ -45,6 +46,7 @@ def at_most(n: int, samples: Iterable[Samples], n_samples: int) -> Iterator[Samp
     kept[torch.randperm(n_samples, generator=torch.Generator().manual_seed(0))[:n]] = True
     done = 0
     for batch in samples:
+        # Chosen by position: batches come in the same order each time, whatever their sizes are.
         part = kept[done : done + len(batch.labels)].nonzero()[:, 0].to(batch.labels.device)
         done += len(batch.labels)
         if len(part):
@@ -55,6 +57,7 @@ def at_most(n: int, samples: Iterable[Samples], n_samples: int) -> Iterator[Samp
 def of_every_batch(function: Callable[[Samples], Result], samples: Iterable[Samples]) -> Iterator[Result]:
     """`function` of every batch, in their order, on a CPU several at a time."""
     batches = iter(samples)
+    # The first batch says where the features are; there may be none.
     first = next(batches, None)
     if first is not None:
         yield from side_by_side(function, itertools.chain([first], batches), first.labels.device)
@@ -80,6 +83,7 @@ def gather(
     if not parts:
         raise AdapterError("an adapter that is solved in closed form needs training samples, and there is none")
     features, labels, rows = (torch.cat(columns) for columns in zip(*parts, strict=True))
+    # An image's views next to each other: what is solved leaves them out together.
     order = rows.argsort(stable=True)
     return Gathered(features[order], labels[order], rows[order])
 
@@ -94,5 +98,6 @@ def standardisation(
     x: Float[Tensor, "samples features"],
 ) -> tuple[Float[Tensor, " features"], Float[Tensor, " features"]]:
     """Mean and scale of every feature; the scale of a feature that never changes is 1."""
+    # Relative to the mean: rounding leaves a constant feature a scale of about 1e-7 of it, which would be blown up to 1.
     mean, scale = x.mean(dim=0), x.std(dim=0, correction=0)
     return mean, torch.where(scale > 1e-6 * mean.abs().clamp_min(1e-6), scale, 1.0)

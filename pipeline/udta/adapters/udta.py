@@ -98,11 +98,13 @@ class Udta(PooledAdapter):
             n_samples += n
             for each, part in zip(found, parts, strict=True):
                 each.add_products(*part)
+        # Principal directions first: turned ones are turned within their space.
         pools = self._pools()
         for pool, each in zip(pools, found, strict=True):
             pool.reduction.copy_(each.principal(len(pool.reduction)))
         if self.settings.directions == "principal":
             return
+        # The maps are read a second time: kept, they would be 96 x 14 x 14 numbers a view where the covariance has 2,080.
         n_features, widths = self.probe.classify.in_features, [len(pool.reduction) for pool in pools]
         most = max(2, _MOST_BYTES // (4 * n_features))
         small = gather(at_most(most, samples, n_samples), self._averages_and_covariances)
