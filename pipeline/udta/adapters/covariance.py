@@ -122,7 +122,9 @@ class CovariancePool(nn.Module):
         super().__init__()
         # Buffers, no parameters: found before the first step, and fixed, so that what is pooled is a constant of a sample.
         self.register_buffer("reduction", torch.eye(width, n_channels))
-        self.register_buffer("upper", upper_triangle(width), persistent=False)  # follows from the width: not in the file
+        self.register_buffer(
+            "upper", upper_triangle(width), persistent=False
+        )  # follows from the width: not in the file
         self.reduction: Tensor
         self.upper: Tensor
         self.n_features = len(self.upper)

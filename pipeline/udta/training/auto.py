@@ -28,6 +28,7 @@ from udta.training.sources import build, training_sources
 
 AUTO = "auto"
 _CHOOSING = "candidates cross-validated"
+# Cheap ones first, as of equals the first is picked. `knn`, `head2toe` and `ladder` have to be asked for.
 CANDIDATES = ("ridge", "linear", "concat_linear", "udta")
 
 
@@ -96,6 +97,7 @@ def select(
         ConfigError: wrong options or recipe, or fewer images than folds; every problem is listed.
     """
     settings = auto_options(options, recipe)
+    # The same folds for all: candidates are compared on the same images.
     folds = assign_folds(store, rows, settings.folds, seed)
     table = []
     for number, candidate in enumerate(settings.candidates):
@@ -109,6 +111,7 @@ def select(
 
 def best(table: Sequence[Score]) -> Score:
     """The highest `top1`; of equals, the highest `top1_views`, then the first."""
+    # `max` keeps the first of equals, and cheap ones come first.
     return max(table, key=lambda score: (score.top1, score.top1_views))
 
 
@@ -118,10 +121,13 @@ def assign_folds(store: Store, rows: np.ndarray, n_folds: int, seed: int) -> Int
     Raises:
         ConfigError: there are fewer different images than folds.
     """
+    # By content: a copy of an image that is left out would give its class away.
     _, first, image = np.unique([store.hashes[id_] for id_ in store.ids[rows]], return_index=True, return_inverse=True)
     if len(first) < n_folds:
         raise ConfigError(f"{len(first)} different image(s) cannot be cross-validated in {n_folds} folds")
     shuffled = np.random.default_rng(seed).permutation(len(first))
+    # A stable sort of a shuffle: classes one after the other, at random within. Dealt out like cards, every fold has its share
+    # of each class, and sizes differ by one at the most.
     by_class = shuffled[np.argsort(store.labels[rows][first][shuffled], kind="stable")]
     folds = np.empty(len(first), dtype=np.int64)
     folds[by_class] = np.arange(len(first)) % n_folds
@@ -131,6 +137,7 @@ def assign_folds(store: Store, rows: np.ndarray, n_folds: int, seed: int) -> Int
 
 def recipe_changes(adapter: str, changes: Mapping[str, Any]) -> Mapping[str, Any]:
     """What of a recipe that is asked of all candidates concerns this one."""
+    # A closed form has no recipe and refuses one, but `auto --epochs 20` means those candidates that are trained by steps.
     return {} if find_adapter(adapter).closed_form else changes
 
 
@@ -145,6 +152,7 @@ def auto_options(options: Mapping[str, Any], recipe: Mapping[str, Any]) -> AutoO
         if candidate not in ADAPTERS:
             problems.add(f"adapter {AUTO!r}: there is no candidate {candidate!r}: {did_you_mean(candidate, ADAPTERS)}")
     problems.raise_any()
+    # Before the first candidate is trained, not after the third: a recipe that one of them refuses is told at once.
     for candidate in settings.candidates:
         find_adapter(candidate).recipe_with(recipe_changes(candidate, recipe))
     return settings
@@ -161,6 +169,7 @@ def _cross_validate(
 ) -> Score:
     started = time.perf_counter()
     settings = find_adapter(adapter).recipe_with(recipe_changes(adapter, recipe))
+    # What each image is predicted by the fold that left it out: one table of all images, measured as a test split would be.
     log_p = np.empty((len(rows), store.n_views, len(store.classes)), dtype=np.float32)
     by_fold = []
     for fold in range(int(folds.max()) + 1):

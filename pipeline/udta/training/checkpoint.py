@@ -73,7 +73,9 @@ class Resumable(Protocol):
 
 
 class Checkpoints:
-    """The checkpoint of one training: `resume` once, `offer` after every step, `remove` when its results are on the disk.
+    """The checkpoint of one training: `resume` once, `offer` after every step.
+
+    Whoever trains removes it when the results are on the disk.
 
     Args:
         path: the file.
@@ -129,10 +131,6 @@ class Checkpoints:
         write_checkpoint(self._path, self._task, document, {_RUN: {**learner.state(0), **own}})
         self._written = time.monotonic()
         self._cost = self._written - started
-
-    def remove(self) -> None:
-        """The training is complete."""
-        self._path.unlink(missing_ok=True)
 
     def _read(self) -> tuple[dict[str, Any], States] | None:
         try:

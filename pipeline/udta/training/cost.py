@@ -23,7 +23,7 @@ from udta._machine.memory import peak_memory
 from udta.adapters import Adapter
 from udta.store import Store
 
-_BATCH = 8
+_BATCH = 8  # BatchNorm has no statistics of one sample; the figures are divided by it
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,7 @@ class TrainingMeter:
 
     def stop(self, bytes_read: int) -> TrainingCost:
         """The figures up to now."""
+        # First, because it waits for what the GPU has still to do: that belongs to the seconds.
         gpu = _peak_gpu(self._device)
         seconds, cpu_seconds = time.perf_counter() - self._started, time.process_time() - self._cpu_started
         return TrainingCost(seconds, cpu_seconds, bytes_read, peak_memory(), gpu)
@@ -74,7 +75,7 @@ def shared_cost(seconds: float, device: torch.device) -> TrainingCost:
 def _peak_gpu(device: torch.device) -> int:
     if device.type != "cuda":
         return 0
-    torch.cuda.synchronize(device)
+    torch.cuda.synchronize(device)  # launches return before their memory is taken and their time is over
     return torch.cuda.max_memory_allocated(device)
 
 
@@ -85,6 +86,7 @@ def adapter_flops(adapter: Adapter) -> Flops:
     """
     probe = copy.deepcopy(adapter).cpu().train()  # BatchNorm would take the zeros for data
     features = {tap: torch.zeros(_BATCH, *adapter.taps[tap]) for tap in adapter.taps_used}
+    # Which classes is all the same, as long as there are that many.
     labels = torch.arange(_BATCH) % adapter.n_classes
     with own_randomness(seed=0), FlopCounterMode(display=False) as forward:
         logits = probe(features)
@@ -111,6 +113,7 @@ def cost_ledger(adapter: Adapter, store: Store, training: TrainingCost, *, epoch
     `break_even_epochs` is how many epochs it takes until extraction has paid, `break_even_adapters` the same in trainings like
     this one. An epoch has `samples`, each in one view, or for a closed form in every view.
     """
+    # An epoch by steps takes one view of each image, a closed form reads them all.
     images = samples * store.n_views if adapter.closed_form else samples
     return {
         **fixed_cost(adapter),
@@ -130,10 +133,12 @@ def break_even(extraction: Mapping[str, Any], cached_epoch: float, images: int, 
     seconds, extracted = extraction.get("seconds"), extraction.get("images")
     if not seconds or not extracted:
         return {"live_epoch_seconds": None, "break_even_epochs": None, "break_even_adapters": None}
+    # The steps themselves are taken in both; what a live epoch has on top is reading, decoding and the backbone.
     live_epoch = cached_epoch + images * seconds / extracted
     needed = seconds / (live_epoch - cached_epoch)
     return {
         "live_epoch_seconds": round(live_epoch, 3),
+        # Rounded: figures of a machine that was shared are not known to more digits.
         "break_even_epochs": round(needed, 2),
         "break_even_adapters": round(needed / epochs, 3),
     }

@@ -25,8 +25,9 @@ from udta.scoring import labelled_rows
 from udta.store import Store, open_store
 from udta.training.train import train
 
+# Close together where a curve is steep; None is all, the right end that others are compared with.
 SHOTS: tuple[int | None, ...] = (1, 2, 5, 10, None)
-SEEDS = 5
+SEEDS = 5  # with one or two images a class it is their draw that decides, so a point is a mean
 _FIGURES = ("top1", "top1_views", "mean_per_class")
 
 
@@ -61,6 +62,7 @@ class FewShotReport:
             for figure in _FIGURES:
                 values = [getattr(run, figure) for run in runs]
                 point[figure] = float(np.mean(values))
+                # Of a sample (n - 1): five seeds stand for all that could have been drawn.
                 point[f"{figure}_std"] = float(np.std(values, ddof=1)) if len(runs) > 1 else None
             points.append(point)
         return points
@@ -152,6 +154,7 @@ def few_shot(
                 options=options,
                 recipe=recipe,
                 seed=seed,
+                # Exactly these; a run that is finished is found by the contents of its images.
                 rows=few_rows(rows, opened.labels[rows], count, seed),
                 test_split=test_split,
                 overwrite=overwrite,
@@ -173,8 +176,11 @@ def few_rows(
     rows: Int64[np.ndarray, " rows"], labels: Int64[np.ndarray, " rows"], shots: int | None, seed: int
 ) -> Int64[np.ndarray, " few"]:
     """`shots` rows of each class in ascending order; those of fewer shots are among those of more with the same seed."""
+    # One order for all numbers of shots: the first image of a class is among its first two, so that a curve shows more images
+    # and not other ones.
     order = np.random.default_rng(seed).permutation(len(rows))
     few = [order[labels[order] == label][:shots] for label in np.unique(labels)]
+    # Ascending, as rows of a split are: the order of an epoch depends on the seed alone.
     return np.sort(rows[np.concatenate(few)])
 
 

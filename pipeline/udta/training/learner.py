@@ -82,7 +82,7 @@ class OneAdapter:
             assert isinstance(self._adapter, PooledAdapter)
             return self._adapter.classify(values[VECTORS])[None]
         logits: Tensor = self._adapter(values)
-        return logits[None]
+        return logits[None]  # a view: nothing is copied, and the gradient has the same bits
 
     def state(self, number: int) -> dict[str, Tensor]:
         """Of it: there is no other."""
@@ -118,6 +118,7 @@ class Progress:
     def add(self, losses: Tensor, correct: Tensor, samples: int) -> None:
         """One step: by adapter its mean loss and how many were right."""
         # The sums stay on the device, which need not be waited for.
+        # float64: the mean of 10,000 batches in float32 would have lost the digits that history.csv shows.
         self.loss = self.loss + losses.detach().double() * samples
         self.correct = self.correct + correct
         self.seen += samples
@@ -174,6 +175,7 @@ class Learner:
         """One update of every adapter."""
         labels = self.labels_of(batch)
         if labels.shape[1] > 1:  # BatchNorm has no statistics of a single sample
+            # Shares of classes instead of class numbers: mixup gives a sample two of them.
             targets = F.one_hot(labels, self._n_classes).float()
             values, mixup = batch.taps, self.recipes[0].mixup
             if mixup > 0:
@@ -186,6 +188,7 @@ class Learner:
             torch.autograd.backward(losses.sum())
             self.optimiser.step(self._done())
             self.progress.add(losses, (logits.argmax(2) == targets.argmax(2)).sum(1), labels.shape[1])
+        # Also of a batch without a step: the schedule counts what was shown.
         self.progress.batches += 1
 
     def labels_of(self, batch: Batch) -> Int64[Tensor, "adapters batch"]:
@@ -195,6 +198,7 @@ class Learner:
     def epoch_results(self) -> list[EpochResult]:
         """The figures of every adapter in this epoch so far; `seconds` are left to whoever keeps the time."""
         seen = max(self.progress.seen, 1)
+        # After the last step, of the next one: what a scheduler of torch says at this moment.
         rates = [recipe.lr * one_cycle(done) for recipe, done in zip(self.recipes, self._done(), strict=True)]
         figures = zip(self.progress.loss.tolist(), self.progress.correct.tolist(), rates, strict=True)
         return [
@@ -253,6 +257,7 @@ def mix(
     concentration = torch.full((2,), strength)
     # The function below `torch.distributions.Beta`, which takes no generator.
     weights = torch._sample_dirichlet(concentration, generator=generator)
+    # The larger weight for the sample itself, so that its class is the one that accuracy counts.
     lam = float(weights.max())
     other = torch.randperm(targets.shape[-2], generator=generator).to(targets.device)
     mixed = {tap: torch.lerp(values[other].float(), values.float(), lam) for tap, values in taps.items()}

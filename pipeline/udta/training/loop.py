@@ -60,18 +60,21 @@ def fit(
         AdapterError: the loss is not finite any more.
         FeatureError: features are not finite; the first such image is named.
     """
-    where = torch.device(device)
-    with freed_memory_kept(where.type), own_randomness(seed, where):
+    resolved = torch.device(device)
+    # Freed memory is kept, because every step frees what the next one takes: given back, its pages are zeroed anew each time.
+    with freed_memory_kept(resolved.type), own_randomness(seed, resolved):
         try:
-            _fit(adapter.to(where).train(), batches, recipe, every_view, seed, where, on_epoch, checkpoints)
+            _fit(adapter.to(resolved).train(), batches, recipe, every_view, seed, resolved, on_epoch, checkpoints)
+            # A closed form has no loss that would tell.
             if not all(values.isfinite().all() for values in adapter.state_dict().values()):
                 raise AdapterError(f"adapter {adapter.name!r} holds numbers that are not finite")
         except (AdapterError, RuntimeError):  # the latter from linear algebra
+            # Nearly always it is a feature: then the image is named, instead of a learning rate.
             check_features(adapter, every_view)
             raise
         finally:
             if isinstance(batches, FeatureLoader):
-                batches.release()
+                batches.release()  # the vectors or features that it holds: the caller may keep the loader
     adapter.eval()
 
 
@@ -162,12 +165,13 @@ def set_temperature(
     which every step reads taps, is trained for a quarter of the epochs.
     """
     out = rows_to_leave_out(batches, every_view, seed, device)
-    if not out.any():
+    if not out.any():  # one image a class: the temperature stays 1
         return
     vectors = isinstance(like, PooledAdapter) and not recipe.mixup  # whether or not there was room for them
     short = recipe if vectors else replace(recipe, epochs=math.ceil(recipe.epochs / 4))
     if isinstance(batches, FeatureLoader):
         batches.epoch = recipe.epochs  # the same views and order whether the training was interrupted or not
+    # Seeded again: where the first training ended, killed or not, plays no part in the second.
     with own_randomness(seed, device), _few_threads(like, recipe, pooled):
         learner = _learner(like, short, len(batches), seed, device)
         _epochs(learner, Without(batches, out), what="epochs for the temperature")
@@ -196,8 +200,8 @@ def _epochs(
         result = replace(learner.epoch_results()[0], seconds=time.perf_counter() - started)
         announce(what, result.epoch, recipe.epochs, f"loss {result.loss:.3f}")
         if on_epoch:
-            on_epoch(result)
-        if not result.loss < math.inf:  # neither of NaN is this true
+            on_epoch(result)  # before the check: the line of the epoch that diverged is in history.csv
+        if not result.loss < math.inf:  # NaN is not less either
             raise AdapterError(
                 f"training diverged in epoch {result.epoch} (loss {result.loss}); try a lower learning rate than {recipe.lr}"
             )

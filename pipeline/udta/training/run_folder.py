@@ -28,12 +28,14 @@ def claim(run: Path) -> Path:
 def empty(run: Path) -> None:
     """An existing run is trained anew; the checkpoint stays until it is overwritten or the run is complete."""
     for file in run.iterdir():
+        # A folder in it, or a file of anybody else, has been refused by `claim`.
         if file.name != CHECKPOINT:
             file.unlink()
 
 
 def history_line(result: EpochResult) -> list[str]:
     """A line of `history.csv`."""
+    # Six digits: more would show in which order sums were rounded.
     return [f"{value:.6g}" if isinstance(value, float) else str(value) for value in asdict(result).values()]
 
 
@@ -44,13 +46,14 @@ def history_writer(
     on_epoch: Callable[[EpochResult, int], None] | None,
 ) -> Callable[[EpochResult], None]:
     """A function that writes a line an epoch, after those of `earlier`, to which it adds."""
+    # All lines again: those after the last checkpoint are of epochs that are trained once more.
     writer = csv.writer(history)
     writer.writerows([HISTORY_COLUMNS, *(history_line(EpochResult(**line)) for line in earlier)])
 
     def log(result: EpochResult) -> None:
         earlier.append(asdict(result))
         writer.writerow(history_line(result))
-        history.flush()
+        history.flush()  # people watch it grow
         if on_epoch:
             on_epoch(result, epochs)
 

@@ -1,4 +1,4 @@
-"""What training needs of a store: an adapter of its shape, batches for gradient steps, and every view of every row."""
+"""What is trained on: an adapter of a store's shape, batches for gradient steps, and every view of every row."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from udta._console.progress import announce
 from udta._machine.cores import side_by_side
 from udta._machine.device import own_randomness
 from udta._machine.memory import fits_on
-from udta.adapters import Adapter, PooledAdapter, Samples, find_adapter
+from udta.adapters import Adapter, PooledAdapter, Recipe, Samples, find_adapter
 from udta.errors import FeatureError
 from udta.loader import Batch, FeatureLoader
 from udta.store import Store
@@ -29,9 +29,21 @@ _READ = "views read"
 
 def build(adapter: str, store: Store, options: Mapping[str, Any], seed: int) -> Adapter:
     """A new adapter for the taps and classes of a store; its initial weights depend on `seed` alone."""
+    # Its own state, given back afterwards: how much the caller drew before makes no difference.
     with own_randomness(seed):
         shapes = {tap.name: tap.shape for tap in store.taps.values()}
         return find_adapter(adapter)(shapes, len(store.classes), **options)
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training, all that its result depends on but the machine: an adapter, the rows of a store it learns from, and how."""
+
+    adapter: Adapter
+    store: Store
+    rows: Int64[np.ndarray, " rows"]
+    recipe: Recipe
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,7 @@ def training_sources(
             **order,
         )
 
+    # Gradient steps read the same features every epoch, so a GPU may keep them; every view is read three times at the most.
     return loader(batch_size, seed=seed, resident="auto"), EveryView(
         loader(max(1, _SAMPLES // store.n_views), shuffle=False, views="all")
     )
@@ -97,11 +110,12 @@ def pool_views(
         return adapter.pool({tap: batch.taps[tap].float() for tap in adapter.taps_used})
 
     for pooled in side_by_side(pool, every_view, loader.device):
-        if vectors is None:
+        if vectors is None:  # how long a vector is, the first batch shows
             n_bytes = len(every_view) * pooled[0].nbytes
             if not (fits_on(loader.device, n_bytes) if loader.device.type == "cuda" else n_bytes <= budget):
                 return None
             vectors = pooled.new_empty(len(every_view), pooled.shape[1])
+        # In row order, whoever was done first: `side_by_side` yields them so.
         vectors[done : done + len(pooled)] = pooled
         done += len(pooled)
     return None if vectors is None else vectors.view(len(loader.rows), -1, vectors.shape[1])
@@ -111,6 +125,7 @@ def check_features(adapter: Adapter, every_view: Iterable[Samples]) -> None:
     """Raises `FeatureError` with the first image whose features are not finite: then it is no fault of the training."""
     for batch in every_view:
         for tap in adapter.taps_used:
+            # Of any dtype: float16 has infinities of its own, and what is not finite stays so as float32.
             bad = ~torch.isfinite(batch.taps[tap].flatten(1).float()).all(dim=1)
             if bad.any():
                 row = int(batch.rows[bad][0])

@@ -23,7 +23,7 @@ from udta.adapters.samples import SomeSamples
 from udta.loader import FeatureLoader
 from udta.scoring import view_logits
 
-SHARE = 0.2
+SHARE = 0.2  # of the images of each class
 
 
 class Source(Protocol):
@@ -45,6 +45,7 @@ class Without:
 
     def __iter__(self) -> Iterator[SomeSamples]:
         for batch in self.source:
+            # Out of the batches as they are, so that all others come in the same order, views and steps.
             kept = ~self.out[batch.rows]
             taps = {tap: values[kept] for tap, values in batch.taps.items()}
             yield SomeSamples(taps, batch.labels[kept], batch.rows[kept])
@@ -52,11 +53,13 @@ class Without:
 
 def choose(labels: Int64[np.ndarray, " images"], contents: np.ndarray, seed: int) -> Bool[np.ndarray, " images"]:
     """A fifth of the images of each class, at least one where it has two; images of the same content stay together."""
+    # A copy that was trained on would look like an image that is known by heart.
     _, first, image = np.unique(contents, return_index=True, return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(first))
     chosen = np.zeros(len(first), dtype=bool)
     for label in np.unique(labels):
         own = order[labels[first][order] == label]
+        # One at least stays: a class that the second adapter has never seen would say nothing of the first.
         chosen[own[: min(len(own) - 1, max(1, round(SHARE * len(own))))]] = True
     mask: np.ndarray = chosen[image.reshape(-1)]
     return mask
@@ -69,6 +72,7 @@ def rows_to_leave_out(source: Source, every_view: Iterable[Samples], seed: int, 
         n_rows, labels = len(store), store.labels[rows]
         contents = np.array([store.hashes[id_] for id_ in store.ids[rows]])
     else:
+        # Arrays, of the scikit-learn estimator: no store says which images are copies, so each row is one of its own.
         batches = list(every_view)
         rows, labels = (
             np.concatenate([np.empty(0, int), *column])
@@ -90,6 +94,7 @@ def temperature_from(
     with torch.inference_mode():
         if isinstance(source, FeatureLoader):
             rows = np.flatnonzero(out.cpu().numpy())
+            # View 0: it is what `udta predict` looks at, while the others are augmented.
             logits = view_logits(like, source.store, rows, str(device), views=[0])[:, 0]
             labels = torch.from_numpy(source.store.labels[rows])
         else:

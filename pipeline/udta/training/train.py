@@ -14,20 +14,21 @@ from numpy.typing import ArrayLike
 from udta._console.progress import Listener, heard
 from udta._files.locks import one_writer_of
 from udta._machine.device import resolve_device
-from udta.adapters import Adapter, Recipe, find_adapter
+from udta.adapters import find_adapter
 from udta.errors import Problems
 from udta.loader import FeatureLoader
 from udta.scoring import labelled_rows, test_rows
 from udta.store import Store, open_store
 from udta.training.auto import AUTO, Score, auto_options, recipe_changes, select
 from udta.training.checkpoint import Checkpoints
-from udta.training.cost import TrainingMeter
+from udta.training.cost import TrainingCost, TrainingMeter
 from udta.training.learner import EpochResult
 from udta.training.loop import fit
 from udta.training.options import TrainOptions
-from udta.training.run import RunReport, finished_run, leave_run, request, rows_digest
+from udta.training.request import finished_run, request, rows_digest
 from udta.training.run_folder import CHECKPOINT, claim, empty, history_writer
-from udta.training.sources import build, training_sources
+from udta.training.run_report import RunReport, leave_run
+from udta.training.sources import Training, build, training_sources
 
 
 @one_writer_of("out")
@@ -80,62 +81,69 @@ def train(
     """
     # The arguments, before there is any other local name.
     given = TrainOptions.checked(TrainOptions.among(locals()))
+    resolved = resolve_device(device)
     opened = store if isinstance(store, Store) else open_store(store)
-    place = resolve_device(device)
+    # Nothing is written before all of it is known to be right, and everything that is wrong is told at once.
     problems, selection = Problems(), None
     chosen = problems.collect(labelled_rows, opened, split, rows)
     problems.collect(test_rows, opened, test_split)
-    own_options, own_recipe = problems.collect(_settings, adapter, opened, options or {}, recipe or {}, seed) or (
-        {},
-        {},
-    )
+    complete = problems.collect(_complete, adapter, opened, options or {}, recipe or {}, seed)
     problems.raise_any()
     assert chosen is not None
+    assert complete is not None
+    # From here on the folder is ours; `one_writer_of` keeps other processes out until the end.
     run = claim(given.out)
-    asked = request(adapter, own_options, own_recipe, seed=seed, store=opened, rows=chosen, test_split=test_split)
+    asked = request(adapter, *complete, seed=seed, store=opened, rows=chosen, test_split=test_split)
     if not overwrite and (found := finished_run(run, asked, opened)):
         return found
     if adapter == AUTO:
         selection = select(
-            opened, chosen, options=options or {}, recipe=recipe or {}, seed=seed, device=str(place), on_score=on_score
+            opened,
+            chosen,
+            options=options or {},
+            recipe=recipe or {},
+            seed=seed,
+            device=str(resolved),
+            on_score=on_score,
         )
         adapter, options, recipe = selection.picked, None, recipe_changes(selection.picked, recipe or {})
-    settings = find_adapter(adapter).recipe_with(recipe or {})
-    model = build(adapter, opened, options or {}, seed)
-    loader, every_view = training_sources(model, opened, chosen, settings.batch_size, seed, place)
-    checkpoints = Checkpoints(run / CHECKPOINT, _task(model, loader, settings), loader)
-    empty(run)
-    meter = TrainingMeter(place, *checkpoints.spent)
-    with (run / "history.csv").open("x", newline="") as history:
-        log = history_writer(history, checkpoints.history, settings.epochs, on_epoch)
-        fit(
-            model,
-            loader,
-            recipe=settings,
-            every_view=every_view,
-            seed=seed,
-            device=str(place),
-            on_epoch=log,
-            checkpoints=checkpoints,
-        )
-    spent = meter.stop(loader.bytes_read + every_view.loader.bytes_read)
-    report = leave_run(
-        run,
-        model,
-        opened,
-        settings,
-        seed=seed,
-        rows=chosen,
-        spent=spent,
-        test_split=test_split,
-        selection=selection,
-        asked=asked,
-    )
-    checkpoints.remove()
+    model, settings = build(adapter, opened, options or {}, seed), find_adapter(adapter).recipe_with(recipe or {})
+    training = Training(model, opened, chosen, settings, seed)
+    spent = _train(run, training, resolved, on_epoch)
+    report = leave_run(run, training, spent, test_split=test_split, selection=selection, asked=asked)
+    # The last change: a training that is killed before it is found unfinished, and goes on from its checkpoint.
+    (run / CHECKPOINT).unlink(missing_ok=True)
     return report
 
 
-def _settings(
+def _train(
+    run: Path, training: Training, device: torch.device, on_epoch: Callable[[EpochResult, int], None] | None
+) -> TrainingCost:
+    """The training itself, from its last checkpoint; `history.csv` grows meanwhile."""
+    model, recipe = training.adapter, training.recipe
+    loader, every_view = training_sources(
+        model, training.store, training.rows, recipe.batch_size, training.seed, device
+    )
+    checkpoints = Checkpoints(run / CHECKPOINT, _task(training, loader), loader)
+    empty(run)
+    # Seconds that a killed process spent count: the cost is that of the training, not of its last part.
+    meter = TrainingMeter(device, *checkpoints.spent)
+    with (run / "history.csv").open("x", newline="") as history:
+        log = history_writer(history, checkpoints.history, recipe.epochs, on_epoch)
+        fit(
+            model,
+            loader,
+            recipe=recipe,
+            every_view=every_view,
+            seed=training.seed,
+            device=str(device),
+            on_epoch=log,
+            checkpoints=checkpoints,
+        )
+    return meter.stop(loader.bytes_read + every_view.loader.bytes_read)
+
+
+def _complete(
     adapter: str, store: Store, options: Mapping[str, Any], recipe: Mapping[str, Any], seed: int
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Options and recipe with what was not given; raises `ConfigError`."""
@@ -143,6 +151,7 @@ def _settings(
         return auto_options(options, recipe).model_dump(mode="json"), recipe
     problems = Problems()
     settings = problems.collect(find_adapter(adapter).recipe_with, recipe)
+    # Built to be checked: taps that are too few, options that do not fit. What is trained is built anew, from the seed.
     model = problems.collect(build, adapter, store, options, seed)
     problems.raise_any()
     assert settings is not None
@@ -150,19 +159,20 @@ def _settings(
     return model.options, asdict(settings)
 
 
-def _task(adapter: Adapter, loader: FeatureLoader, recipe: Recipe) -> dict[str, Any]:
+def _task(training: Training, loader: FeatureLoader) -> dict[str, Any]:
     """Everything that decides what a training ends in, but for the machine; see `Checkpoints`."""
-    store = loader.store
+    store = training.store
     return {
-        "adapter": adapter.name,
-        "options": adapter.options,
-        "recipe": asdict(recipe),
-        "seed": loader.seed,
+        "adapter": training.adapter.name,
+        "options": training.adapter.options,
+        "recipe": asdict(training.recipe),
+        "seed": training.seed,
         "fingerprint": store.fingerprint.digest,
         "classes": store.classes,
-        "rows": rows_digest(store, loader.rows),
+        "rows": rows_digest(store, training.rows),
         # The order of an epoch that is shuffled in windows depends on their size and on the blocks.
         "windows": [loader.memory_budget, store.layout.block_rows] if loader.windowed else None,
         "device": loader.device.type,
+        # Another version may take another step, and half a training of each is the result of neither.
         "versions": {"udta": version("udta"), "torch": torch.__version__},
     }

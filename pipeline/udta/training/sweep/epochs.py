@@ -26,9 +26,9 @@ from udta.training.checkpoint import below
 from udta.training.cost import shared_cost
 from udta.training.learner import Learner
 from udta.training.loop import set_temperature, take_steps
-from udta.training.run import leave_run
 from udta.training.run_folder import HISTORY_COLUMNS, history_line
-from udta.training.sources import VECTORS, build, training_sources
+from udta.training.run_report import leave_run
+from udta.training.sources import VECTORS, Training, build, training_sources
 from udta.training.sweep.group import Group, form_groups
 from udta.training.sweep.halving import losers, validation_top1
 from udta.training.sweep.sharing import SharedBatches, solve
@@ -59,6 +59,7 @@ class SweepLoop:
         stepped = [trial for trial in self.trials if not trial.closed_form and trial.status == "running"]
         if states:
             for trial in stepped:
+                # Before groups are formed, which copy the parameters of their trials.
                 trial.model.load_state_dict(below("adapter/", states[trial.member.name]))
         else:
             solve(stepped, self._device)
@@ -69,6 +70,7 @@ class SweepLoop:
             for group in self.groups:
                 for number, trial in enumerate(group.trials):
                     group.load(number, states[trial.member.name], group.progress)
+        # Directions are found here; the first epoch is charged for it, whose seconds are shared among all.
         self._solving = time.perf_counter() - started
 
     @property
@@ -113,6 +115,7 @@ class SweepLoop:
             for trial, result in zip(group.trials, group.epoch_results(), strict=True):
                 trial.seconds += common + spent[group] / len(group.trials)
                 trial.history.append(replace(result, seconds=trial.seconds))
+                # The others go on: no number of theirs came near it.
                 if not np.isfinite(result.loss):
                     trial.status = "diverged"
             group.progress.next_epoch()
@@ -123,6 +126,7 @@ class SweepLoop:
             for trial in group.trials:
                 if trial.status == "running" and trial.member.settings.epochs == self.epoch:
                     self._finish(trial, group.model(trial))
+        # After those that end now: they are compared with the others, and are not stopped any more.
         if self._halving and self.epoch in self._halving.epochs(self.epochs):
             self._stop_losers(self._halving.keep)
         for group in self.groups:
@@ -134,16 +138,9 @@ class SweepLoop:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([HISTORY_COLUMNS, *map(history_line, trial.history)])
         write_text(run / "history.csv", text.getvalue())
-        self._set_temperature(trial, model)
-        report = leave_run(
-            run,
-            model,
-            trial.store,
-            member.settings,
-            seed=member.seed,
-            rows=trial.rows,
-            spent=shared_cost(trial.seconds, torch.device(self._device)),
-        )
+        self._set_temperature(trial, model)  # before it is measured: calibration errors are of the divided logits
+        training = Training(model, trial.store, trial.rows, member.settings, member.seed)
+        report = leave_run(run, training, shared_cost(trial.seconds, torch.device(self._device)))
         trial.metrics, trial.validation = report.metrics, validation_top1(model, trial, self._device)
         trial.status = "finished"
 
@@ -160,6 +157,7 @@ class SweepLoop:
         if vectors is not None:
             loader.hold({VECTORS: vectors})
         like = build(member.adapter, trial.store, member.options, member.seed).to(device)
+        # As it was before its first step: built from its seed again, with what was solved and without what steps have counted.
         solved = {name: value for name, value in model.state_dict().items() if name in dict(model.named_buffers())}
         counted = {name for name in solved if name.endswith(_STATISTICS)}
         like.load_state_dict({**like.state_dict(), **{name: solved[name] for name in solved.keys() - counted}})
@@ -178,6 +176,7 @@ def identity(store: Store, trials: Sequence[Trial], options: Mapping[str, Any]) 
     """All that decides a sweep's results, as JSON: two with the same identity may continue each other."""
     data = hashlib.sha256()
     for trial in trials:
+        # Splits too: which rows are held back decides what is best.
         for values in (trial.rows, trial.store.labels, trial.store.splits):
             data.update(np.ascontiguousarray(values).tobytes())
     return {

@@ -51,6 +51,7 @@ def _chunks(trials: Sequence[Trial], size: int, *, apart: bool) -> Iterator[list
         by_seed[trial.member.seed].append(trial)
     left: list[Trial] = []
     for same in by_seed.values():
+        # Groups that read the store must be of one seed, however few they are: a batch that is read is of one order.
         whole = len(same) // size * size if apart else len(same)
         yield from _cut(same[:whole], size)
         left += same[whole:]
@@ -94,6 +95,7 @@ class Group(Learner):
         recipe = self.trials[0].member.settings
         if recipe.mixup or not isinstance(self.trials[0].model, PooledAdapter):
             return math.inf
+        # Two for a multiplication and an addition, in two products: logits, and the gradient of the weights.
         return 4 * recipe.batch_size * sum(trial.model.n_parameters for trial in self.trials)
 
     def labels_of(self, batch: Batch) -> Int64[Tensor, "adapters batch"]:

@@ -16,7 +16,7 @@ from udta.scoring import labelled_rows
 from udta.training.sweep.tasks import VALIDATION
 from udta.training.sweep.trial import Status, Trial
 
-_BATCH = 64
+_BATCH = 64  # of evaluation: no result depends on it
 
 
 def validation_top1(model: Adapter, trial: Trial, device: str) -> float | None:
@@ -33,6 +33,7 @@ def validation_top1(model: Adapter, trial: Trial, device: str) -> float | None:
         device=device,
         dtype=trial.store.value_dtype,
     )
+    # From the store, not from the vectors of training: rows of the validation split are not among those.
     with torch.inference_mode():
         correct = sum(int((model(batch.taps).argmax(1) == batch.labels).sum()) for batch in loader)
     return correct / len(loader.rows)
@@ -50,7 +51,9 @@ def losers(trials: Sequence[Trial], keep: float) -> list[Trial]:
             pools[repeats[0].pool].append(repeats)
     lost = []
     for pool in pools.values():
+        # Stable, so that of equals those stay that come first in the file.
         ranked = sorted(pool, key=_mean, reverse=True)
+        # Rounded up: at least one goes on.
         for repeats in ranked[math.ceil(keep * len(ranked)) :]:
             lost += [trial for trial in repeats if trial.status == "running"]
     return lost
@@ -62,6 +65,7 @@ def best_trials(trials: Sequence[Trial]) -> Mapping[Path | None, Trial]:
     for repeats in _configurations(trials, ("finished", "diverged")):
         finished = [trial for trial in repeats if trial.status == "finished" and trial.validation is not None]
         task, mean = repeats[0].member.labels, _mean(repeats)
+        # Strictly better: of equals the first of the file, run after run.
         if finished and (task not in best or mean > best[task][0]):
             best[task] = mean, max(finished, key=_goodness)
     return {task: trial for task, (_, trial) in best.items()}

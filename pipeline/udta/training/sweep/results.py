@@ -60,9 +60,11 @@ def write_results(out: Path, report: SweepReport) -> None:
     if not report.best:
         shutil.rmtree(out / "best", ignore_errors=True)
         return
+    # Replaced as a whole: half of one run and half of another would be loaded without a word.
     with new_folder(out / "best", replace=True) as folder:
         for task, name in report.best.items():
             run, target = out / "runs" / name, folder / task if len(report.best) > 1 else folder
+            # The state says that it is finished, so nothing would train it again.
             if not run.is_dir():
                 raise AdapterError(f"{run} is missing, though it was finished; remove {out} to train all again")
             shutil.copytree(run, target, dirs_exist_ok=len(report.best) == 1)
@@ -78,6 +80,7 @@ def _row(trial: Trial, task: str) -> dict[str, Any]:
         "label_fraction": float(member.label_fraction),
         "seed": member.seed,
         "taps": " ".join(trial.model.taps_used),
+        # Sorted, so that equal adapters have equal cells.
         "options": json.dumps(trial.model.options, sort_keys=True),
         **{name: value if name in _WHOLE else float(value) for name, value in asdict(member.settings).items()},
         "epochs_done": len(trial.history),

@@ -44,6 +44,7 @@ def solve(trials: Sequence[Trial], device: str) -> None:
         if first is trial:
             model.solve(_every_view(trial, device))
         else:
+            # What was solved are buffers; parameters are each adapter's own, from its seed.
             found = dict(first.model.named_buffers())
             for name, buffer in model.named_buffers():
                 buffer.copy_(found[name])
@@ -70,6 +71,7 @@ class SharedBatches:
             model = trial.model.to(self._device)
             found = pool_views(model, _every_view(trial, self._device), self._free)
             self._vectors[key] = found
+            # What is left is for the next ones: all vectors together stay within the budget.
             self._free -= 0 if found is None else found.nbytes
         return self._vectors[key]
 
@@ -110,6 +112,7 @@ class SharedBatches:
         """The loader of single training: what it would read plays no part, but its order does."""
         batch_size, seed = trial.member.settings.batch_size, trial.member.seed
         loader = training_sources(trial.model, trial.store, trial.rows, batch_size, seed, self._device)[0]
+        # With vectors in memory it shuffles exactly, as single training then does, however large the taps are.
         loader.hold({VECTORS: vectors})
         return loader
 
@@ -118,13 +121,16 @@ class SharedBatches:
         loader = FeatureLoader(
             self._store,
             rows=trial.rows,
+            # The union of what they read, in the order of the store: one pass over the disk for all.
             taps=[tap for tap in self._store.taps if any(tap in group.trials[0].model.taps_used for group in alike)],
             batch_size=trial.member.settings.batch_size,
             seed=trial.member.seed,
             device=self._device,
             dtype=self._store.value_dtype,
         )
-        loader.epoch = number - 1
+        loader.epoch = (
+            number - 1
+        )  # the order of an epoch depends on its number: a resumed sweep goes on with the right one
         return iter(loader)
 
 

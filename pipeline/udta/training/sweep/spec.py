@@ -61,6 +61,7 @@ class Halving(Options):
 
     def epochs(self, last: int) -> list[int]:
         """After which epochs losers are stopped: `last` keep, `last` keep^2 and so on, in ascending order."""
+        # A set, because of few epochs several rungs are the same one; never the last, after which all are done anyway.
         return sorted({max(1, round(last * self.keep**rung)) for rung in range(1, self.rungs + 1)} - {last})
 
 
@@ -117,6 +118,7 @@ def expand(file: SweepFile, where: str, folder: Path) -> list[Member]:
         ConfigError: unknown adapters or recipe fields, impossible values, two adapters of one name; every problem is listed.
     """
     problems, members = Problems(), []
+    # Counted before they are made: three lists of 1,000 values are four lines of YAML and a billion adapters.
     most = sum(len(entry.seeds) * math.prod(map(len, _axes(entry).values())) for entry in file.adapters.values())
     if most > MOST_MEMBERS:
         raise ConfigError(
@@ -129,6 +131,7 @@ def expand(file: SweepFile, where: str, folder: Path) -> list[Member]:
                 found = problems.collect(_member, "-".join([name, *suffix]), entry, chosen, seed, folder)
                 members += [] if found is None else [found]
     problems.found = list(dict.fromkeys(f"{where}: {problem}" for problem in problems.found))
+    # Each name is a folder, and two adapters in one would overwrite each other.
     names = Counter(member.name for member in members)
     for name in sorted(name for name, times in names.items() if times > 1):
         problems.add(f"{where}: two adapters would be named {name!r}: seeds and values of a grid must differ")
@@ -143,7 +146,7 @@ def _axes(entry: Entry) -> dict[tuple[str, ...], Sequence[Any]]:
         axes[field,] = getattr(entry.grid, field)
     for field in ("options", "recipe"):
         axes |= {(field, key): values for key, values in getattr(entry.grid, field).items()}
-    return {where: values for where, values in axes.items() if values}
+    return {where: values for where, values in axes.items() if values}  # an empty list varies nothing
 
 
 def _product(entry: Entry) -> Iterator[tuple[list[str], dict[tuple[str, ...], Any]]]:
@@ -163,6 +166,7 @@ def _label(value: Any) -> str:
 
 def _member(name: str, entry: Entry, chosen: Mapping[tuple[str, ...], Any], seed: int, folder: Path) -> Member:
     problems = Problems()
+    # Names come out of a file: none may lead out of `runs/`, be hidden, or be longer than file systems take (255 bytes).
     if not re.fullmatch(r"[\w+=][\w.+=-]{0,199}", name):
         problems.add(f"adapters.{name}: a name becomes a folder: letters, digits and . _ + = - only, 200 at the most")
     values = {

@@ -70,15 +70,16 @@ def sweep(
         StoreError: the store cannot be read.
         OutputBusyError: another process is writing `out`.
     """
-    where, target = str(resolve_device(device)), local_path("out", out)
+    resolved, target = str(resolve_device(device)), local_path("out", out)
     opened = store if isinstance(store, Store) else open_store(store)
     called, folder, file = _asked(adapters, validation, halving)
     members = expand(file, called, folder)
     trials = make_trials(opened, members, validation=file.validation, seed=seed)
     options = {"validation": file.validation, "halving": file.halving and file.halving.model_dump(), "seed": seed}
     asked = identity(opened, trials, options)
-    with freed_memory_kept(where):
-        loop = SweepLoop(opened, trials, file.halving, target / "runs", seed, where)
+    with freed_memory_kept(resolved):
+        loop = SweepLoop(opened, trials, file.halving, target / "runs", seed, resolved)
+        # Before anything is solved or trained: a folder of another sweep is refused at once.
         states = _go_on(target, asked, loop)
         if loop.solve():  # before the first epoch, so there is no other state to keep
             _save(target, asked, loop)
@@ -107,6 +108,7 @@ def _asked(
         where, folder, file = "adapters", Path(), parse(adapters, "adapters")
     else:
         where, folder, file = str(adapters), Path(adapters).parent, load_file(Path(adapters))
+    # Only what is written in the file, so that it is checked once more together with what the call says.
     changed = file.model_dump(exclude_unset=True)
     if validation is not None:
         changed["validation"] = validation
@@ -141,6 +143,7 @@ def _go_on(out: Path, asked: Mapping[str, Any], loop: SweepLoop) -> States:
         _save(out, asked, loop)
         return {}
     document, states = found
+    # Through JSON, as what is there came out of a file: tuples are lists.
     if differences := _differences(document["task"], json.loads(json.dumps(asked))):
         raise AdapterError(
             f"{out} holds another sweep (other {', '.join(differences)}); it was left as it is, choose another --out or remove it"

@@ -27,7 +27,7 @@ def with_task(store: Store, table: Path | None) -> Store:
         ConfigError: paths that are not in the store, or twice in the table, fewer than two classes.
         DataError: the table cannot be read.
     """
-    task = twin(store)
+    task = twin(store)  # a copy that shares the features: what differs are labels and classes alone
     if table is None:
         return task
     columns = read_columns(table, required=("path", "label"))
@@ -42,6 +42,7 @@ def with_task(store: Store, table: Path | None) -> Store:
         problems.append(
             f"{table}: {len(columns['path']) - len(label_of)} of its rows repeat the path of an earlier one"
         )
+    # Sorted: their order must not depend on that of the table, as it is that of the logits.
     classes = tuple(sorted({label for label in label_of.values() if label}))
     if len(classes) < 2:
         problems.append(f"{table}: {len(classes)} class(es), but a classifier needs at least two")
@@ -94,10 +95,12 @@ def with_validation(store: Store, share: float, seed: int) -> Store:
     Rows are ranked by SHA-256("seed:content hash"), so that two copies of an image are always on the same side. A class keeps
     at least one image for training. Rows of other splits stay as they are.
     """
+    # Where the store knows no hash, an image is itself alone.
     carved, content = twin(store), [store.hashes.get(name, name) for name in store.ids.tolist()]
     chosen: set[str] = set()
     for rows in _by_class(store):
         images = _ranked(dict.fromkeys(content[row] for row in rows), seed)
+        # By hash, not by position: an image stays on its side when others are added.
         chosen |= set(images[: min(round(share * len(images)), len(images) - 1)])
     carved.splits = np.array(
         [
@@ -112,6 +115,7 @@ def with_label_fraction(store: Store, fraction: float, seed: int) -> Store:
     """The store with only `fraction` of each class's training rows, rounded up; a smaller fraction is a subset of a larger."""
     if fraction == 1:
         return store
+    # As objects: a NumPy string array would cut a name that is longer than those it was made with.
     reduced, splits = twin(store), store.splits.astype(object)
     for rows in _by_class(store):
         ranked = _ranked([str(store.ids[row]) for row in rows], seed)

@@ -21,6 +21,7 @@ from udta.training.sweep.tasks import TRAIN, with_label_fraction, with_taps, wit
 Status = Literal["running", "finished", "stopped", "diverged"]
 
 
+# By identity: two entries of a file may be equal in everything.
 @dataclass(eq=False)
 class Trial:
     """`store` is what the adapter sees of the store, `rows` what it is trained on, `seconds` its share of the time so far.
@@ -46,6 +47,7 @@ class Trial:
     @property
     def configuration(self) -> tuple[Any, ...]:
         """Trials with the same one differ in their seed alone."""
+        # The model's options, not those of the file: what is left out there may be given elsewhere as its default.
         return (
             self.model.name,
             repr(sorted(self.model.options.items())),
@@ -79,6 +81,7 @@ class Trial:
 def pool_key(trial: Trial) -> tuple[Any, ...]:
     """Trials with the same key are solved alike, so that they pool features to the same vectors."""
     model = trial.model
+    # Contents, not names: two tasks or shares with the same rows and labels are solved once.
     labels = trial.store.labels[trial.rows].tobytes() if model.solves_labels else None
     return model.name, repr(sorted(model.options.items())), tuple(model.taps.items()), trial.rows.tobytes(), labels
 
@@ -100,10 +103,12 @@ def make_trials(store: Store, members: Sequence[Member], *, validation: float, s
         task = tasks[labels]
         if task is None:
             continue
+        # Once for all adapters of a share: they must be compared on the same images.
         if (labels, fraction) not in shares:
             shares[labels, fraction] = with_label_fraction(task, fraction, seed)
         trial = problems.collect(_trial, shares[labels, fraction], member)
         trials += [] if trial is None else [trial]
+    # A table that cannot be read is told once, not for each adapter that wants it.
     problems.found = list(dict.fromkeys(problems.found))
     problems.raise_any()
     return trials

@@ -1,9 +1,7 @@
-"""What a training leaves, and whether that is there already."""
+"""What a training leaves in its run folder: the adapter's file and `metrics.json`, and how to read the latter again."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -13,15 +11,13 @@ from typing import Any
 import numpy as np
 
 from udta._files.atomic import write_json
-from udta.adapters import Adapter, AdapterHeader, Recipe, load_adapter, save_adapter
-from udta.errors import AdapterError
-from udta.fingerprint import Fingerprint
+from udta.adapters import AdapterHeader, save_adapter
 from udta.scoring import evaluate_rows, test_rows
-from udta.store import Store
 from udta.training.auto import Score, Selection
 from udta.training.cost import TrainingCost, cost_ledger, fixed_cost
-from udta.training.run_folder import CHECKPOINT
+from udta.training.sources import Training
 
+# Of `metrics.json`, what is no metric.
 _FIELDS = (
     "adapter",
     "parameters",
@@ -92,22 +88,25 @@ class RunReport:
 
 def leave_run(
     run: Path,
-    model: Adapter,
-    store: Store,
-    recipe: Recipe,
-    *,
-    seed: int,
-    rows: np.ndarray,
+    training: Training,
     spent: TrainingCost,
+    *,
     test_split: str | None = None,
     selection: Selection | None = None,
     asked: Mapping[str, Any] | None = None,
 ) -> RunReport:
     """Evaluate a trained adapter where it is, and write `adapter.safetensors` and `metrics.json` into its run folder.
 
-    `rows` are those that it was trained on, `asked` is what `is_finished` compares a later request with.
+    Args:
+        run: the folder.
+        training: what was trained, and on which rows.
+        spent: what it took.
+        test_split: the rows to evaluate on, `test` by default; without a labelled one there are no metrics.
+        selection: why it was this adapter.
+        asked: what `finished_run` compares a later request with.
     """
-    metrics: dict[str, Any] = {}
+    model, store, rows, recipe = training.adapter, training.store, training.rows, training.recipe
+    metrics: dict[str, Any] = {}  # without labelled rows nothing is measured, and nothing is made up
     measured = test_rows(store, test_split)
     if measured is not None:
         device = str(next(iter(model.state_dict().values())).device)  # a closed form may have buffers alone
@@ -135,7 +134,7 @@ def leave_run(
         # Of the cost only what is the same each time: equal trainings give equal files.
         training={
             **asdict(recipe),
-            "seed": seed,
+            "seed": training.seed,
             "samples": len(rows),
             "cost": fixed_cost(model),
             "untrained_classes": list(report.untrained),
@@ -144,71 +143,7 @@ def leave_run(
         },
         probe=store.layout.probe.of(model.taps_used),
     )
+    # `metrics.json` last: where both are there, the run is finished.
     save_adapter(run / "adapter.safetensors", model, header)
     write_json(run / "metrics.json", report.to_json())
     return report
-
-
-def request(
-    adapter: str,
-    options: Mapping[str, Any],
-    recipe: Mapping[str, Any],
-    *,
-    seed: int,
-    store: Store,
-    rows: np.ndarray,
-    test_split: str | None,
-) -> dict[str, Any]:
-    """All that decides what a run holds, as JSON; beside it stand the classes and the fingerprint of its features.
-
-    Not the machine, and no versions: a finished run is not made again because of them.
-    """
-    measured = test_rows(store, test_split)
-    return {
-        "adapter": adapter,
-        "options": dict(options),
-        "recipe": dict(recipe),
-        "seed": seed,
-        "training images": rows_digest(store, rows),
-        "test split": None if measured is None else test_split or "test",
-        "test images": None if measured is None else rows_digest(store, measured),
-    }
-
-
-def rows_digest(store: Store, rows: np.ndarray) -> str:
-    """SHA-256 of which rows they are, of the contents of their images, and of their labels."""
-    digest = hashlib.sha256()
-    for row in rows.tolist():
-        digest.update(f"{store.hashes[store.layout.ids[row]]} {row} {store.labels[row]}\n".encode())
-    return digest.hexdigest()
-
-
-def finished_run(run: Path, asked: Mapping[str, Any], store: Store) -> RunReport | None:
-    """The report of the run that is there, None where none was finished.
-
-    Raises:
-        AdapterError: it is another one than is asked; every difference is listed.
-    """
-    if not (run / "adapter.safetensors").exists() or not (run / "metrics.json").exists():
-        return None
-    advice = "it was left as it is: choose another --out, or give --overwrite to train anew in its place"
-    try:
-        header = load_adapter(run)[1]
-        report = RunReport.from_json(run, json.loads((run / "metrics.json").read_text()))
-    except (AdapterError, OSError, ValueError, KeyError, TypeError) as error:
-        raise AdapterError(f"{run} holds a run that cannot be read ({error}); {advice}") from error
-    there = header.training.get("asked") or {"adapter": header.adapter, "trained by": "a sweep, or an earlier version"}
-    differences = _with_features(there, header.classes, header.fingerprint).diff(
-        _with_features(asked, store.classes, store.fingerprint), "there"
-    )
-    if differences:
-        raise AdapterError(
-            "\n".join([f"{run} holds another finished run; {advice}:", *(f"  {line}" for line in differences)])
-        )
-    # The same one, but killed before its last step, or changed since: trained again it becomes what it was.
-    whole = (run / "history.csv").exists() and not (run / CHECKPOINT).exists()
-    return report if whole and report.metrics == header.metrics else None
-
-
-def _with_features(asked: Mapping[str, Any], classes: tuple[str, ...], fingerprint: Fingerprint) -> Fingerprint:
-    return Fingerprint({**json.loads(json.dumps(asked)), "classes": list(classes), "features": fingerprint.fields})
