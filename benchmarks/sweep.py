@@ -100,7 +100,7 @@ def main() -> None:
     tops: dict[str, list[float]] = {"single": [], "same in the sweep": [], "sweep": []}
     with tempfile.TemporaryDirectory() as folder, freed_memory_kept(arguments.device):
         for number in range(arguments.rounds):
-            pair = [chosen[(2 * number + place) * 5 % len(chosen)] for place in (0, 1)]
+            pair = [chosen[(2 * number + side) * 5 % len(chosen)] for side in (0, 1)]
             tops["single"].append(train_alone(store, pair[0], alone, arguments.device))
             found = train_together(store, chosen, together, Path(folder) / str(number), arguments.device)
             tops["single"].append(train_alone(store, pair[1], alone, arguments.device))

@@ -25,7 +25,7 @@ from udta._files.atomic import write_json
 from udta.adapters import load_adapter
 from udta.store._history import read_runs
 from udta.store.verify import verify
-from udta.training import checkpoint
+from udta.training import _checkpoint as checkpoint
 
 OPTIONS: Mapping[str, Any] = {
     "backbone": "toy:net",

@@ -18,8 +18,8 @@ from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 import udta
 from udta.adapters import ADAPTERS, registry
 from udta.adapters.linear import Linear
-from udta.training import checkpoint
-from udta.training.run_folder import CHECKPOINT, RUN_FILES
+from udta.training import _checkpoint as checkpoint
+from udta.training._run_folder import CHECKPOINT, RUN_FILES
 
 RECIPE = {"epochs": 4, "batch_size": 8, "mixup": 0.2}  # three batches an epoch
 SEED = 20_220_310
@@ -185,7 +185,7 @@ def test_a_slow_disk_is_written_to_less_often(every_step, monkeypatch, toy_store
 
 def command(store, out):
     code = (
-        "from udta.training import checkpoint\n"
+        "from udta.training import _checkpoint as checkpoint\n"
         "checkpoint.PERIOD_S, checkpoint._SHARE = 0.0, float('inf')\n"
         "from udta.cli import main\n"
         "main()"

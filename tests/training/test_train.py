@@ -11,7 +11,7 @@ import torch
 import udta
 from udta.adapters import ADAPTERS, Recipe
 from udta.errors import AdapterError, ConfigError
-from udta.training.run_folder import RUN_FILES
+from udta.training._run_folder import RUN_FILES
 
 SHORT = {"epochs": 30, "batch_size": 8, "lr": 1e-2}
 

@@ -8,7 +8,7 @@ directions       its directions, turned to tell classes apart
 linear           the linear probe of the last tap, which others are built on
 concat_linear    the linear probe of all taps
 head2toe         a linear probe of the features that matter
-group_lasso      which those are
+_group_lasso     which those are
 ladder           a side network that climbs from tap to tap
 ridge            least squares in closed form
 least_squares    ... for every regularisation at once, with predictions of what is left out
@@ -16,11 +16,11 @@ knn              nearest neighbours
 samples          training samples gathered in memory, for what is solved
 optimiser        how every training takes a step: clipping, AdamW, one cycle
 calibration      the scale or temperature that makes scores probabilities
-file             the adapter's file, and beside which features it may run
+_file            the adapter's file, and beside which features it may run
 """
 
+from udta.adapters._file import AdapterHeader, load_adapter, save_adapter
 from udta.adapters.base import Adapter, AdapterOptions, PooledAdapter, Recipe, Samples
-from udta.adapters.file import AdapterHeader, load_adapter, save_adapter
 from udta.adapters.registry import ADAPTERS, build_adapter, find_adapter
 
 __all__ = [

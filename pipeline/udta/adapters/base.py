@@ -38,7 +38,7 @@ class Recipe:
     clip: float = 1.0
 
     def override(self, changes: Mapping[str, Any]) -> Recipe:
-        """The same recipe with some fields replaced.
+        """This recipe with some fields replaced.
 
         Raises:
             ConfigError: unknown fields or impossible values; every problem is listed.

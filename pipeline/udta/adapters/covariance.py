@@ -80,7 +80,7 @@ class WithinSample:
         self.add_products(products(positions), positions.shape[0] * positions.shape[1])
 
     def add_products(self, found: Float[Tensor, "channels channels"], n_positions: int) -> None:
-        """The same, given their `products` and how many positions they have."""
+        """Some more samples, given their `products` and how many positions they have in all."""
         # float64: a sum of float32 products over thousands of batches loses what the small eigenvalues are.
         self._sum = found.double() if self._sum is None else self._sum + found.double()
         self._n_positions += n_positions

@@ -87,9 +87,9 @@ def _batches(images: Int64[Tensor, " samples"], size: int) -> Iterator[Int64[Ten
 
 def _square(triangle: Int64[Tensor, " numbers"], k: int) -> Int64[Tensor, "k k"]:
     """Where the numbers of a symmetric matrix stand in its upper triangle."""
-    places = torch.zeros(k * k, dtype=torch.int64, device=triangle.device)
-    places[triangle] = torch.arange(len(triangle), device=triangle.device)
-    square = places.view(k, k)
+    index = torch.zeros(k * k, dtype=torch.int64, device=triangle.device)
+    index[triangle] = torch.arange(len(triangle), device=triangle.device)
+    square = index.view(k, k)
     # Below the diagonal are zeros, above it numbers that are not negative: the larger one is the entry of both.
     return torch.maximum(square, square.T)
 

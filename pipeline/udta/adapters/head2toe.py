@@ -11,8 +11,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 
+from udta.adapters._group_lasso import group_lasso
 from udta.adapters.base import AdapterOptions, PooledAdapter, Recipe, Samples, average, channels
-from udta.adapters.group_lasso import group_lasso
 from udta.adapters.linear import LinearProbe
 from udta.adapters.samples import gather, standardisation
 

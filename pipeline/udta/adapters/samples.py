@@ -29,7 +29,7 @@ class Gathered:
 
 @dataclass(frozen=True)
 class SomeSamples:
-    """Part of a batch, see `Samples`."""
+    """Part of a batch: features by tap, class indices, and of which image each sample is."""
 
     taps: Mapping[str, Float[Tensor, "batch ..."]]
     labels: Int64[Tensor, " batch"]

@@ -2,15 +2,15 @@
 
 options        everything that a training can be told
 train          udta.train: what is asked, one training, what it leaves
-request        what is asked as JSON, and whether a finished run is the answer
+_finished      what is asked, and whether a finished run is the answer
 auto           which adapter, where that is left open: a few are cross-validated on the training rows
 sources        what is trained on: an adapter of the store's shape, shuffled batches, every view once, pooled vectors
 loop           the training loop: what is solved, epochs of steps, the temperature
-learner        what takes a step: one adapter, or many side by side; loss, mixup, and all that changes
-temperature    images that are left out, so that probabilities mean what they say
-checkpoint     a killed training goes on: one file for one adapter or many
+_learner       what takes a step: one adapter, or many side by side; loss, mixup, and all that changes
+_temperature   images that are left out, so that probabilities mean what they say
+_checkpoint    a killed training goes on: one file for one adapter or many
 cost           what it took, and when the cache has paid
-run_folder     the folder that it is left in, and history.csv, which grows meanwhile
+_run_folder    the folder that it is left in, and history.csv, which grows meanwhile
 run_report     the adapter's file and metrics.json
 few_shot       udta.few_shot: trainings on a few images a class
 sweep          udta.sweep: many adapters in one pass over the data

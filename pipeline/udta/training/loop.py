@@ -19,10 +19,10 @@ from udta._machine.memory import freed_memory_kept
 from udta.adapters import Adapter, PooledAdapter, Recipe, Samples
 from udta.errors import AdapterError
 from udta.loader import FeatureLoader
-from udta.training.checkpoint import Checkpoints
-from udta.training.learner import Batch, EpochResult, Learner, OneAdapter
+from udta.training._checkpoint import Checkpoints
+from udta.training._learner import Batch, EpochResult, Learner, OneAdapter
+from udta.training._temperature import Without, rows_to_leave_out, temperature_from
 from udta.training.sources import VECTORS, EveryView, check_features, pool_views
-from udta.training.temperature import Without, rows_to_leave_out, temperature_from
 
 
 class BatchSource(Protocol):

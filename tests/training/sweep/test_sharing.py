@@ -6,9 +6,10 @@ import pytest
 import udta
 from udta.adapters import ADAPTERS, load_adapter
 from udta.scoring import log_probabilities
-from udta.training.sweep import sharing, spec, trial
+from udta.training.sweep import _sharing as sharing
+from udta.training.sweep import spec, trial
+from udta.training.sweep._tasks import with_label_fraction
 from udta.training.sweep.epochs import SweepLoop
-from udta.training.sweep.tasks import with_label_fraction
 
 FAST = {"epochs": 4, "batch_size": 8, "lr": 1e-2}
 
@@ -84,9 +85,9 @@ def test_mixup_and_what_does_not_fit_read_the_store(toy_store, tmp_path, counted
     assert all(np.isfinite(each.history[-1].loss) for each in together.trials)
 
 
-@pytest.mark.parametrize("room", [10**9, 1])
-def test_a_part_of_the_rows_in_other_batches_is_trained_as_alone(toy_store, tmp_path, monkeypatch, room):
-    monkeypatch.setattr(sharing, "default_budget", lambda: room)
+@pytest.mark.parametrize("budget", [10**9, 1])
+def test_a_part_of_the_rows_in_other_batches_is_trained_as_alone(toy_store, tmp_path, monkeypatch, budget):
+    monkeypatch.setattr(sharing, "default_budget", lambda: budget)
     store = udta.open_store(toy_store)
     entries = {
         "whole": {"recipe": FAST},

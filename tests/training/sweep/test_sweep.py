@@ -18,8 +18,8 @@ import udta
 from udta.adapters import load_adapter
 from udta.errors import AdapterError, ConfigError
 from udta.scoring import log_probabilities
-from udta.training.sweep.sweep import _FILES
-from udta.training.sweep.tasks import with_taps
+from udta.training.sweep._sweep import _FILES
+from udta.training.sweep._tasks import with_taps
 
 FAST = {"epochs": 6, "batch_size": 8, "lr": 1e-2}
 

@@ -9,7 +9,7 @@ from made_stores import make_layout, write_store
 
 from udta import open_store
 from udta.errors import ConfigError
-from udta.training.sweep.tasks import (
+from udta.training.sweep._tasks import (
     UNUSED,
     VALIDATION,
     task_names,

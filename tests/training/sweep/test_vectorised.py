@@ -8,7 +8,7 @@ import torch
 
 from udta.adapters import ADAPTERS, PooledAdapter, build_adapter
 from udta.training.sources import VECTORS
-from udta.training.sweep.vectorised import Vectorised
+from udta.training.sweep._vectorised import Vectorised
 
 TAPS = {"early": (6, 5, 5), "middle": (8, 3, 3), "last": (10,)}
 STEPPED = [name for name, adapter in ADAPTERS.items() if not adapter.closed_form]

@@ -18,7 +18,7 @@ from udta._files.yaml_file import load_yaml
 from udta.adapters import Recipe, find_adapter
 from udta.errors import ConfigError, Problems
 from udta.training.options import AdapterSettings
-from udta.training.sweep.tasks import task_names
+from udta.training.sweep._tasks import task_names
 
 # Each leaves a run folder, and all of them are trained side by side.
 MOST_MEMBERS = 10_000
@@ -102,7 +102,11 @@ def load_file(path: Path) -> SweepFile:
 
 
 def parse(document: Any, where: str) -> SweepFile:
-    """The same from what a YAML file holds; `where` names it in messages."""
+    """Check what a YAML file holds; `where` names it in messages.
+
+    Raises:
+        ConfigError: it is no mapping, or wrong in any number of ways; all of them are listed.
+    """
     if not isinstance(document, Mapping):
         raise ConfigError(f"{where}: is empty or no mapping; it needs a table `adapters`")
     try:

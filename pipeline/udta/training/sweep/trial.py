@@ -13,10 +13,10 @@ from udta.adapters import Adapter
 from udta.errors import ConfigError, Problems
 from udta.scoring import labelled_rows
 from udta.store import Store
-from udta.training.learner import EpochResult
+from udta.training._learner import EpochResult
 from udta.training.sources import build
+from udta.training.sweep._tasks import TRAIN, with_label_fraction, with_taps, with_task, with_validation
 from udta.training.sweep.spec import Member
-from udta.training.sweep.tasks import TRAIN, with_label_fraction, with_taps, with_task, with_validation
 
 Status = Literal["running", "finished", "stopped", "diverged"]
 

@@ -96,7 +96,7 @@ class AdapterHeader:
         _refuse(self.probe.differences(probe), what)
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in the file, without the format version."""
+        """What stands in the file, but for the format version."""
         return {
             "adapter": self.adapter,
             "options": dict(self.options),

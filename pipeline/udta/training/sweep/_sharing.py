@@ -16,7 +16,7 @@ from udta._machine.memory import default_budget
 from udta.adapters import PooledAdapter
 from udta.loader import FeatureLoader
 from udta.store import Store
-from udta.training.learner import Batch
+from udta.training._learner import Batch
 from udta.training.sources import VECTORS, EveryView, pool_views, training_sources
 from udta.training.sweep.group import Group
 from udta.training.sweep.trial import Trial, pool_key

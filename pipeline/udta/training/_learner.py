@@ -38,11 +38,11 @@ class Batch(Protocol):
     """What a step is taken on: values by tap, or `VECTORS` alone; class indices; rows of the store."""
 
     @property
-    def taps(self) -> Mapping[str, Float[Tensor, "batch ..."]]: ...  # noqa: D102
+    def taps(self) -> Mapping[str, Float[Tensor, "batch ..."]]: ...
     @property
-    def labels(self) -> Int64[Tensor, "batch ..."]: ...  # noqa: D102
+    def labels(self) -> Int64[Tensor, "batch ..."]: ...
     @property
-    def rows(self) -> Int64[Tensor, "batch ..."]: ...  # noqa: D102
+    def rows(self) -> Int64[Tensor, "batch ..."]: ...
 
 
 class Model(Protocol):
@@ -54,10 +54,10 @@ class Model(Protocol):
     vectorised: bool
 
     @property
-    def taps_used(self) -> tuple[str, ...]: ...  # noqa: D102
+    def taps_used(self) -> tuple[str, ...]: ...
     @property
-    def parameters(self) -> Mapping[str, Tensor]: ...  # noqa: D102
-    def __call__(self, values: Mapping[str, Tensor]) -> Float[Tensor, "adapters batch classes"]: ...  # noqa: D102
+    def parameters(self) -> Mapping[str, Tensor]: ...
+    def __call__(self, values: Mapping[str, Tensor]) -> Float[Tensor, "adapters batch classes"]: ...
     def state(self, number: int) -> Mapping[str, Tensor]:
         """The `state_dict` of one adapter."""
 

@@ -26,7 +26,7 @@ from torch import Tensor
 from udta._files.tensor_file import read_tensors, write_tensors
 from udta._machine.device import random_states, set_random_states
 from udta.adapters import Adapter
-from udta.training.learner import Learner, Progress
+from udta.training._learner import Learner, Progress
 
 # 1 and 2 had two layouts, one of a single training, one of a sweep.
 FORMAT = 3
@@ -68,8 +68,8 @@ class Resumable(Protocol):
 
     bytes_read: int
 
-    def state_dict(self) -> dict[str, int]: ...  # noqa: D102
-    def load_state_dict(self, state: dict[str, int]) -> None: ...  # noqa: D102
+    def state_dict(self) -> dict[str, int]: ...
+    def load_state_dict(self, state: dict[str, int]) -> None: ...
 
 
 class Checkpoints:

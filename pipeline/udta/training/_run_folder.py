@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from udta._files.atomic import is_temporary
 from udta.errors import AdapterError
-from udta.training.learner import EpochResult
+from udta.training._learner import EpochResult
 
 RUN_FILES = ("adapter.safetensors", "metrics.json", "history.csv")
 HISTORY_COLUMNS = [field.name for field in fields(EpochResult)]

@@ -15,7 +15,7 @@ from udta.errors import AdapterError
 from udta.fingerprint import Fingerprint
 from udta.scoring import test_rows
 from udta.store import Store
-from udta.training.run_folder import CHECKPOINT
+from udta.training._run_folder import CHECKPOINT
 from udta.training.run_report import RunReport
 
 

@@ -17,10 +17,10 @@ from udta._machine.device import resolve_device
 from udta._machine.memory import freed_memory_kept
 from udta.errors import AdapterError, ConfigError
 from udta.store import Store, open_store
-from udta.training.checkpoint import FORMAT, States, read_checkpoint, write_checkpoint
+from udta.training._checkpoint import FORMAT, States, read_checkpoint, write_checkpoint
+from udta.training.sweep._halving import best_trials
+from udta.training.sweep._results import SweepReport, make_report, write_results
 from udta.training.sweep.epochs import SweepLoop, identity
-from udta.training.sweep.halving import best_trials
-from udta.training.sweep.results import SweepReport, make_report, write_results
 from udta.training.sweep.spec import SweepFile, expand, load_file, parse
 from udta.training.sweep.trial import make_trials
 
