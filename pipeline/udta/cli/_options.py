@@ -18,11 +18,13 @@ from udta.errors import Problems
 class _Listed(click.Option):
     """Its help begins with the names that a registry holds, which is not imported before somebody asks."""
 
-    names: Callable[[], Iterable[str]] = tuple
+    def __init__(self, *arguments: Any, names: Callable[[], Iterable[str]], **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self._names = names
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """The option and its help, as they stand in two columns."""
-        text, self.help = self.help, f"{', '.join(self.names())}; {self.help}"
+        text, self.help = self.help, f"{', '.join(self._names())}; {self.help}"
         try:
             return super().get_help_record(ctx)
         finally:
@@ -73,7 +75,7 @@ def _kind(field: FieldInfo) -> dict[str, Any]:
         if isinstance(check, OneOf):
             return {"type": Choice(check.names)}
         if isinstance(check, Listed):
-            return {"cls": type("Listed", (_Listed,), {"names": staticmethod(check.names)}), "metavar": "NAME"}
+            return {"cls": _Listed, "names": check.names, "metavar": "NAME"}
     if dict in kinds:
         return {
             "multiple": True,

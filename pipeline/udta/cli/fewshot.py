@@ -25,6 +25,7 @@ Example:
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(min=1), help="Subsets of each size.")
 @options_of(TrainOptions, only=("options", "recipe"))
 @click.option("--split", default="train", show_default=True, help="Rows that subsets are taken from.")
+# Unlike in `udta train` there is nothing to report without them.
 @click.option("--test-split", default="test", show_default=True, help="Rows to evaluate on.")
 @options_of(TrainOptions, only=("overwrite", "device"))
 @json_option
@@ -33,6 +34,7 @@ def fewshot(store: Path, shots: str, as_json: bool, **options: Any) -> None:
 
     Subsets are random, with the same number of images of each class, and nested: one shot is among the two.
     """
+    # Here, after everything that click can refuse: it loads torch.
     from udta.training.few_shot import few_shot, parse_shots
 
     with ProgressDisplay("runs") as progress:

@@ -34,6 +34,7 @@ def train(store: Path, out: Path, as_json: bool, **options: Any) -> None:
     What is not given comes from the adapter's own recipe. Closed forms (ridge, knn) have none. Interrupted, the same command goes
     on from the last checkpoint.
     """
+    # Here, after everything that click can refuse: it loads torch.
     from udta.training.train import train as run
 
     recipe = {name: options.pop(name) for name in RecipeOptions.model_fields}
@@ -44,6 +45,7 @@ def train(store: Path, out: Path, as_json: bool, **options: Any) -> None:
             # Only what was given: everything else is the adapter's own.
             recipe={name: value for name, value in recipe.items() if value is not None},
             on_phase=progress.phase,
+            # To standard error: standard output is the report's, which `--json` makes one document.
             on_score=lambda score: say(
                 f"{score.adapter}: {score.top1:.4f} top-1, {score.top1_views:.4f} over all views, of images left out"
                 f" ({score.seconds:.1f} s)",

@@ -79,7 +79,7 @@ def make_requests(images: str | Path | Manifest, stores: Sequence[Mapping[str, A
     _check_names(stores, given)
     options = _of_each(ExtractOptions.checked, given, given)
     # Every file is read for its hash: once for all stores, and not before the options are known to be right.
-    manifest = _manifest(images, options[0])
+    manifest = images if isinstance(images, Manifest) else _read(images, options[0])
     requests = _of_each(partial(_request, manifest), options, given)
     return [_with_what_is_kept(request) for request in requests]
 
@@ -156,9 +156,8 @@ def _name(backbone: str | Backbone) -> str:
     return backbone.factory if isinstance(backbone, Backbone) else backbone
 
 
-def _manifest(images: str | Path | Manifest, options: ExtractOptions) -> Manifest:
-    if isinstance(images, Manifest):
-        return images
+def _read(images: str | Path, options: ExtractOptions) -> Manifest:
+    # Of whichever store: none of these is a store's own.
     return read_images(images, splits=options.splits, seed=options.seed, on_error=options.on_error)
 
 
