@@ -49,9 +49,9 @@ class MappedSource:
 
     def take(self, start: int, stop: int, out: Mapping[str, np.ndarray]) -> None:
         """Copy samples `start` to `stop`, as stored."""
-        places = self._store.layout.slots(*self._epoch.pairs(slice(start, stop)))
+        slots, local = self._store.layout.slots(*self._epoch.pairs(slice(start, stop)))
         for tap, values in out.items():
-            self._store.rows_of(tap).take(*places, values)
+            self._store.rows_of(tap).take(slots, local, values)
 
     def close(self) -> None:
         """Nothing to do."""

@@ -52,9 +52,9 @@ class WindowedSource:
         """Copy samples `start` to `stop` once their windows are read; a batch may lie in two."""
         for window in range(self._window_of(start), self._window_of(stop - 1) + 1):
             self._loads[window].result()
-        places = self._store.layout.slots(*self._epoch.pairs(slice(start, stop)))
+        slots, local = self._store.layout.slots(*self._epoch.pairs(slice(start, stop)))
         for tap, values in out.items():
-            self._windows.take(tap, *places, values)
+            self._windows.take(tap, slots, local, values)
 
     def _window_of(self, position: int) -> int:
         return int(np.searchsorted(self._bounds, position, side="right")) - 1
