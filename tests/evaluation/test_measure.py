@@ -8,7 +8,6 @@ import pytest
 
 import udta
 from udta.errors import AdapterError, ConfigError
-from udta.scoring import labelled_rows
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +72,3 @@ def test_classes_that_the_adapter_does_not_know_are_refused(runs, tmp_path):
     )
     with pytest.raises(AdapterError, match="'cow'"):
         udta.evaluate(runs / "good", tmp_path / "s.zarr")
-
-
-def test_rows_must_be_labelled(toy_store):
-    store = udta.open_store(toy_store)
-    with pytest.raises(ConfigError, match="at least one"):
-        labelled_rows(store, "train", [])
-    store.labels = np.where(np.arange(len(store)) == 3, -1, store.labels)
-    assert 3 not in labelled_rows(store, "train")
-    with pytest.raises(ConfigError, match="must have a label"):
-        labelled_rows(store, "train", [2, 3])

@@ -54,7 +54,7 @@ def _lines(metrics: Mapping[str, Any]) -> list[str]:
         if isinstance(value, float | int)
     ]
     if untrained := metrics.get("untrained"):
-        # A line is no place for all of them; the document has them.
+        # Three of them in a line; the document has all.
         names = ", ".join(map(repr, untrained["classes"][:3])) + (", ..." if len(untrained["classes"]) > 3 else "")
         lines.append(
             f"{untrained['images']} image(s) cannot be right, there was none of their class in training: {names}"

@@ -1,4 +1,4 @@
-"""The command group, and the one place where errors become messages and exit statuses."""
+"""The command group, and where errors become messages and exit statuses, here alone."""
 
 from __future__ import annotations
 

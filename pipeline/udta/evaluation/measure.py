@@ -41,11 +41,15 @@ def evaluate(
     device: str = "auto",
     seed: int = 0,
 ) -> dict[str, Any]:
-    """The metrics of an adapter on one split of a store; see `classification_metrics` for their meaning.
+    """The metrics of an adapter on one split of a store.
 
-    `confusion` is among them: class names, and the matrix of counts with a row for each true class and a column for each
-    predicted one (view 0). `against` and `parity` are there when they were asked for. `untrained` is there when the rows have
-    classes that no image was there of in training: their names, and how many `images` cannot be right for it.
+    `n` images, and as fractions of view 0 `top1`, `top5`, `mean_per_class` (mean of the recalls of the classes that occur) and
+    `ece` (expected calibration error); `top1_views` averages log-probabilities over all cached views first; `*_low` and `*_high`
+    are the ends of 95 % bootstrap intervals over images.
+
+    `confusion` has the class names, and the matrix of counts with a row for each true class and a column for each predicted one
+    (view 0). `against` and `parity` are there when they were asked for. `untrained` is there when the rows have classes that no
+    image was there of in training: their names, and how many `images` cannot be right for it.
 
     Args:
         run: a run folder or an adapter file.
@@ -58,7 +62,7 @@ def evaluate(
         parity: on how many images to compare the cached features with the backbone, see `udta.parity`.
         images: for `parity`: the folder that ids are relative to; where it was at extraction by default.
         backbone: for `parity`: how the backbone is named; as at extraction by default.
-        weights: for `parity`: the same for its weights.
+        weights: for `parity`: where its weights are; where they were at extraction by default.
         device: where the adapter runs: `auto`, `cpu`, `cuda` or `cuda:N`.
         seed: of the bootstrap and of the choice of images for `parity`.
 

@@ -72,7 +72,7 @@ def predict(
         out: `.csv` or `.parquet`; one line for each image and adapter, written when all are done.
         backbone: where to find the backbone; by default as it was named when the features were extracted, where that is a model
             of torchvision or timm. A factory of one's own has to be named, because a file may not have code imported.
-        weights: the same for its weights.
+        weights: where its weights are; by default where they were at extraction.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         on_error: `fail` at the first image that cannot be used, also because its features or scores are not finite, or `skip` it:
             it gets a line without label.
@@ -80,7 +80,10 @@ def predict(
 
     Raises:
         AdapterError: an adapter file that cannot be used, or adapters that need different features.
-        BackboneError, ConfigError, DataError, ImageError, FeatureError: as `extract`.
+        BackboneError, WeightsError: the backbone cannot be built, is not frozen, or its weights are gone or others.
+        ConfigError: no adapter, nobody says where the backbone is, a wrong device, or `out` is no table.
+        DataError: a folder or list of images that cannot be used.
+        ImageError, FeatureError: an image that cannot be read, or with features or scores that are not finite; not with `skip`.
         OutputBusyError: another process is writing `out`.
     """
     target = local_path("out", out)

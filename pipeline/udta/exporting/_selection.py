@@ -76,7 +76,7 @@ def select(
     dtype: str | None = None,
     as_stored: bool = False,
 ) -> Selection:
-    """Check and resolve what is asked; see `export` for the arguments.
+    """Check and resolve what is asked, with the arguments of `export`; `as_stored` keeps types, codes and all rows.
 
     Raises:
         ConfigError: unknown taps, views, split, pool or dtype; all of them at once.
@@ -94,7 +94,7 @@ def select(
     names = problems.collect(store.check_taps, taps) or []
     picked = problems.collect(store.rows, split) if rows is None else problems.collect(store.check_rows, rows)
     if as_stored and split is None and rows is None:
-        picked = np.arange(len(store))  # the whole store, with the places of skipped images
+        picked = np.arange(len(store))  # the whole store, and the rows of skipped images too
     if len(set(names)) < len(names) or len(set(chosen)) < len(chosen):
         problems.add("a tap or a view was given twice")
     problems.raise_any()

@@ -1,4 +1,4 @@
-"""NumPy files: `<tap>.npy` of shape `[rows, *shape]`, or `[rows, views, *shape]` for several views."""
+"""NumPy files: `<tap>.npy` of shape `[rows, *shape]`, or `[rows, views, *shape]` for more than one view."""
 
 from __future__ import annotations
 
