@@ -86,19 +86,27 @@ def new_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write under a temporary name beside `path`, flush to the disk, rename. Missing parent directories are made."""
+    """Write a small file, whole or not at all. Missing parent directories are made.
+
+    Raises:
+        OSError: it is there and no regular file, or cannot be written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with new_file(path) as file:
         file.write(content)
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write a text in UTF-8, whole or not at all, as `write_bytes`."""
+    """Write a text in UTF-8, whole or not at all. Missing parent directories are made."""
     write_bytes(path, content.encode())
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write JSON, indented for people, whole or not at all, as `write_bytes`; NaN and infinity are an error (RFC 8259, 6)."""
+    """Write JSON, indented for people, whole or not at all. Missing parent directories are made.
+
+    Raises:
+        ValueError: a number is NaN or infinite, which JSON does not have (RFC 8259, section 6).
+    """
     write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 

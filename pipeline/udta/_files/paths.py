@@ -62,7 +62,11 @@ def opened_regular(path: str | Path) -> Iterator[BufferedReader]:
 
 
 def read_regular(path: Path) -> bytes:
-    """What a regular file holds; a path-like object behind a URL is asked for its bytes. Raises as `opened_regular`."""
+    """What a regular file holds; a path-like object behind a URL is asked for its bytes.
+
+    Raises:
+        OSError: it is not there, is no regular file, or cannot be read.
+    """
     if not isinstance(path, PosixPath):  # a path of universal-pathlib: an object store holds nothing but regular files
         return path.read_bytes()
     with opened_regular(path) as file:
