@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,10 +33,10 @@ class Continuation:
 
     asked: Layout
     records: Mapping[int, Record]
-    differences: list[str]
-    old: Predecessor | None
-    outdated: bool
     changes: Changes
+    differences: Sequence[str] = ()
+    old: Predecessor | None = None
+    outdated: bool = False
 
 
 def compare_with_stored(
@@ -69,30 +69,22 @@ def compare_with_stored(
     # Whatever the default is now: with other blocks nothing that is stored could be taken over as it is.
     asked = replace(layout, block_rows=stored.block_rows)
     code = _code_differences(stored, asked)
-    differences, none = _format_differences(engine, asked, stored, format) + code, Changes(len(stored))
+    differences, unchanged = _format_differences(engine, asked, stored, format) + code, Changes(len(stored))
     same = stored.fingerprint == asked.fingerprint and _same_samples(samples, stored, records)
     retry = retry_skipped and any(record.skipped for record in records.values())
     if not differences and same and not retry:
-        # What was measured when it was made: of this run's sample of images it would be other numbers, and change the bytes.
-        asked = replace(
-            asked,
-            storage_error=stored.storage_error,
-            compute_error=stored.compute_error,
-            probe=stored.probe,
-            memory_format=stored.memory_format,
-            generation=stored.generation,  # the same, or one that an older udta did not write
-        )
-        return Continuation(asked, records, [], None, not sound or columns_differ(stored, asked), none)
+        asked = _as_measured(asked, stored)
+        return Continuation(asked, records, unchanged, outdated=not sound or columns_differ(stored, asked))
     if not differences and only_more(stored.fingerprint, asked.fingerprint):
         old = Predecessor(engine, stored, records, asked, samples)
         if not old.shares_nothing:
             # With no record it is not known what any row holds, so nothing can be lost.
-            found = none if same or not records else changes(stored.ids, records, samples)
-            return Continuation(asked, records, [], old, False, found)
+            found = unchanged if same or not records else changes(stored.ids, records, samples)
+            return Continuation(asked, records, found, old=old)
         differences = ["images: none of those asked for is among those stored"]
     if not code:  # then what is more would be no reason
         differences += stored.fingerprint.diff(asked.fingerprint)
-    return Continuation(asked, records, differences, None, False, none)
+    return Continuation(asked, records, unchanged, differences=differences)
 
 
 def resumable(grown: Engine, asked: Layout, samples: Samples) -> list[Record] | None:
@@ -109,6 +101,18 @@ def resumable(grown: Engine, asked: Layout, samples: Samples) -> list[Record] | 
     same = there.ids == asked.ids and there.attributes() == asked.attributes() and not columns_differ(there, asked)
     agrees = all(samples[record.start : record.stop] == record.samples for record in records)
     return records if same and agrees else None
+
+
+def _as_measured(asked: Layout, stored: Layout) -> Layout:
+    # What was measured when it was made: of this run's sample of images it would be other numbers, and change the bytes.
+    return replace(
+        asked,
+        storage_error=stored.storage_error,
+        compute_error=stored.compute_error,
+        probe=stored.probe,
+        memory_format=stored.memory_format,
+        generation=stored.generation,  # the same, or one that an older udta did not write
+    )
 
 
 def columns_differ(stored: Layout, asked: Layout) -> bool:
