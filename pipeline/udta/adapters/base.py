@@ -14,11 +14,10 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int64
-from pydantic import ValidationError
 from torch import Tensor, nn
 
-from udta._files.validation import Options, sentences
-from udta.errors import AdapterError, ConfigError, did_you_mean
+from udta._files.validation import Options
+from udta.errors import AdapterError, ConfigError, Problems, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -108,12 +107,14 @@ class Adapter(nn.Module, ABC):
 
     def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, /, **options: Any) -> None:
         super().__init__()
-        problems = [*_shape_problems(taps), *_option_problems(type(self), options)]
+        problems = Problems()
+        problems.found += _shape_problems(taps)
+        settings = problems.collect(self.options_type.checked, options, f"adapter {self.name!r}")
         if n_classes < 2:
-            problems.append(f"adapter {self.name!r}: {n_classes} class(es): a classifier needs at least two")
-        if problems:
-            raise ConfigError(problems)
-        self.settings = self.options_type(**options)
+            problems.add(f"adapter {self.name!r}: {n_classes} class(es): a classifier needs at least two")
+        problems.raise_any()
+        assert settings is not None  # a problem otherwise
+        self.settings = settings
         # Lists in JSON, tuples in a store; the order is that of execution, by which the last one is the deepest.
         self.taps = {tap: tuple(shape) for tap, shape in taps.items()}
         self.n_classes = n_classes
@@ -244,11 +245,3 @@ def _shape_problems(taps: Mapping[str, tuple[int, ...]]) -> list[str]:
         # The mean over no position is NaN.
         if len(shape) not in (1, 2, 3) or min(shape) < 1
     ]
-
-
-def _option_problems(adapter: type[Adapter], options: Mapping[str, Any]) -> list[str]:
-    try:
-        adapter.options_type(**options)
-    except ValidationError as error:
-        return sentences(error, adapter.options_type, f"adapter {adapter.name!r}", "option")
-    return []

@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from udta._console.progress import announce
-from udta._files.validation import sentences
 from udta.adapters import ADAPTERS, AdapterOptions, find_adapter
 from udta.errors import ConfigError, Problems, did_you_mean
 from udta.scoring import log_probabilities
@@ -144,10 +143,7 @@ def recipe_changes(adapter: str, changes: Mapping[str, Any]) -> Mapping[str, Any
 def auto_options(options: Mapping[str, Any], recipe: Mapping[str, Any]) -> AutoOptions:
     """The options of `auto`; raises `ConfigError`, also for a recipe that a candidate cannot have."""
     problems = Problems()
-    try:
-        settings = AutoOptions(**options)
-    except ValidationError as error:
-        raise ConfigError(sentences(error, AutoOptions, f"adapter {AUTO!r}", "option")) from error
+    settings = AutoOptions.checked(options, f"adapter {AUTO!r}")
     for candidate in settings.candidates:
         if candidate not in ADAPTERS:
             problems.add(f"adapter {AUTO!r}: there is no candidate {candidate!r}: {did_you_mean(candidate, ADAPTERS)}")

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field
 
-from udta._files.validation import Options, sentences
+from udta._files.validation import Options
 from udta._files.yaml_file import load_yaml
 from udta.adapters import Recipe, find_adapter
 from udta.errors import ConfigError, Problems
@@ -109,10 +109,7 @@ def parse(document: Any, where: str) -> SweepFile:
     """
     if not isinstance(document, Mapping):
         raise ConfigError(f"{where}: is empty or no mapping; it needs a table `adapters`")
-    try:
-        return SweepFile.model_validate(document)
-    except ValidationError as error:
-        raise ConfigError(sentences(error, SweepFile, where)) from error
+    return SweepFile.checked(document, where, "setting")
 
 
 def expand(file: SweepFile, where: str, folder: Path) -> list[Member]:
