@@ -22,7 +22,7 @@ from udta.extraction._job import feature_batches
 from udta.extraction._request import Request
 from udta.extraction._work import FeatureSource
 from udta.fingerprint import TapSpec
-from udta.store import Layout, Quantiser, not_finite, storable_as, value_dtype
+from udta.store import Layout, Quantiser, known_layout, not_finite, storable_as, value_dtype
 
 # Ranges need many images; the rounding error of a float is known to be small and needs few.
 _IMAGES = {"uint8": 512, "float16": 64, "bfloat16": 64}
@@ -70,7 +70,21 @@ def _joined(known: Mapping[str, Any], new: Mapping[str, Any], layout: Layout) ->
     return error
 
 
-def calibrate(request: Request, known: Layout | None = None) -> Calibration:
+def calibrated(request: Request) -> Request:
+    """The request with ranges and errors of its storage type: a store's own where that one goes on, else measured.
+
+    Raises:
+        ImageError: an image cannot be used, where none may be skipped. FeatureError: its features cannot be stored.
+    """
+    known, usable = known_layout(request.options.out, request.layout)
+    if known is not None and not usable and request.options.if_stale == "refuse":
+        # The writer is about to refuse it, with what differs; 512 images need not be computed for that.
+        return request
+    found = _calibrate(request, known if usable else None)
+    return replace(request, layout=found.into(request.layout, known if usable else None))
+
+
+def _calibrate(request: Request, known: Layout | None = None) -> Calibration:
     """Look at the taps that `known`, the layout of a store that is continued or grows, does not have.
 
     Raises:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,7 +14,7 @@ from udta._machine.memory import freed_memory_kept
 from udta._machine.process_state import left_as_found
 from udta.backbones import Backbone
 from udta.backbones.compute import COMPILED
-from udta.extraction._calibrate import calibrate
+from udta.extraction._calibrate import calibrated
 from udta.extraction._disk_space import check_disk_space
 from udta.extraction._job import Job
 from udta.extraction._meter import Meter, Progress, ProgressCounter
@@ -26,7 +25,7 @@ from udta.extraction.decode import Reader, SharedViews, processes_pay
 from udta.extraction.options import PREFETCH, ExtractOptions
 from udta.extraction.report import ExtractReport
 from udta.images import Decoder, Manifest, OnError
-from udta.store import IfStale, Layout, Part, StoreWriter, add_run, known_layout, open_store
+from udta.store import IfStale, Layout, Part, StoreWriter, add_run, open_store
 
 # What the same command does after an interruption, without and with committed blocks.
 _CONTINUES = ("; the same command starts again", ", the same command continues")
@@ -259,17 +258,7 @@ class Extraction:
         return f"{store} {done} of {n_blocks} blocks are committed{_CONTINUES[done > 0]}"
 
 
-def calibrated(request: Request) -> Request:
-    """The request with ranges and errors of its storage type: a store's own where that one goes on, else measured."""
-    known, usable = known_layout(request.options.out, request.layout)
-    if known is not None and not usable and request.options.if_stale == "refuse":
-        # The writer is about to refuse it, with what differs; 512 images need not be computed for that.
-        return request
-    found = calibrate(request, known if usable else None)
-    return replace(request, layout=found.into(request.layout, known if usable else None))
-
-
 def _default_workers(device: torch.device) -> int:
     # `cuda` means all devices, `cuda:0` one.
-    several = device.type == "cuda" and device.index is None
-    return max(1, torch.cuda.device_count()) if several else 1
+    all_devices = device.type == "cuda" and device.index is None
+    return max(1, torch.cuda.device_count()) if all_devices else 1

@@ -81,8 +81,8 @@ def recompute(
     differences = opened.fingerprint.diff(feature_fingerprint(network, taps, spec, compute, dtype))
     if differences:
         raise StaleStoreError(f"{opened.path} was made with another backbone than this one:", differences)
-    found_device, probe = resolve_device(device), opened.layout.probe
-    check_probe(probe, probe_like(probe, network, taps, compute, found_device), str(opened.path))
+    torch_device, probe = resolve_device(device), opened.layout.probe
+    check_probe(probe, probe_like(probe, network, taps, compute, torch_device), str(opened.path))
     manifest = manifest_of(opened, images)
     # A row that was skipped has no features, and one without a block no hash.
     readable = np.array(
@@ -92,7 +92,7 @@ def recompute(
     rows = np.sort(np.random.default_rng(seed).choice(readable, min(samples, len(readable)), replace=False))
     # The codes of a uint8 tap are made here from its exact values, by the ranges that the store has.
     exact = tuple(replace(tap, dtype="float32") if tap.dtype == "uint8" else tap for tap in taps)
-    source = FeatureSource(manifest, spec, network, exact, compute, found_device, opened.layout.memory_format)
+    source = FeatureSource(manifest, spec, network, exact, compute, torch_device, opened.layout.memory_format)
     errors = {tap: np.zeros((len(rows), spec.count)) for tap in opened.taps}
     equal = total = done = 0
     for batch in feature_batches(source, rows, range(spec.count)):
