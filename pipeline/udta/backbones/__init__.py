@@ -9,7 +9,7 @@ letters         the offline backbone, its weights beside it
 taps            which modules can be kept, and what is stored of those that are asked for
 _recommend      which taps to begin with
 reducers/       what is done to a tap's output before it is stored
-compute         which arithmetic
+arithmetic      which one a backbone runs in, and which of them the hardware does well
 forward         8-bit images -> features of the taps
 fold            before it: BatchNorm into convolutions
 _compile        before it: `torch.compile` for what lies between taps
@@ -21,9 +21,9 @@ _module         copies of modules that others wrote, and where in one an error c
 """
 
 from udta._machine.device import resolve_device
+from udta.backbones.arithmetic import resolve_compute
 from udta.backbones.backbone import Backbone, InputSpec
 from udta.backbones.build import build_backbone
-from udta.backbones.compute import resolve_compute
 from udta.backbones.forward import TapForward
 from udta.backbones.memory_format import fitting_memory_format
 from udta.backbones.probing import probe_backbone, probe_like

@@ -13,7 +13,7 @@ import torch
 from udta._machine.memory import freed_memory_kept
 from udta._machine.process_state import left_as_found
 from udta.backbones import Backbone
-from udta.backbones.compute import COMPILED
+from udta.backbones.arithmetic import COMPILED
 from udta.extraction._calibrate import calibrated
 from udta.extraction._disk_space import check_disk_space
 from udta.extraction._job import Job

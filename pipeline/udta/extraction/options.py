@@ -108,7 +108,7 @@ class StoreOptions(Options):
     @classmethod
     def _an_arithmetic(cls, compute: str) -> str:
         # No choice of the command line, whose help would spell out all eight.
-        from udta.backbones.compute import computes
+        from udta.backbones.arithmetic import computes
 
         OneOf(computes)(compute)
         return compute
