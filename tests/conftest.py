@@ -14,13 +14,18 @@ sys.path[:0] = [str(HERE), *(str(HERE / folder) for folder in ("store", "images"
 # Two cores are what tests may count on; side by side (pytest -n) they share them.
 torch.set_num_threads(max(1, 2 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
 
-# Shapes and types of tensor code are checked at run time here, and nowhere else.
+# Shapes and types of tensor code are checked at run time here, and nowhere else. Not those of `evaluation.estimator`: what
+# scikit-learn's own checks hand to its constructor is of any type.
 TENSOR_CODE = (
     "adapters",
     "backbones.forward",
     "backbones.reducers",
     "images.views",
-    "evaluation",
+    "evaluation._comparison",
+    "evaluation._tables",
+    "evaluation.measure",
+    "evaluation.parity",
+    "evaluation.predict",
     "scoring",
     "store._quantise",
 )
