@@ -30,8 +30,10 @@ from udta._machine.memory import freed_memory_kept
 from udta.scoring import evaluate_rows
 from udta.training import loop as trainer
 from udta.training.sources import training_sources
-from udta.training.sweep import epochs, spec, trial
-from udta.training.sweep.group import CHUNK
+from udta.training.sweep import _epochs as epochs
+from udta.training.sweep import _spec as spec
+from udta.training.sweep import _trial as trial
+from udta.training.sweep._group import CHUNK
 
 RESULTS = Path(__file__).parent / "results"
 GRID = {"lr": [0.0005, 0.001], "weight_decay": [5.0, 10.0], "label_smoothing": [0.05, 0.1]}

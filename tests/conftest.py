@@ -18,9 +18,9 @@ torch.set_num_threads(max(1, 2 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT"
 # scikit-learn's own checks hand to its constructor is of any type.
 TENSOR_CODE = (
     "adapters",
-    "backbones.forward",
+    "backbones._forward",
     "backbones.reducers",
-    "images.views",
+    "images._views",
     "evaluation._comparison",
     "evaluation._tables",
     "evaluation.measure",

@@ -99,7 +99,7 @@ class House:
         return [
             module
             for module in self.texts
-            if module == "udta" or (module.count(".") == 1 and not self._is_folder(module))
+            if module == "udta" or (module.count(".") == 1 and not self.is_folder(module))
         ]
 
     @property
@@ -168,7 +168,8 @@ class House:
                 waiting += self.imports[other]
         return reached
 
-    def _is_folder(self, module: str) -> bool:
+    def is_folder(self, module: str) -> bool:
+        """Whether other modules lie in it."""
         return any(other.startswith(f"{module}.") for other in self.texts)
 
 

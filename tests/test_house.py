@@ -1,10 +1,12 @@
-"""The house stays one that is walked through: figures, maps and walks are true. The figures themselves: `python -m tests.house`."""
+"""The house stays one that is walked through: its figures, maps and walks are true."""
 
 import ast
 import re
 
 import pytest
 from house import ROOT, House
+
+import udta
 
 HOUSE = House()
 PACKAGE = ROOT / "udta"
@@ -39,17 +41,37 @@ def test_the_map_of_a_folder_names_what_lies_in_it(folder):
     if folder == PACKAGE:
         pytest.skip("the root has no steps; docs/design.md has its plan")
     docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
-    mapped = re.findall(r"^(\w+) {2,}\S", docstring, re.M)
+    mapped = re.findall(r"^(\w+)/? {2,}\S", docstring, re.M)
     there = [file.stem for file in folder.glob("*.py") if file.stem != "__init__"]
     there += [inner.parent.name for inner in folder.glob("*/__init__.py")]
     assert sorted(mapped) == sorted(there)
 
 
 def test_no_two_files_of_one_name_mean_different_things():
-    """A verb is called as the step that it calls; a registry is a registry of what its folder holds."""
-    alike = {"__init__", "registry"}
-    stems = [file.stem.strip("_") for file in PACKAGE.rglob("*.py") if file.parent.name != "cli" and file.stem not in alike]
+    """A verb is called as the step that it calls; options and registries are those of their folder."""
+    alike = {"__init__", "options", "registry"}
+    stems = [
+        file.stem.strip("_") for file in PACKAGE.rglob("*.py") if file.parent.name != "cli" and file.stem not in alike
+    ]
     assert sorted({stem for stem in stems if stems.count(stem) > 1}) == []
+
+
+def test_what_is_nobody_elses_business_begins_with_an_underscore():
+    """And nothing else does. What a registry lists, and the verbs, are there to be found by name, as what `udta` itself hands out."""
+    handed_out = {f"udta.{home}" for home in udta._HOME.values()}
+    wrong = []
+    for module in HOUSE.texts:
+        folder, _, name = module.rpartition(".")
+        if folder.count(".") < 1 or HOUSE.is_folder(module):
+            continue
+        registered = (
+            f"{folder}.registry" in HOUSE.texts or folder in ("udta.cli", "udta.images.ops") or name == "letters"
+        )
+        others = [other for other, imported in HOUSE.imports.items() if module in imported]
+        private = all(other == folder or other.startswith(f"{folder}.") for other in others)
+        if private != name.startswith("_") and not (registered and private) and module not in handed_out:
+            wrong.append(module)
+    assert wrong == []
 
 
 def test_the_plan_names_every_folder_and_module_of_the_root():

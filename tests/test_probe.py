@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from udta.backbones.probing import numbers
+from udta.backbones._probing import numbers
 from udta.errors import StaleStoreError
 from udta.probe import Probe, check_probe
 

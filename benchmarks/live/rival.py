@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from udta.backbones import Backbone
-from udta.backbones.fold import fold_batchnorm
+from udta.backbones._fold import fold_batchnorm
 
 Optimiser = Callable[[Iterable[nn.Parameter], float], torch.optim.Optimizer]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from udta.backbones.fold import fold_batchnorm
+from udta.backbones._fold import fold_batchnorm
 
 
 def convolution(n_in=3):

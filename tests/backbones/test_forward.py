@@ -17,7 +17,7 @@ from udta.backbones import (
     resolve_device,
     resolve_taps,
 )
-from udta.backbones.forward import fold_batchnorm
+from udta.backbones._forward import fold_batchnorm
 from udta.errors import BackboneError, ConfigError
 
 CPU = torch.device("cpu")

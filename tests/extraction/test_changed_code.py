@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812  # everybody calls it F
 from toy import ToyNet, photographs
 
 import udta
-from udta.backbones import probing
+from udta.backbones import _probing as probing
 from udta.errors import AdapterError, BackboneError, StaleStoreError
 from udta.extraction.plan import plan
 from udta.probe import Probe

@@ -135,7 +135,7 @@ def test_there_are_no_more_forward_passes_at_a_time_than_cores(images, tmp_path,
 
 def test_with_compiled_code_one_store_follows_the_other(images, tmp_path, monkeypatch):
     """Nothing is compiled here: what matters is that no other store is at work meanwhile."""
-    monkeypatch.setattr("udta.backbones.forward.compile_between_taps", lambda module, taps: 0)
+    monkeypatch.setattr("udta.backbones._forward.compile_between_taps", lambda module, taps: 0)
     seen = []
     stores = [STORES[0], {**STORES[1], "compute": "float32+compile"}]
     many(images, tmp_path / "many", stores, progress=lambda *_: seen.append(threading.current_thread().name))

@@ -16,7 +16,7 @@ from PIL import Image, features
 
 from udta.fingerprint import FEATURE_VERSION
 from udta.images import EncodedImage, Transform
-from udta.images.views import view_rng
+from udta.images._views import view_rng
 
 PATH = Path(__file__).with_suffix(".json")
 

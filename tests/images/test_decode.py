@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image, features
 
 from udta.errors import ImageError
-from udta.images import _formats, decode, decode_image
+from udta.images import _decode as decode
+from udta.images import _formats, decode_image
 
 RGB = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 

@@ -13,7 +13,8 @@ from toy import photographs
 import udta
 from udta.errors import DataError, ImageError
 from udta.fingerprint import UNREADABLE
-from udta.images import read_images, sample
+from udta.images import _sample as sample
+from udta.images import read_images
 
 
 def refuse(monkeypatch, name, number):

@@ -12,7 +12,7 @@ from toy import photographs
 import udta
 from udta.adapters import load_adapter
 from udta.errors import ConfigError
-from udta.training.auto import Score, assign_folds, best, select
+from udta.training._auto import Score, assign_folds, best, select
 
 FEW = {"candidates": ["knn", "ridge"], "folds": 2}
 

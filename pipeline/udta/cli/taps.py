@@ -11,7 +11,7 @@ import click
 from udta.cli._common import emit, json_option
 
 if TYPE_CHECKING:
-    from udta.backbones.taps import TapInfo
+    from udta.backbones._taps import TapInfo
 
 
 @click.command(

@@ -14,7 +14,7 @@ from udta.cli._options import options_of
 from udta.training.options import RecipeOptions, TrainOptions
 
 if TYPE_CHECKING:
-    from udta.training.run_report import RunReport
+    from udta.training._run_report import RunReport
 
 
 @click.command(

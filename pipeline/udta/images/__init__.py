@@ -1,12 +1,12 @@
 """Images: which there are, the bytes of each, their pixels, and the views that are made of them.
 
-read               IMAGES, as a user names them -> the manifest
+_read              IMAGES, as a user names them -> the manifest
 readers            what IMAGES may be, a file each, registered: folders, tables, lists of paths, built-in datasets by name
 builtin            the datasets that are known by name, a file each, registered
-manifest           the ordered table of samples
-sample             one of them: the bytes of its file, as they were when it was listed
-decode             bytes -> upright pixels in sRGB
-views              pixels -> views, each by a transform and random numbers of its own
+_manifest          the ordered table of samples
+_sample            one of them: the bytes of its file, as they were when it was listed
+_decode            bytes -> upright pixels in sRGB
+_views             pixels -> views, each by a transform and random numbers of its own
 decode_process     all of that in a process of its own, for a GPU that takes more than one Python makes
 ops                the operations that transforms are made of
 
@@ -17,11 +17,11 @@ _colour_profiles   other colour spaces than sRGB
 _png_text          megabytes of text in a PNG
 """
 
-from udta.images.decode import MAX_PIXELS, EncodedImage, decode_image
-from udta.images.manifest import UNLABELLED, Manifest
-from udta.images.read import OnError, read_images, read_unlabelled
-from udta.images.sample import Sample
-from udta.images.views import DECODERS, Decoder, Transform, ViewSpec
+from udta.images._decode import MAX_PIXELS, EncodedImage, decode_image
+from udta.images._manifest import UNLABELLED, Manifest
+from udta.images._read import OnError, read_images, read_unlabelled
+from udta.images._sample import Sample
+from udta.images._views import DECODERS, Decoder, Transform, ViewSpec
 
 __all__ = [
     "DECODERS",

@@ -15,7 +15,7 @@ from importlib import import_module
 from PIL import features
 
 from udta.errors import ImageError
-from udta.images.sample import opened_image
+from udta.images._sample import opened_image
 
 # What Pillow may be asked to open. Other decoders are never reached: EPS, for one, starts Ghostscript.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")

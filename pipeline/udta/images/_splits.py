@@ -12,7 +12,7 @@ from udta._files.table_file import read_columns
 from udta.errors import DataError
 from udta.fingerprint import UNREADABLE
 from udta.images._listing import other_spellings, relative_id
-from udta.images.manifest import UNLABELLED
+from udta.images._manifest import UNLABELLED
 
 TRAIN, TEST = "train", "test"
 # Part of the rule's name, which stores record: another share is another rule.

@@ -17,9 +17,9 @@ from jaxtyping import UInt8
 
 from udta._machine.children import Child, Parent, mapped, shared_memory
 from udta.errors import DataError, ImageError
-from udta.images.decode import EncodedImage
-from udta.images.sample import Sample
-from udta.images.views import ViewSpec
+from udta.images._decode import EncodedImage
+from udta.images._sample import Sample
+from udta.images._views import ViewSpec
 
 # Views of one request: so many that asking costs little (with 8 the parent's Python was the limit of a GPU, 4,900 images/s; 5,900
 # with 16, 5,700 with 32), so few that those that wait take little memory.

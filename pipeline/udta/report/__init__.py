@@ -1,8 +1,8 @@
 """Report: what people look at.
 
-table   one line for each backbone, dataset and adapter, as text, Markdown and CSV
+_table  one line for each backbone, dataset and adapter, as text, Markdown and CSV
 """
 
-from udta.report.table import ResultRow, read_result, to_csv, to_markdown, to_text
+from udta.report._table import ResultRow, read_result, to_csv, to_markdown, to_text
 
 __all__ = ["ResultRow", "read_result", "to_csv", "to_markdown", "to_text"]

@@ -3,7 +3,7 @@
 options        everything that a training can be told
 train          udta.train: what is asked, one training, what it leaves
 _finished      what is asked, and whether a finished run is the answer
-auto           which adapter, where that is left open: a few are cross-validated on the training rows
+_auto          which adapter, where that is left open: a few are cross-validated on the training rows
 sources        what is trained on: an adapter of the store's shape, shuffled batches, every view once, pooled vectors
 loop           the training loop: what is solved, epochs of steps, the temperature
 _learner       what takes a step: one adapter, or many side by side; loss, mixup, and all that changes
@@ -11,7 +11,7 @@ _temperature   images that are left out, so that probabilities mean what they sa
 _checkpoint    a killed training goes on: one file for one adapter or many
 cost           what it took, and when the cache has paid
 _run_folder    the folder that it is left in, and history.csv, which grows meanwhile
-run_report     the adapter's file and metrics.json
+_run_report    the adapter's file and metrics.json
 few_shot       udta.few_shot: trainings on a few images a class
 sweep          udta.sweep: many adapters in one pass over the data
 """

@@ -16,7 +16,7 @@ from udta.fingerprint import Fingerprint
 from udta.scoring import test_rows
 from udta.store import Store
 from udta.training._run_folder import CHECKPOINT
-from udta.training.run_report import RunReport
+from udta.training._run_report import RunReport
 
 
 def request(

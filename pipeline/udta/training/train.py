@@ -19,15 +19,15 @@ from udta.errors import Problems
 from udta.loader import FeatureLoader
 from udta.scoring import labelled_rows, test_rows
 from udta.store import Store, open_store
+from udta.training._auto import AUTO, Score, auto_options, recipe_changes, select
 from udta.training._checkpoint import Checkpoints
 from udta.training._finished import finished_run, request, rows_digest
 from udta.training._learner import EpochResult
 from udta.training._run_folder import CHECKPOINT, claim, empty, history_writer
-from udta.training.auto import AUTO, Score, auto_options, recipe_changes, select
+from udta.training._run_report import RunReport, leave_run
 from udta.training.cost import TrainingCost, TrainingMeter
 from udta.training.loop import fit
 from udta.training.options import TrainOptions
-from udta.training.run_report import RunReport, leave_run
 from udta.training.sources import Training, build, training_sources
 
 

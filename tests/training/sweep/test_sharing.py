@@ -7,9 +7,10 @@ import udta
 from udta.adapters import ADAPTERS, load_adapter
 from udta.scoring import log_probabilities
 from udta.training.sweep import _sharing as sharing
-from udta.training.sweep import spec, trial
+from udta.training.sweep import _spec as spec
+from udta.training.sweep import _trial as trial
+from udta.training.sweep._epochs import SweepLoop
 from udta.training.sweep._tasks import with_label_fraction
-from udta.training.sweep.epochs import SweepLoop
 
 FAST = {"epochs": 4, "batch_size": 8, "lr": 1e-2}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from udta.errors import ConfigError
-from udta.training.sweep.spec import Halving, expand, load_file, parse
+from udta.training.sweep._spec import Halving, expand, load_file, parse
 
 
 def members(entries):

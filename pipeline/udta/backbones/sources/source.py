@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from udta.backbones.backbone import InputSpec
+from udta.backbones._backbone import InputSpec
 
 # Keywords of torchvision's and timm's builders that fetch weights, or load them without looking at what is in the file.
 WEIGHT_KEYWORDS = (

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
-from udta.backbones.backbone import InputSpec
+from udta.backbones._backbone import InputSpec
 from udta.backbones.sources.source import Blueprint, Source
 from udta.errors import ConfigError, WeightsError, did_you_mean
 from udta.images import Transform

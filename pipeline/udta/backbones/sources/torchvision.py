@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from udta.backbones.backbone import InputSpec
+from udta.backbones._backbone import InputSpec
 from udta.backbones.sources.source import Blueprint, Source
 from udta.errors import WeightsError, did_you_mean
 from udta.images import Transform

@@ -16,9 +16,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from udta.errors import ConfigError
+from udta.images._views import Transform
 from udta.images.ops.op import Op
 from udta.images.ops.pillow_ops import CentreCrop, Flip, Grey, Jitter, RandomCrop, RandomResizedCrop, Resize
-from udta.images.views import Transform
 
 Pixels = Float[Tensor, "3 height width"]  # whole numbers from 0 to 255
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 from udta.errors import ImageError
-from udta.images.decode import MAX_PIXELS
+from udta.images._decode import MAX_PIXELS
 from udta.images.ops.op import Op, Size, Span, choice, number, span, whole
 
 _BILINEAR = Image.Resampling.BILINEAR

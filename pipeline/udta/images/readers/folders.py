@@ -10,7 +10,7 @@ from udta._console.terminal import first_few
 from udta.errors import DataError
 from udta.images._formats import is_ignored, why_no_image
 from udta.images._listing import LeftOut, Listing, Reader, class_order
-from udta.images.manifest import UNLABELLED, describe_counts
+from udta.images._manifest import UNLABELLED, describe_counts
 
 # Folders of these names, and of no others, with class folders in them are the split.
 SPLIT_FOLDERS: Mapping[str, str] = {

@@ -12,7 +12,7 @@ from udta._files.table_file import TABLE_SUFFIXES, read_columns
 from udta.errors import DataError
 from udta.images._formats import has_image_suffix, why_no_image
 from udta.images._listing import Listing, Reader, other_spellings, relative_id
-from udta.images.manifest import UNLABELLED
+from udta.images._manifest import UNLABELLED
 
 _FLOAT = re.compile(r"-?\d+\.0", re.ASCII)
 

@@ -1,13 +1,13 @@
 """Many adapters from one pass over the data of every epoch.
 
 _sweep        `sweep`: what is asked, going on where it was left, what is left at the end
-spec          the file of entries, and the adapters that its grids stand for
+_spec         the file of entries, and the adapters that its grids stand for
 _tasks        what an adapter sees of a store: its labels, its share of the rows, its taps
-trial         one adapter on its way
+_trial        one adapter on its way
 _sharing      what adapters share: what is solved, pooled vectors, batches
-group         adapters that step together
+_group        adapters that step together
 _vectorised   their parameters in one, for one forward of them all
-epochs        the epochs, and what becomes of adapters between them
+_epochs       the epochs, and what becomes of adapters between them
 _halving      which are better: losers are stopped early
 _results      the table, and the best run
 """

@@ -14,7 +14,7 @@ from udta.adapters import Adapter
 from udta.loader import FeatureLoader
 from udta.scoring import labelled_rows
 from udta.training.sweep._tasks import VALIDATION
-from udta.training.sweep.trial import Status, Trial
+from udta.training.sweep._trial import Status, Trial
 
 _BATCH = 64  # of evaluation: no result depends on it
 

@@ -17,7 +17,7 @@ from udta._files.atomic import new_folder, write_text
 from udta._files.table_file import csv_cell, write_table
 from udta.errors import AdapterError
 from udta.training.sweep._tasks import task_names
-from udta.training.sweep.trial import Trial
+from udta.training.sweep._trial import Trial
 
 _METRICS = ("top1", "top5", "mean_per_class", "top1_views", "ece", "n")
 

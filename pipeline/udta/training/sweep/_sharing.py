@@ -18,8 +18,8 @@ from udta.loader import FeatureLoader
 from udta.store import Store
 from udta.training._learner import Batch
 from udta.training.sources import VECTORS, EveryView, pool_views, training_sources
-from udta.training.sweep.group import Group
-from udta.training.sweep.trial import Trial, pool_key
+from udta.training.sweep._group import Group
+from udta.training.sweep._trial import Trial, pool_key
 
 
 @dataclass(frozen=True)

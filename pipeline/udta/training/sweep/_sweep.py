@@ -18,11 +18,11 @@ from udta._machine.memory import freed_memory_kept
 from udta.errors import AdapterError, ConfigError
 from udta.store import Store, open_store
 from udta.training._checkpoint import FORMAT, States, read_checkpoint, write_checkpoint
+from udta.training.sweep._epochs import SweepLoop, identity
 from udta.training.sweep._halving import best_trials
 from udta.training.sweep._results import SweepReport, make_report, write_results
-from udta.training.sweep.epochs import SweepLoop, identity
-from udta.training.sweep.spec import SweepFile, expand, load_file, parse
-from udta.training.sweep.trial import make_trials
+from udta.training.sweep._spec import SweepFile, expand, load_file, parse
+from udta.training.sweep._trial import make_trials
 
 _STATE = "state.safetensors"
 _DAMAGED = f"{_STATE}.damaged"  # a damaged state is set aside for people to see
@@ -51,7 +51,7 @@ def sweep(
 
     Args:
         store: where the features are.
-        adapters: a YAML file, or what it would hold: `{"adapters": {name: entry}}`; see `udta.training.sweep.spec`.
+        adapters: a YAML file, or what it would hold: `{"adapters": {name: entry}}`; see `udta.training.sweep._spec`.
         out: `runs/<name>/` for each adapter as `train` leaves it, `best/`, `results.csv` and, with pyarrow, `results.parquet`.
         validation: share of the training rows that adapters are compared on and not trained on; that of the file by default.
             With 0 all rows are trained on, and there is no best one.

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from udta.backbones.forward import TapForward
+from udta.backbones._forward import TapForward
 from udta.errors import BackboneError
 
 # One recording at a time: it begins by synchronising the whole device, which another one that is going on would not survive.

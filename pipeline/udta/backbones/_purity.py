@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from udta._machine.process_state import left_as_found
+from udta.backbones._backbone import Backbone
 from udta.backbones._module import clone, device_and_dtype
-from udta.backbones.backbone import Backbone
-from udta.backbones.probing import numbers, pictures, run_plain
+from udta.backbones._probing import numbers, pictures, run_plain
 from udta.errors import BackboneError
 from udta.fingerprint import TapSpec
 

@@ -25,16 +25,16 @@ from udta.store import Store
 from udta.training._checkpoint import below
 from udta.training._learner import Learner
 from udta.training._run_folder import HISTORY_COLUMNS, history_line
+from udta.training._run_report import leave_run
 from udta.training.cost import shared_cost
 from udta.training.loop import set_temperature, take_steps
-from udta.training.run_report import leave_run
 from udta.training.sources import VECTORS, Training, build, training_sources
+from udta.training.sweep._group import Group, form_groups
 from udta.training.sweep._halving import losers, validation_top1
 from udta.training.sweep._sharing import SharedBatches, solve
+from udta.training.sweep._spec import Halving
 from udta.training.sweep._tasks import VALIDATION
-from udta.training.sweep.group import Group, form_groups
-from udta.training.sweep.spec import Halving
-from udta.training.sweep.trial import Trial
+from udta.training.sweep._trial import Trial
 from udta.training.train import train
 
 # Buffers that steps change; all others of an adapter were solved before the first one.

@@ -16,10 +16,10 @@ from udta._console.terminal import first_few
 from udta.errors import DataError, ImageError
 from udta.fingerprint import UNREADABLE
 from udta.images._listing import Listing, class_order
+from udta.images._manifest import UNLABELLED, Manifest, check_utf8
+from udta.images._sample import hash_image_file
 from udta.images._splits import split_notes, splits_from_file, stratified_rule, stratified_splits
-from udta.images.manifest import UNLABELLED, Manifest, check_utf8
 from udta.images.readers import find_reader, refusal
-from udta.images.sample import hash_image_file
 
 # What an image that cannot be used does: stop the work, or be left out with its reason on record.
 OnError = Literal["fail", "skip"]

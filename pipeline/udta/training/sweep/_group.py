@@ -14,8 +14,8 @@ from torch import Tensor
 
 from udta.adapters import Adapter, PooledAdapter
 from udta.training._learner import Batch, Learner
+from udta.training.sweep._trial import Trial, pool_key
 from udta.training.sweep._vectorised import Vectorised
-from udta.training.sweep.trial import Trial, pool_key
 
 # Adapters that step together, by kind of device. On two cores, an epoch of 32 `udta` takes 0.73 s of processor time four at a
 # time, 0.52 s eight, 0.54 s sixteen, 0.49 s all at once, but what many compute no longer fits the caches that others use too. A

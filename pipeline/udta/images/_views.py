@@ -18,7 +18,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from udta.errors import ConfigError, Problems, did_you_mean
-from udta.images.decode import EncodedImage
+from udta.images._decode import EncodedImage
 from udta.images.ops import Op, Size
 from udta.images.ops.parse import parse_ops
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from udta.backbones.backbone import Backbone
-from udta.backbones.build import build_backbone, parse_spec
+from udta.backbones._backbone import Backbone
+from udta.backbones._build import build_backbone, parse_spec
 from udta.backbones.sources.registry import source_of
 from udta.backbones.sources.source import WEIGHT_KEYWORDS
 from udta.errors import ConfigError, Problems

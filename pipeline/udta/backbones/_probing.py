@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from udta._machine.process_state import left_as_found
-from udta.backbones.backbone import Backbone
-from udta.backbones.forward import TapForward
+from udta.backbones._backbone import Backbone
+from udta.backbones._forward import TapForward
 from udta.errors import BackboneError, ConfigError
 from udta.fingerprint import TapSpec
 from udta.images import Transform

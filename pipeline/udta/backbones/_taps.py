@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from udta._files.names import tap_problem
 from udta._machine.process_state import left_as_found
+from udta.backbones._backbone import Backbone
 from udta.backbones._module import clone, device_and_dtype, failed_in
 from udta.backbones._recommend import recommended
-from udta.backbones.backbone import Backbone
 from udta.backbones.reducers import Reducer, positions
 from udta.backbones.reducers.none import Whole
 from udta.errors import BackboneError, ConfigError, Problems, did_you_mean

@@ -17,10 +17,10 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from udta._machine.process_state import left_as_found
-from udta.backbones.backbone import Backbone, InputSpec
+from udta.backbones._backbone import Backbone, InputSpec
+from udta.backbones._weights import load_weights
 from udta.backbones.sources.registry import SOURCES, source_of
 from udta.backbones.sources.source import WEIGHT_KEYWORDS, Blueprint
-from udta.backbones.weights import load_weights
 from udta.errors import BackboneError, ConfigError, Problems, WeightsError, did_you_mean
 
 _PYTHON_WORDS = {"True": True, "False": False, "None": None}

@@ -15,8 +15,8 @@ from udta.scoring import labelled_rows
 from udta.store import Store
 from udta.training._learner import EpochResult
 from udta.training.sources import build
+from udta.training.sweep._spec import Member
 from udta.training.sweep._tasks import TRAIN, with_label_fraction, with_taps, with_task, with_validation
-from udta.training.sweep.spec import Member
 
 Status = Literal["running", "finished", "stopped", "diverged"]
 

@@ -13,7 +13,7 @@ import numpy as np
 from udta._files.atomic import write_json
 from udta.adapters import AdapterHeader, save_adapter
 from udta.scoring import evaluate_rows, test_rows
-from udta.training.auto import Score, Selection
+from udta.training._auto import Score, Selection
 from udta.training.cost import TrainingCost, cost_ledger, fixed_cost
 from udta.training.sources import Training
 

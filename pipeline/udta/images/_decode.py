@@ -21,7 +21,7 @@ from udta.errors import ImageError
 from udta.images._colour_profiles import Conversion, conversion
 from udta.images._formats import FORMATS, extra_format
 from udta.images._png_text import without_text
-from udta.images.sample import read_image_file
+from udta.images._sample import read_image_file
 
 # 178 megapixels are 0.5 GB as RGB; Pillow's own limit of twice 89.48 MP can be switched off by anyone in the process.
 MAX_PIXELS = 178_000_000

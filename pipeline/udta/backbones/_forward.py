@@ -11,11 +11,11 @@ import torch.nn.functional as F  # noqa: N812  # everybody calls it F
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from udta.backbones._backbone import Backbone
 from udta.backbones._compile import compile_between_taps
+from udta.backbones._fold import fold_batchnorm
 from udta.backbones._module import clone, failed_in
 from udta.backbones.arithmetic import COMPILED, COMPUTES
-from udta.backbones.backbone import Backbone
-from udta.backbones.fold import fold_batchnorm
 from udta.backbones.reducers import Reducer
 from udta.errors import BackboneError
 from udta.fingerprint import TapSpec

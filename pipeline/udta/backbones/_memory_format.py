@@ -8,9 +8,9 @@ from dataclasses import replace
 import torch
 
 from udta._machine.process_state import left_as_found
-from udta.backbones.backbone import Backbone
-from udta.backbones.forward import MEMORY_FORMATS, TapForward
-from udta.backbones.probing import numbers, pictures
+from udta.backbones._backbone import Backbone
+from udta.backbones._forward import MEMORY_FORMATS, TapForward
+from udta.backbones._probing import numbers, pictures
 from udta.errors import BackboneError
 from udta.fingerprint import TapSpec
 from udta.probe import EXACT_PLACE, Probe
