@@ -57,7 +57,7 @@ def test_no_two_files_of_one_name_mean_different_things():
 
 
 def test_what_is_nobody_elses_business_begins_with_an_underscore():
-    """And nothing else does. What a registry lists, and the verbs, are there to be found by name, as what `udta` itself hands out."""
+    """And nothing else does. What a registry lists, the verbs, and the homes of what `udta` hands out are found by name."""
     handed_out = {f"udta.{home}" for home in udta._HOME.values()}
     wrong = []
     for module in HOUSE.texts:

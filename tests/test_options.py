@@ -78,7 +78,9 @@ def test_the_fields_of_a_recipe_that_have_an_option_are_some_of_it():
     [("extract", [ExtractOptions]), ("plan", [ExtractOptions]), ("train", [TrainOptions, RecipeOptions])],
 )
 def test_the_command_line_has_an_option_for_every_field(verb, models):
-    options = {one.name: one for one in command.commands[verb].params if isinstance(one, click.Option)}
+    found = command.commands[verb]
+    found.get_params(click.Context(found))  # they are made when they are asked for
+    options = {one.name: one for one in found.params if isinstance(one, click.Option)}
     for model in models:
         for name, field in model.model_fields.items():
             if Mark.PYTHON_ONLY in field.metadata or (verb, name) == ("train", "recipe"):

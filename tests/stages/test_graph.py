@@ -98,7 +98,7 @@ def test_only_what_depends_on_a_change_runs_again(clone):
     assert "greek" in table
 
 
-# What no result depends on: words for people, the models of params.yaml (its values are parameters of the stages), and the memory,
+# What no result depends on: words for people, the models of params.yaml (its values are parameters of stages), and the memory,
 # cores and processes of the machine. An `__init__` names what lies beside it.
 DECIDES_NOTHING = {"_console", "_machine", "config", "errors", "options", "__init__"}
 

@@ -3,7 +3,9 @@
 main              the command: registry of verbs, errors to messages, exit statuses
 _common           kinds of arguments, options that several verbs have, `--json`
 taps              udta taps: what can be tapped in a backbone
-_options          options of a verb, made of the fields of a model
+_options          options of a verb that are those of a model, made when somebody asks
+_fields           from the fields of a model to options
+_stores           options given k times, for k stores in one command
 plan              udta plan: what an extraction would do
 extract           udta extract: images to a store
 info              udta info: what a store holds

@@ -8,11 +8,12 @@ import click
 
 from udta._console.display import ProgressDisplay
 from udta.cli._common import emit, json_option
-from udta.cli._options import options_of, stores_of
-from udta.extraction.options import ExtractOptions
+from udta.cli._options import Verb, options_of
+from udta.cli._stores import stores_of
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Example:
   udta extract photos --backbone resnet50 --weights resnet50.pth \\
@@ -22,10 +23,10 @@ Example:
 Two backbones, every image read and decoded once for both:
   udta extract photos --views 5 \\
       --backbone resnet50 --weights resnet50.pth --taps layer4=avg --out resnet50.zarr \\
-      --backbone mobilenet_v2 --weights mobilenet.pth --taps features.18=avg --out mobilenet.zarr"""
+      --backbone mobilenet_v2 --weights mobilenet.pth --taps features.18=avg --out mobilenet.zarr""",
 )
 @click.argument("images")
-@options_of(ExtractOptions)
+@options_of("udta.extraction.options:ExtractOptions")
 @json_option
 def extract(images: str, as_json: bool, **options: Any) -> None:
     """Compute the features of IMAGES once and keep them in a store.
@@ -44,7 +45,7 @@ def extract(images: str, as_json: bool, **options: Any) -> None:
     from udta.extraction.extract import extract as run
     from udta.extraction.extract_many import extract_many
 
-    stores, common = stores_of(ExtractOptions, options)
+    stores, common = stores_of(options)
     with ProgressDisplay("rows") as progress:
         # `--json` of one store is its document, and no list, whatever machine reads it.
         if len(stores) == 1:

@@ -9,25 +9,25 @@ import click
 
 from udta._console.display import ProgressDisplay
 from udta.cli._common import OUT, STORE, emit, json_option
-from udta.cli._options import options_of
-from udta.training.options import TrainOptions
+from udta.cli._options import Verb, options_of
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Example:
-  udta fewshot photos.zarr --adapter udta --shots 1,5,all --seeds 5 --out runs/few"""
+  udta fewshot photos.zarr --adapter udta --shots 1,5,all --seeds 5 --out runs/few""",
 )
 @click.argument("store", type=STORE)
-@options_of(TrainOptions, only=("adapter",))
+@options_of("udta.training.options:TrainOptions", only=("adapter",))
 @click.option("--out", required=True, type=OUT, help="A folder for few_shot.json, few_shot.csv and the runs.")
 @click.option("--shots", default="1,2,5,10,all", show_default=True, help="Training images a class.")
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(min=1), help="Subsets of each size.")
-@options_of(TrainOptions, only=("options", "recipe"))
+@options_of("udta.training.options:TrainOptions", only=("options", "recipe"))
 @click.option("--split", default="train", show_default=True, help="Rows that subsets are taken from.")
 # Unlike in `udta train` there is nothing to report without them.
 @click.option("--test-split", default="test", show_default=True, help="Rows to evaluate on.")
-@options_of(TrainOptions, only=("overwrite", "device"))
+@options_of("udta.training.options:TrainOptions", only=("overwrite", "device"))
 @json_option
 def fewshot(store: Path, shots: str, as_json: bool, **options: Any) -> None:
     """How good an adapter from STORE is after few images a class: a line for each number of shots, mean over seeds.

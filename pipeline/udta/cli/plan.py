@@ -7,18 +7,19 @@ from typing import Any
 import click
 
 from udta.cli._common import emit, json_option
-from udta.cli._options import options_of, stores_of
-from udta.extraction.options import ExtractOptions
+from udta.cli._options import Verb, options_of
+from udta.cli._stores import stores_of
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Example:
   udta plan photos --backbone resnet50 --weights resnet50.pth \\
-      --taps 'layer2,layer3=grid(14),layer4=avg' --views 5 --out photos.zarr"""
+      --taps 'layer2,layer3=grid(14),layer4=avg' --views 5 --out photos.zarr""",
 )
 @click.argument("images")
-@options_of(ExtractOptions)
+@options_of("udta.extraction.options:ExtractOptions")
 @json_option
 def plan(images: str, as_json: bool, **options: Any) -> None:
     """Say what `udta extract` with the same options would do: rows, bytes, time, free disk, and what is there already.
@@ -28,7 +29,7 @@ def plan(images: str, as_json: bool, **options: Any) -> None:
     """
     from udta.extraction.plan import plan_many
 
-    stores, common = stores_of(ExtractOptions, options)
+    stores, common = stores_of(options)
     found = plan_many(images, stores, **common)
     documents = [one.to_json() for one in found]
     emit(as_json, documents if len(found) > 1 else documents[0], "\n".join(map(str, found)))

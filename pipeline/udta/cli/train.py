@@ -10,23 +10,23 @@ import click
 from udta._console.display import ProgressDisplay
 from udta._console.messages import say
 from udta.cli._common import STORE, emit, json_option
-from udta.cli._options import options_of
-from udta.training.options import RecipeOptions, TrainOptions
+from udta.cli._options import Verb, options_of
 
 if TYPE_CHECKING:
     from udta.training._run_report import RunReport
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Example:
   udta train photos.zarr --adapter udta --out runs/photos-udta
   udta train photos.zarr --adapter udta --option width=64 --epochs 20 --out runs/narrow
-  udta train photos.zarr --adapter auto --out runs/best"""
+  udta train photos.zarr --adapter auto --out runs/best""",
 )
 @click.argument("store", type=STORE)
-@options_of(TrainOptions, leave_out=("recipe",))
-@options_of(RecipeOptions)
+@options_of("udta.training.options:TrainOptions", leave_out=("recipe",))
+@options_of("udta.training.options:RecipeOptions")
 @json_option
 def train(store: Path, out: Path, as_json: bool, **options: Any) -> None:
     """Train an adapter from STORE into a run folder: adapter.safetensors, metrics.json, history.csv.
@@ -35,6 +35,7 @@ def train(store: Path, out: Path, as_json: bool, **options: Any) -> None:
     on from the last checkpoint.
     """
     # Here, after everything that click can refuse: it loads torch.
+    from udta.training.options import RecipeOptions
     from udta.training.train import train as run
 
     recipe = {name: options.pop(name) for name in RecipeOptions.model_fields}
