@@ -10,6 +10,7 @@ import torch
 
 import udta
 from udta._machine.cores import one_thread, side_by_side
+from udta.adapters.optimiser import Optimiser
 
 CPU = torch.device("cpu")
 
@@ -61,13 +62,13 @@ def test_small_steps_take_one_thread_and_give_the_others_back(monkeypatch):
 
 @pytest.mark.usefixtures("two_threads")
 def test_training_steps_on_vectors_with_one_thread(toy_store, tmp_path, monkeypatch):
-    seen, step = [], torch.optim.AdamW.step
+    seen, step = [], Optimiser.step
 
     def stepping(self, *arguments):
         seen.append(torch.get_num_threads())
         return step(self, *arguments)
 
-    monkeypatch.setattr(torch.optim.AdamW, "step", stepping)
+    monkeypatch.setattr(Optimiser, "step", stepping)
     udta.train(toy_store, out=tmp_path / "udta", recipe={"epochs": 1})
     assert set(seen) == {1}
     assert torch.get_num_threads() == 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -31,6 +32,8 @@ from udta.store._record import Record
 
 # With "/" a 5-dimensional chunk lies in five nested folders: 389 MB/s written against 1214 with "." (measured).
 CHUNK_KEYS: dict[str, Any] = {"name": "default", "separator": "."}
+# A disk that takes longer for one chunk leaves a temporary, which the next writer sweeps.
+_OTHERS_S = 5.0
 _MOST_COMPRESSED = 40_000  # zstd writes 128 KB of one value in four bytes
 _COMPRESSORS: dict[str, Any] = {"none": None, "zstd": ZstdCodec(level=1), "gzip": GzipCodec(level=1)}
 
@@ -99,7 +102,11 @@ class ZarrEngine(Engine):
         for tap, values in features.items():
             array = self._writable(tap)
             if not _is_plain(array):
-                array[start:stop] = values
+                try:
+                    array[start:stop] = values
+                except OSError:
+                    _await_others(self.path / "taps" / tap)
+                    raise
             for view in range(layout.n_views):
                 path = self._chunk_path(array, tap, block, view)
                 written.append(path)
@@ -245,3 +252,13 @@ def _columns(path: Path, group: zarr.Group) -> tuple[list[str], np.ndarray, list
         raise ValueError(f"it claims {rows} rows, more than its files have")
     ids, labels, splits = (np.asarray(array[:]) for array in arrays.values())
     return ids.tolist(), labels, splits.tolist()
+
+
+def _await_others(folder: Path) -> None:
+    """After a failed write of several chunks: zarr raises the first error while other threads of its still write theirs.
+
+    Each removes its own temporary when it is done; waiting for that, no process ends in the middle of it and leaves one.
+    """
+    deadline = time.monotonic() + _OTHERS_S
+    while any(folder.rglob("*.partial")) and time.monotonic() < deadline:
+        time.sleep(0.01)
