@@ -23,12 +23,12 @@ _COPY_BYTES = 1 << 22
 
 def write_parts(files: Sequence[tuple[Path, Sequence[np.ndarray]]]) -> None:
     """Write each file from the bytes of some C-contiguous arrays, one after another, and rename it into place."""
-    _each(_write_file, files)
+    for_each(_write_file, files)
 
 
 def flush_all(paths: Iterable[Path]) -> None:
     """Have the disk hold files (or the names in directories) before anything else is written."""
-    _each(_flush, list(paths))
+    for_each(_flush, list(paths))
 
 
 def link_or_copy(source: Path, target: Path) -> None:
@@ -46,7 +46,7 @@ def link_or_copy(source: Path, target: Path) -> None:
         temporary.replace(target)
 
 
-def _each(do: Callable[[_T], None], things: Sequence[_T]) -> None:
+def for_each(do: Callable[[_T], None], things: Sequence[_T]) -> None:
     """All of them are done when this returns or raises."""
     if len(things) == 1:
         do(things[0])

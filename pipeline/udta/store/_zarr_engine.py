@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,7 +20,7 @@ from zarr.core.metadata import ArrayV3Metadata
 
 from udta._files.paths import read_regular
 from udta.errors import CorruptStoreError
-from udta.store._block_files import flush_all, link_or_copy, write_parts
+from udta.store._block_files import flush_all, for_each, link_or_copy, write_parts
 from udta.store._directory import Directory, is_local
 from udta.store._dtypes import STORAGE_TYPES, stored_dtype
 from udta.store._engine import Engine
@@ -32,8 +31,6 @@ from udta.store._record import Record
 
 # With "/" a 5-dimensional chunk lies in five nested folders: 389 MB/s written against 1214 with "." (measured).
 CHUNK_KEYS: dict[str, Any] = {"name": "default", "separator": "."}
-# A disk that takes longer for one chunk leaves a temporary, which the next writer sweeps.
-_OTHERS_S = 5.0
 _MOST_COMPRESSED = 40_000  # zstd writes 128 KB of one value in four bytes
 _COMPRESSORS: dict[str, Any] = {"none": None, "zstd": ZstdCodec(level=1), "gzip": GzipCodec(level=1)}
 
@@ -102,11 +99,7 @@ class ZarrEngine(Engine):
         for tap, values in features.items():
             array = self._writable(tap)
             if not _is_plain(array):
-                try:
-                    array[start:stop] = values
-                except OSError:
-                    _await_others(self.path / "taps" / tap)
-                    raise
+                for_each(partial(_write_view, array, values, start), range(layout.n_views))
             for view in range(layout.n_views):
                 path = self._chunk_path(array, tap, block, view)
                 written.append(path)
@@ -254,11 +247,6 @@ def _columns(path: Path, group: zarr.Group) -> tuple[list[str], np.ndarray, list
     return ids.tolist(), labels, splits.tolist()
 
 
-def _await_others(folder: Path) -> None:
-    """After a failed write of several chunks: zarr raises the first error while other threads of its still write theirs.
-
-    Each removes its own temporary when it is done; waiting for that, no process ends in the middle of it and leaves one.
-    """
-    deadline = time.monotonic() + _OTHERS_S
-    while any(folder.rglob("*.partial")) and time.monotonic() < deadline:
-        time.sleep(0.01)
+def _write_view(array: zarr.Array[Any], values: np.ndarray, start: int, view: int) -> None:
+    # One chunk at a time: of several, zarr raises the first error while its threads are still writing the others.
+    array[start : start + len(values), view : view + 1] = values[:, view : view + 1]
