@@ -1,5 +1,7 @@
 """Nothing that training does reaches a backbone: no gradient, no byte, and features that could not carry one."""
 
+import subprocess
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -83,3 +85,10 @@ def test_stored_features_carry_no_history(monkeypatch, toy_store, tmp_path, name
     assert not any(values.requires_grad or values.grad_fn is not None for values in seen)
     assert not any(parameter.requires_grad for parameter in backbone.parameters())
     before.check()
+
+
+def test_what_a_start_can_do_without_is_not_imported():
+    """torchvision brings torch._dynamo with it, two of five seconds; SciPy and scikit-learn are for a few calls."""
+    code = "import sys, udta.extraction.extract, udta.training.train, udta.evaluation.predict; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torchvision", "torch._dynamo", "timm", "scipy", "sklearn"} & set(done.stdout.split())

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import nn
 
 FILE = Path(__file__).with_suffix(".json")
-sys.path.insert(0, str(Path(__file__).parent))  # the factory, also for worker processes
+sys.path.insert(0, str(Path(__file__).parent))
 BACKBONE = "recorded_stores:net"
 
 
@@ -67,7 +67,7 @@ def make(folder: Path) -> dict[str, Path]:
     images(photos, 7, first=40)
     udta.extract(photos, **{**grown, "taps": "first=grid(8),second", "views": 2})
     (photos / "cat" / "004.bmp").write_bytes(b"BM and no more")
-    skipping = {"taps": "first,second=avg", "views": 2, "dtype": "uint8", "on_error": "skip", "workers": 2}
+    skipping = {"taps": "first,second=avg", "views": 2, "dtype": "uint8", "on_error": "skip"}
     udta.extract(photos, **skipping, out=out / "skipping", **common)
     return {name: out / name for name in ("whole", "grown", "skipping")}
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 from udta.extraction._meter import Meter
 from udta.extraction._work import Effort, FeatureSource
 from udta.extraction.decode._decoder import Decoder, Decoding, ViewBatch
-from udta.extraction.decode._nvjpeg import NvjpegDecoder
 from udta.extraction.decode._processes import ProcessDecoder, processes_pay
 from udta.extraction.decode._shared import Reader, SharedDecoder, SharedViews
 from udta.extraction.decode._threads import ThreadDecoder
@@ -32,6 +31,9 @@ def open_decoder(
     """
     images = source.manifest, source.views, source.on_error
     if source.views.decoder == "nvjpeg":
+        # Here: torchvision brings torch._dynamo with it, two seconds of every start.
+        from udta.extraction.decode._nvjpeg import NvjpegDecoder
+
         return NvjpegDecoder(*images, device=source.device, effort=effort, meter=meter)
     if reader is not None:
         return SharedDecoder(*images, device=source.device, effort=effort, meter=meter, reader=reader)
@@ -43,7 +45,6 @@ def open_decoder(
 __all__ = [
     "Decoder",
     "Decoding",
-    "NvjpegDecoder",
     "ProcessDecoder",
     "Reader",
     "SharedDecoder",
