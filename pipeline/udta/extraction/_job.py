@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -22,9 +22,26 @@ from udta.extraction._work import Effort, FeatureSource, WorkItem, items_of, wor
 from udta.extraction.decode import Decoding, Reader, open_decoder
 from udta.store import BlockWriter
 
+# What an item and its features are for.
+Then = Callable[[WorkItem, FeatureBatch], None]
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """An item on the line."""
+
+    item: WorkItem
+    decoding: Decoding
+    features: Later[FeatureBatch]
+    then: Then
+
+    def hand_over(self) -> None:
+        """Waits for its features."""
+        self.then(self.item, self.features())
+
 
 class Pipeline:
-    """Decodes and computes items beside the caller, who takes them in order; a context, which leaves nothing running.
+    """The line: items are pushed in, and each comes out in its turn, with its features; a context, which leaves nothing running.
 
     Args:
         source: whose features.
@@ -54,7 +71,7 @@ class Pipeline:
             self._decode = unfinished.enter_context(closing(open_decoder(source, effort, meter, n_views, reader)))
             self._compute = Computer(source, taps, effort, meter)
             unfinished.pop_all()
-        self._opened = ExitStack()
+        self._opened, self._begun = ExitStack(), deque[_Begun]()
 
     def __enter__(self) -> Self:
         self._opened.enter_context(freed_memory_kept(self._device))  # before any thread starts: they share its arenas
@@ -68,29 +85,30 @@ class Pipeline:
     ) -> None:
         self._opened.close()
 
-    def batches(self, items: Iterable[WorkItem]) -> Iterator[tuple[WorkItem, FeatureBatch]]:
-        """The features of every item, in order; the next item is asked for when there is room for it.
+    def push(self, item: WorkItem, then: Then) -> None:
+        """Begin an item, and hand over the oldest of those before it where the line would get too long.
+
+        Args:
+            item: decoded and computed beside the caller.
+            then: called with the item and its features by a later `push` or `finish`, in the order in which items came.
 
         Raises:
-            ImageError, DataError: what an image of the item makes the decoder raise.
-            FeatureError: codes cannot hold a feature of the item.
-            BackboneError: the backbone fails.
+            ImageError, DataError: what an image of the item that is handed over makes the decoder raise.
+            FeatureError: codes cannot hold a feature of it. BackboneError: the backbone fails. What its `then` raises.
         """
-        begun: deque[tuple[WorkItem, Decoding, Later[FeatureBatch]]] = deque()
-        for item in items:
-            decoding = self._decode(item)
-            begun.append((item, decoding, self._compute(item, decoding)))
-            # A decoder that is slower than the passes gets no further ahead than a fast one: views that are shared are kept until
-            # the slowest extraction has taken them. What goes wrong is told below, where items come in their order.
-            if len(begun) > self._decode.ahead:
-                begun[-1 - self._decode.ahead][1].wait()
-            # Oldest first, also where a later one is done: commits, progress and errors come in the order of rows.
-            if len(begun) > self._decode.ahead + self._compute.ahead(item):
-                first, _, features = begun.popleft()
-                yield first, features()
-        while begun:
-            first, _, features = begun.popleft()
-            yield first, features()
+        decoding = self._decode(item)
+        self._begun.append(_Begun(item, decoding, self._compute(item, decoding), then))
+        # A slow decoder must not get further ahead than a fast one: what is decoded, and what other extractions share with this
+        # one, is in memory. Its errors are for later, when items are handed over in their order.
+        if len(self._begun) > self._decode.ahead:
+            self._begun[-1 - self._decode.ahead].decoding.wait()
+        if len(self._begun) > self._decode.ahead + self._compute.ahead(item):
+            self._begun.popleft().hand_over()
+
+    def finish(self) -> None:
+        """Hand over all that was begun. Raises as `push` does."""
+        while self._begun:
+            self._begun.popleft().hand_over()
 
 
 def feature_batches(
@@ -107,10 +125,14 @@ def feature_batches(
     Raises:
         ImageError, DataError, BackboneError: as `extract`.
     """
-    items = items_of(rows, views, source.taps)
-    with Pipeline(source, {item.taps for item in items}, Effort(), meter or Meter()) as pipeline:
-        for _, batch in pipeline.batches(items):
-            yield batch
+    items, done = items_of(rows, views, source.taps), list[FeatureBatch]()
+    with Pipeline(source, {item.taps for item in items}, Effort(), meter or Meter()) as line:
+        for item in items:
+            line.push(item, lambda _, batch: done.append(batch))
+            yield from done
+            done.clear()
+        line.finish()
+        yield from done
 
 
 class Job:
@@ -169,13 +191,18 @@ class Job:
             meter=self._meter,
             committed=committed,
         )
+
+        def then(item: WorkItem, batch: FeatureBatch) -> None:
+            # Before the commit: whoever stops the work from there keeps the blocks that were complete before this batch.
+            if item.rows:
+                computed(len(item.rows))
+            commit(item, batch)
+
         # Left in the opposite order: nothing more is decoded or computed while the last blocks are on their way to the disk.
-        with saving as commit, self._pipeline as pipeline:
-            for item, batch in pipeline.batches(work_items(self._writer, blocks)):
-                # Before the commit: whoever stops the work from there keeps the blocks that were complete before this batch.
-                if item.rows:
-                    computed(len(item.rows))
-                commit(item, batch)
+        with saving as commit, self._pipeline as line:
+            for item in work_items(self._writer, blocks):
+                line.push(item, then)
+            line.finish()
         return commit.rows
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from toy import photographs
 
 import udta
+import udta.extraction.extract  # before anything is patched: it keeps what it imports
 from udta._machine.children import can_share_memory
 from udta.errors import DataError, ImageError
 from udta.extraction._meter import Meter
