@@ -99,7 +99,8 @@ def extract(
         ConfigError: wrong options; every problem is listed.
         DataError: images, manifest or splits that cannot be used. ImageError: one image, with `on_error="fail"`.
         BackboneError: a backbone or weights that cannot be used; a backbone that is no function of one image.
-        StaleStoreError, NotAStoreError, StoreBusyError, StoreError: what is at `out` cannot be continued, is no store or is being written; no room on the disk.
+        StaleStoreError: what is at `out` was made from something else, or holds images that are not asked for any more.
+        NotAStoreError: it is no store. StoreBusyError: another process is writing it. StoreError: there is no room on the disk.
         FeatureError: the backbone produced NaN or infinite values.
     """
     # The arguments, before there is any other local name.
