@@ -15,13 +15,15 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from udta._files.validation import LocalPath, Mark, OneOf, Options, at_least, one_of, told_by_pydantic, wrong
 from udta.errors import did_you_mean
-from udta.images import Decoder, OnError, Transform
 
 # Batches decoded ahead: two keep the backbone busy, four absorb a slow file; each holds 24 MB at five views of 224 px.
 PREFETCH = 4
 
-# `IfStale` of the store, which is not imported here: it loads torch. mypy sees whether the two agree.
+# `IfStale` of the store, `OnError` and `Decoder` of the images, none of which is imported here: `params.yaml` is read by stages that
+# need neither torch nor Pillow. mypy sees whether the two of each agree.
 _IfStale = Literal["refuse", "replace"]
+_OnError = Literal["fail", "skip"]
+_Decoder = Literal["pillow", "nvjpeg"]
 
 
 # The registries are imported by whoever asks for a choice: they load torch, which takes two seconds.
@@ -74,7 +76,7 @@ class StoreOptions(Options):
         description="Arithmetic of the backbone: auto, float32, bfloat16, float16; with +compile, by compiled code.",
     )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
-    on_error: Annotated[OnError, one_of(lambda: get_args(OnError))] = Field(
+    on_error: Annotated[_OnError, one_of(lambda: get_args(_OnError))] = Field(
         "fail", description="An image that cannot be used: stop, or leave it out and record why."
     )
     seed: int = Field(0, description="Of the augmented views and the split.")
@@ -127,7 +129,7 @@ class ExtractOptions(StoreOptions):
     splits: Path | None = Field(
         None, description="CSV path,split; without it the split that IMAGES has, else a seeded stratified 70/30 one."
     )
-    decoder: Annotated[Decoder, Mark.OF_A_STORE, one_of(lambda: get_args(Decoder))] = Field(
+    decoder: Annotated[_Decoder, Mark.OF_A_STORE, one_of(lambda: get_args(_Decoder))] = Field(
         "pillow",
         description="nvjpeg decodes plain JPEGs and makes their views on the GPU; its pixels differ a little from Pillow's.",
     )
@@ -160,6 +162,8 @@ class ExtractOptions(StoreOptions):
     @field_validator("transform", "augment")
     @classmethod
     def _a_transform(cls, text: str | None) -> str | None:
+        from udta.images import Transform
+
         with told_by_pydantic():
             Transform.parse(text) if text else None
         return text
@@ -173,7 +177,7 @@ class ExtractOptions(StoreOptions):
 
     @field_validator("decoder")
     @classmethod
-    def _on_a_gpu(cls, decoder: Decoder, info: ValidationInfo) -> Decoder:
+    def _on_a_gpu(cls, decoder: _Decoder, info: ValidationInfo) -> _Decoder:
         from udta.backbones import resolve_device
 
         # A field that is wrong is missing in `info.data`, and was told of.
