@@ -19,8 +19,8 @@ from udta.errors import did_you_mean
 # Batches decoded ahead: two keep the backbone busy, four absorb a slow file; each holds 24 MB at five views of 224 px.
 PREFETCH = 4
 
-# `IfStale` of the store, `OnError` and `Decoder` of the images, none of which is imported here: `params.yaml` is read by stages that
-# need neither torch nor Pillow. mypy sees whether the two of each agree.
+# `IfStale` of the store, `OnError` and `Decoder` of the images, none of which is imported here: `params.yaml` is read by stages
+# that need neither torch nor Pillow. mypy sees whether the two of each agree.
 _IfStale = Literal["refuse", "replace"]
 _OnError = Literal["fail", "skip"]
 _Decoder = Literal["pillow", "nvjpeg"]
