@@ -57,28 +57,18 @@ def side_by_side(function: Callable[[Item], Result], items: Iterable[Item], devi
             return function(item)
 
     with ThreadPoolExecutor(n_threads, "udta-batch", initializer=one_thread_each) as pool:
-        yield from in_order((pool.submit(call, item) for item in items), n_threads)
-
-
-def in_order(begun: Iterable[Future[Result]], ahead: int) -> Iterator[Result]:
-    """The results of futures in their order; `begun` is asked for the next one while at most `ahead` others wait to be taken.
-
-    What is not taken, because somebody stopped or one of them raised, is cancelled where it has not started.
-    """
-    waiting: deque[Future[Result]] = deque()
-    try:
-        for future in begun:
-            waiting.append(future)
-            del (
-                future
-            )  # a result that was taken is the taker's alone: buffers of batches are used again once it lets go
-            if len(waiting) > ahead:
+        waiting: deque[Future[Result]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(call, item))
+                if len(waiting) > n_threads:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
+        finally:
+            # Somebody stopped, or one of them raised.
+            for future in waiting:
+                future.cancel()
 
 
 @contextmanager

@@ -93,8 +93,8 @@ class BatchReader:
             if len(self._epoch.windows) > 2  # one window is everything
             else MappedSource(self._store, self._epoch)
         )
-        # What may still be being read is told to the source. Not by `in_order` and weak references to what was begun: windows of
-        # several blocks were read at 0.65 of the speed so.
+        # What may still be being read is told to the source; by weak references to what was begun, windows were read at 0.65 of
+        # the speed.
         ahead: deque[Future[Batch]] = deque()
         with ThreadPoolExecutor(_READERS, "udta-read", initializer=one_thread_each) as readers:
             try:
