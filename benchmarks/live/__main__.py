@@ -4,9 +4,10 @@
 
 FOLDER holds `real/<set>/<class>/*.jpg` and `weights/mobilenet_v2_relu.pth`. The learning rate is chosen on training splits
 alone: trained on two thirds for a few epochs, compared on the other third. Each of `--tune-sets` has its own rate, every other
-set the one with the best mean accuracy over these. Then the rival's number of epochs on each set's training split, with the
-augmentation of stored views made anew for every epoch, and one look at the test split. An interrupted run goes on after the last
-whole epoch in DIR. Writes `benchmarks/results/live/RIVAL-SET.json`.
+set the one with the best mean accuracy over these. The rates go up until the best is no longer the largest. Then the rival's
+number of epochs on each set's training split, with the augmentation of stored views made anew for every epoch, and one look at
+the test split. An interrupted run goes on after the last whole epoch in DIR. Writes `benchmarks/results/live/RIVAL-SET.json`;
+held-out figures that it has already are used again, and a set is trained again only where another rate has become the best.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -32,29 +34,61 @@ from udta.backbones import Backbone
 TEST_VIEWS = range(8)
 RESULTS = Path(__file__).parents[1] / "results" / "live"
 
+Held = Mapping[str, dict[str, dict[str, Any]]]  # rate, set: figures on held-out training images
+
 
 def tune(
-    rival: Rival, network: Backbone, real: Path, sets: list[str], epochs: int, work: Path, device: str
+    rival: Rival, network: Backbone, real: Path, sets: list[str], epochs: int, work: Path, device: str, earlier: Held
 ) -> dict[str, Any]:
-    """Held-out accuracy and loss of every rate on every set; the chosen rate has the best mean accuracy, then the least loss."""
-    tried: dict[str, dict[str, Any]] = {f"{rate:g}": {} for rate in rival.rates}
-    for name in sets:
-        photographs = Photographs(real / "real" / name)
-        kept, out = held_out(photographs)
-        for rate in rival.rates:
-            file = work / "tune" / name / f"{rate:g}" / "held_out.json"
-            if not file.exists():
-                recipe = replace(rival.recipe, lr=rate, epochs=epochs)
-                model, _ = train(rival, recipe, network, photographs, kept, file.parent, device=device)
-                write_json(file, evaluate(model, photographs, out, [0]))
-            tried[f"{rate:g}"][name] = {key: json.loads(file.read_text())[key] for key in ("top1", "loss")}
-            print(name, rate, tried[f"{rate:g}"][name], flush=True)
+    """Held-out accuracy and loss of every rate on every set; the chosen rate has the best mean accuracy, then the least loss.
 
-    def merit(rate: float) -> tuple[float, float]:
-        results = tried[f"{rate:g}"].values()
+    While the largest rate is the best, a larger one is tried: a grid that ends at its best understates the rival.
+    """
+    rates, tried = list(rival.rates), dict[str, dict[str, dict[str, Any]]]()
+    for rate in rates:  # grows while it is walked
+        tried[f"{rate:g}"] = earlier.get(f"{rate:g}") or {
+            name: held_out_figures(rival, rate, network, real / "real" / name, epochs, work / "tune" / name, device)
+            for name in sets
+        }
+        print(rate, tried[f"{rate:g}"], flush=True)
+        if rate == rates[-1] == best(tried) and len(rates) > 1:
+            rates.append(larger(rates))
+    return {"lr": best(tried), "epochs": epochs, "held_out": tried}
+
+
+def larger(rates: list[float]) -> float:
+    """The next of 1, 3, 10, 30, ...: ten times the last but one."""
+    return float(f"{10 * rates[-2]:g}")
+
+
+def best(tried: Held) -> float:
+    """The rate with the best mean accuracy over the sets, of equal ones the one with the least mean loss."""
+
+    def merit(rate: str) -> tuple[float, float]:
+        results = tried[rate].values()
         return float(np.mean([each["top1"] for each in results])), -float(np.mean([each["loss"] for each in results]))
 
-    return {"lr": max(rival.rates, key=merit), "epochs": epochs, "held_out": tried}
+    return float(max(tried, key=merit))
+
+
+def held_out_figures(
+    rival: Rival, rate: float, network: Backbone, folder: Path, epochs: int, work: Path, device: str
+) -> dict[str, Any]:
+    """Of a training on two thirds of a set's training images, measured on the other third; kept in `work`."""
+    file = work / f"{rate:g}" / "held_out.json"
+    if not file.exists():
+        photographs = Photographs(folder)
+        kept, out = held_out(photographs)
+        recipe = replace(rival.recipe, lr=rate, epochs=epochs)
+        model, _ = train(rival, recipe, network, photographs, kept, file.parent, device=device)
+        figures = evaluate(model, photographs, out, [0])
+        write_json(file, {"top1": figures["top1"], "loss": figures["loss"], "device": device_name(device)})
+    return json.loads(file.read_text())  # type: ignore[no-any-return]
+
+
+def device_name(device: str) -> str:
+    """Which GPU, or `cpu`."""
+    return torch.cuda.get_device_name() if device == "cuda" else device
 
 
 def measure(
@@ -74,7 +108,7 @@ def measure(
     return {
         "rival": rival.name,
         "set": folder.name,
-        "device": torch.cuda.get_device_name() if device == "cuda" else device,
+        "device": device_name(device),
         "metrics": metrics,
         "train_samples": len(rows),
         "parameters": sum(each.numel() for each in model.parameters() if each.requires_grad),
@@ -102,16 +136,28 @@ def main() -> None:
     real, rival = real_data(), RIVALS[options.rival]
     work = options.work / rival.name
     network = backbone(real)
-    tune_sets = options.tune_sets.split(",")
-    for name in options.sets.split(","):
-        result = RESULTS / f"{rival.name}-{name}.json"
-        if not result.exists():
-            tune_on = [name] if name in tune_sets else tune_sets
-            tuning = tune(rival, network, real, tune_on, options.tune_epochs, work, options.device)
+    tune_sets, sets = options.tune_sets.split(","), options.sets.split(",")
+    tunings = {}
+    for name in sets:
+        earlier = known(rival, name).get("tuning", {"held_out": {}})["held_out"]
+        tune_on = list(next(iter(earlier.values()), [name] if name in tune_sets else tune_sets))
+        tunings[name] = tune(rival, network, real, tune_on, options.tune_epochs, work, options.device, earlier)
+    for name, tuning in tunings.items():
+        document = known(rival, name)
+        if document.get("recipe", {}).get("lr") != tuning["lr"]:
             folder = real / "real" / name
-            write_json(result, measure(rival, tuning, network, folder, work / name, options.seeds, options.device))
-        for metrics in json.loads(result.read_text())["metrics"]:
+            document = measure(
+                rival, tuning, network, folder, work / name / f"{tuning['lr']:g}", options.seeds, options.device
+            )
+        write_json(RESULTS / f"{rival.name}-{name}.json", {**document, "tuning": tuning})
+        for metrics in document["metrics"]:
             print(f"{rival.name} {name}: top-1 {metrics['top1']:.4f}, averaged {metrics['top1_by_views']}", flush=True)
+
+
+def known(rival: Rival, name: str) -> dict[str, Any]:
+    """The result of a set, as far as there is one."""
+    file = RESULTS / f"{rival.name}-{name}.json"
+    return json.loads(file.read_text()) if file.exists() else {}
 
 
 if __name__ == "__main__":

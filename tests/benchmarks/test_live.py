@@ -1,5 +1,6 @@
 """The live rivals: what they train, what they leave alone, that an interrupted training ends as an uninterrupted one."""
 
+import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from torch import nn
 sys.path.append(str(Path(__file__).parents[2]))
 
 from benchmarks.live import RIVALS, harness
+from benchmarks.live import __main__ as tuning
+from benchmarks.live.__main__ import RESULTS
 from benchmarks.live.flops import count
 from benchmarks.live.photographs import AUGMENT, EVALUATE, Photographs, held_out
 from benchmarks.live.rival import LiveRecipe, Network, Rival
@@ -150,3 +153,29 @@ def test_operations_of_a_depthwise_convolution_by_hand():
     assert counted["forward_flops"] == convolution + linear
     assert counted["backward_flops"] == 2 * (convolution + linear)
     assert counted["backward_flops_torch"] > counted["backward_flops"]
+
+
+HELD = {0.001: 0.4, 0.003: 0.6, 0.01: 0.7, 0.03: 0.8, 0.1: 0.8}
+
+
+def test_rates_go_up_until_the_best_is_not_the_largest(monkeypatch):
+    tried = []
+
+    def figures(rival, rate, *others):
+        tried.append(rate)
+        return {"top1": HELD[rate], "loss": rate, "device": "cpu"}
+
+    monkeypatch.setattr(tuning, "held_out_figures", figures)
+    earlier = {f"{rate:g}": {"food": {"top1": HELD[rate], "loss": rate}} for rate in (0.001, 0.003, 0.01)}
+    found = tuning.tune(RIVALS["fine_tuning"], None, Path(), ["food"], 6, Path(), "cpu", earlier)
+    assert found["lr"] == 0.03  # as accurate as 0.1, with less loss
+    assert tried == [0.03, 0.1]
+    assert list(found["held_out"]) == ["0.001", "0.003", "0.01", "0.03", "0.1"]
+
+
+def test_a_settled_grid_is_not_tried_again():
+    document = json.loads((RESULTS / "fine_tuning-flowers.json").read_text())
+    held = document["tuning"]["held_out"]
+    found = tuning.tune(RIVALS["fine_tuning"], None, Path(), ["flowers"], 6, Path(), "cpu", held)
+    assert found["lr"] == document["recipe"]["lr"]
+    assert found["held_out"] == held
