@@ -9,7 +9,7 @@ import pytest
 import torch
 
 HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), *(str(HERE / folder) for folder in ("store", "images"))]
+sys.path[:0] = [str(HERE), *(str(HERE / folder) for folder in ("store", "images", "backbones/sources"))]
 
 # Two cores are what tests may count on; side by side (pytest -n) they share them.
 torch.set_num_threads(max(1, 2 // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))))
@@ -57,3 +57,15 @@ def real_data():
     if not folder or not Path(folder).is_dir():
         pytest.skip("needs real photographs and weights: set UDTA_REAL_DATA to their folder")
     return Path(folder).resolve()
+
+
+@pytest.fixture
+def hub(tmp_path):
+    """A hub of models on 127.0.0.1 that `huggingface_hub` asks, with an empty cache of its own."""
+    pytest.importorskip("huggingface_hub", reason="needs the extra timm, transformers or open_clip")
+    from loopback_hub import LoopbackHub
+
+    found = LoopbackHub(tmp_path / "hub-cache")
+    with found.reachable():
+        yield found
+    found.close()

@@ -64,10 +64,11 @@ class Params(Options):
     datasets: dict[str, DatasetParams]
     adapters: dict[str, AdapterParams]
 
-    def weights(self, backbone: str) -> str:
-        """The weights of a backbone, with `{weights}` replaced by `paths.weights`."""
+    def weights(self, backbone: str) -> str | None:
+        """The weights of a backbone, with `{weights}` replaced by `paths.weights`; None where the file leaves them out."""
+        weights = self.backbones[backbone].weights
         # No `format`: other braces in a path are characters of its name.
-        return self.backbones[backbone].weights.replace("{weights}", str(self.paths.weights))
+        return None if weights is None else weights.replace("{weights}", str(self.paths.weights))
 
 
 def load_params(path: Path) -> Params:

@@ -34,7 +34,8 @@ class InputSpec:
 class Backbone:
     """`module` in evaluation mode without trainable parameters; `factory` is the canonical text it was built from.
 
-    `source` says where it can be found again (`backbone`, `weights`); it is a hint and identifies nothing.
+    `source` says where it can be found again (`backbone`, `weights`), and of weights that were found by a name which they are
+    (`id`, `revision`); it is a hint and identifies nothing.
     """
 
     module: nn.Module

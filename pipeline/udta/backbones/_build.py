@@ -20,22 +20,25 @@ from udta._machine.process_state import left_as_found
 from udta.backbones._backbone import Backbone, InputSpec
 from udta.backbones._weights import load_weights
 from udta.backbones.sources.registry import SOURCES, source_of
-from udta.backbones.sources.source import WEIGHT_KEYWORDS, Blueprint
+from udta.backbones.sources.source import WEIGHT_KEYWORDS, Blueprint, Source, is_pretrained
 from udta.errors import BackboneError, ConfigError, Problems, WeightsError, did_you_mean
+from udta.images import Transform
 
 _PYTHON_WORDS = {"True": True, "False": False, "None": None}
 
 
-def build_backbone(spec: str, weights: str = "none", *, evaluate: str | None = None, seed: int = 0) -> Backbone:
+def build_backbone(spec: str, weights: str | None = None, *, evaluate: str | None = None, seed: int = 0) -> Backbone:
     """A frozen backbone.
 
     Args:
         spec: a classification model of torchvision, else of timm (`timm:NAME` where both have it), or
             `package.module:factory`; each takes keyword arguments as `name?quantize=false&width=2`. A factory returns an
             `nn.Module`, which may carry `input_spec`, a mapping with `evaluate`, `mean` and `std`, and may come with its weights.
-        weights: a file (`.safetensors`, or anything `torch.load(weights_only=True)` reads), the name of a torchvision weight
-            enum, or `none`: what the factory returns.
-        evaluate: replaces the evaluation transform, as `resize(256)|centre_crop(224)`.
+        weights: a file (`.safetensors`, or anything `torch.load(weights_only=True)` reads), `pretrained` or `pretrained@REV` for
+            those that are published, the name of a torchvision weight enum, or `none`: what the factory returns. By default
+            those of a name that means published weights, as `hf-hub:ORG/NAME` does, else none.
+        evaluate: replaces the evaluation transform, as `resize(256)|centre_crop(224)`; a model that is built for one size of
+            images is built for that of this one.
         seed: of the initial weights where none are loaded.
 
     Raises:
@@ -45,14 +48,20 @@ def build_backbone(spec: str, weights: str = "none", *, evaluate: str | None = N
     name, given = parse_spec(spec)
     # Initial weights are drawn from torch's global generator, and a factory may do anything to that, or to the number of threads.
     with left_as_found(seed):
-        blueprint = _blueprint(name, weights, given)
-        module = _call(spec, blueprint, {**blueprint.defaults, **given})
-    if weights != "none" and not blueprint.loads:
-        load_weights(module, Path(weights))
+        source = _source(name, given)
+        weights = source.default_weights if weights is None else weights
+        blueprint = source.blueprint(name, weights, given, size=Transform.parse(evaluate).size if evaluate else None)
+        module = _call(spec, blueprint, {**blueprint.defaults, **blueprint.arguments, **given})
+        if weights != "none" and not blueprint.loads:
+            load_weights(module, blueprint.file or Path(weights), blueprint.adapt)
     module.eval().requires_grad_(False)
-    # A path from the root: the store or adapter that remembers it may be opened in another folder.
-    where = {"backbone": spec, "weights": str(Path(weights).resolve()) if Path(weights).is_file() else weights}
-    return Backbone(module, _canonical(blueprint.name, given), _input(blueprint, module, evaluate), where)
+    where = {
+        "backbone": spec.replace(name, source.resolved(name), 1),
+        "weights": blueprint.weights or _found_again(weights, blueprint.origin),
+        **blueprint.origin,
+    }
+    factory = _canonical(blueprint.name, {**blueprint.arguments, **given})
+    return Backbone(module, factory, _input(blueprint, module, evaluate), where)
 
 
 def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
@@ -62,18 +71,25 @@ def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
     return name, {key: _value(text) for key, text in parse_qsl(query, keep_blank_values=True)}
 
 
-def _blueprint(name: str, weights: str, given: Mapping[str, Any]) -> Blueprint:
+def _source(name: str, given: Mapping[str, Any]) -> Source:
     source = source_of(name)
     # Also of a name that nobody knows: that a keyword is refused, whatever the name is, is better heard at once.
     problems = Problems()
     for key in sorted(given.keys() & set(source.refused_keywords if source else WEIGHT_KEYWORDS)):
         problems.add(
-            f"backbone {name!r}: {key!r} is no keyword here; weights are given by --weights, as a file or an enum"
+            f"backbone {name!r}: {key!r} is no keyword here; weights are given by --weights, as a file or by name"
         )
     problems.raise_any()
     if source is None:
         raise ConfigError(_unknown(name))
-    return source.blueprint(name, weights, given)
+    return source
+
+
+def _found_again(weights: str, origin: Mapping[str, str]) -> str:
+    """What a store or an adapter remembers of `--weights`: a path from the root, as it may be opened in another folder."""
+    if is_pretrained(weights) and "revision" in origin:
+        return f"pretrained@{origin['revision']}"
+    return str(Path(weights).resolve()) if Path(weights).is_file() else weights
 
 
 def _unknown(name: str) -> str:

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from udta.backbones._backbone import Backbone
 from udta.backbones._build import build_backbone, parse_spec
+from udta.backbones.sources.downloads import no_downloads
 from udta.backbones.sources.registry import source_of
-from udta.backbones.sources.source import WEIGHT_KEYWORDS
+from udta.backbones.sources.source import WEIGHT_KEYWORDS, is_pretrained
 from udta.errors import ConfigError, Problems
 
 # A number of classes or of pixels; what is larger has a layer allocated that fits nowhere.
@@ -50,7 +52,10 @@ def rebuild_backbone(
     problems.raise_any()
     assert name is not None
     assert file is not None
-    return build_backbone(name, file, evaluate=evaluate)
+    # What the user names may be downloaded, also by half: the weights of a model that the file names.
+    by_file = backbone is None and not is_pretrained(weights or "")
+    with no_downloads(where) if by_file else nullcontext():
+        return build_backbone(name, file, evaluate=evaluate)
 
 
 def _name(remembered: object, where: str) -> str:

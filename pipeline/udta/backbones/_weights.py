@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import pickletools
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import safetensors.torch
@@ -20,8 +20,17 @@ _WRAPPERS = ("state_dict", "model", "model_state_dict")
 _PREFIX = "module."
 
 
-def load_weights(module: nn.Module, path: Path) -> None:
+def load_weights(
+    module: nn.Module,
+    path: Path,
+    adapt: Callable[[nn.Module, Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None,
+) -> None:
     """Fill every parameter and buffer of `module` from a file, strictly.
+
+    Args:
+        module: any.
+        path: a file that `torch.load(weights_only=True)` reads, or `.safetensors`.
+        adapt: makes of what is in the file what the module has, such as position embeddings of its size.
 
     Raises:
         WeightsError: no such file, one that holds something else or would run code, keys or shapes that differ.
@@ -29,6 +38,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
     expected = module.state_dict()
     # Unless the module has a part called `module` itself, whose keys begin so by right.
     state = {name if name in expected else name.removeprefix(_PREFIX): tensor for name, tensor in _read(path).items()}
+    state = state if adapt is None else dict(adapt(module, state))
     problems = [
         *_listing("missing in the file", expected.keys() - state.keys() - _counters(expected)),
         *_listing("not in the backbone", state.keys() - expected.keys()),

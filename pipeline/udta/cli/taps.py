@@ -22,7 +22,7 @@ Example:
   udta taps 'torchvision.models.quantization:mobilenet_v2?quantize=false' --weights mobilenet_v2.pth"""
 )
 @click.argument("backbone")
-@click.option("--weights", default="none", show_default=True, help="A file, a torchvision weight enum, or none.")
+@click.option("--weights", help="A file, pretrained[@REV], a torchvision weight enum, or none, as of udta extract.")
 @click.option(
     "--dtype",
     type=click.Choice(["float16", "float32"]),
@@ -32,7 +32,7 @@ Example:
 )
 @click.option("--transform", help="Evaluation transform, instead of the backbone's own.")
 @json_option
-def taps(backbone: str, weights: str, dtype: str, transform: str | None, as_json: bool) -> None:
+def taps(backbone: str, weights: str | None, dtype: str, transform: str | None, as_json: bool) -> None:
     """List every tappable module of BACKBONE: shape, default reducer, bytes per image as stored.
 
     BACKBONE is a torchvision or timm model name, or package.module:factory. A star marks the recommended taps.

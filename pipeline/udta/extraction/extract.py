@@ -37,7 +37,7 @@ def extract(
     backbone: str | Backbone,
     taps: str,
     out: str | Path,
-    weights: str = "none",
+    weights: str | None = None,
     views: int = 1,
     dtype: str = "float16",
     codec: str = "none",
@@ -71,7 +71,8 @@ def extract(
         backbone: a torchvision name, `package.module:factory`, or a `Backbone` that is built already.
         taps: such as `features.6,features.13=grid(14),features.18=avg`.
         out: the store.
-        weights: a file, a torchvision weight enum, or `none`.
+        weights: a file, `pretrained` or `pretrained@REV`, a torchvision weight enum, or `none`; by default `pretrained` where the
+            backbone is named by its place on a hub, else `none`.
         views: versions of each image: view 0 is the evaluation transform, the others are seeded augmentations.
         dtype: how features are stored: `float16`, `float32`, `bfloat16`, or `uint8` with a scale and offset per channel.
         codec: lossless compression; `none` is read fastest. Zarr: `zstd`, `gzip`; HDF5: `gzip`, `lzf`.

@@ -53,7 +53,10 @@ class StoreOptions(Options):
     backbone: Annotated[str, Mark.REPEATED] = Field(
         description="A torchvision or timm name, or package.module:factory?key=value; several: see the second example."
     )
-    weights: Annotated[str, Mark.REPEATED] = Field("none", description="A file, a torchvision weight enum, or none.")
+    weights: Annotated[str | None, Mark.REPEATED] = Field(
+        None,
+        description="A file, pretrained[@REV], a torchvision weight enum, or none; by default pretrained of a hub, else none.",
+    )
     taps: Annotated[str, Mark.REPEATED] = Field(
         description="Modules to keep, each with an optional reducer: none, grid(n), avg, cls, tokens."
     )

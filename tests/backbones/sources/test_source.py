@@ -15,7 +15,7 @@ class Hub(Source):
     name, prefix = "hub", "hub:"
     built = 0
 
-    def blueprint(self, name, weights="none", arguments=None):
+    def blueprint(self, name, weights, arguments, *, size=None):
         Hub.built += 1
         return Blueprint(name, lambda: torch.nn.Conv2d(3, 2, 1), lambda module: InputSpec("resize(8,8)"))
 

@@ -94,7 +94,7 @@ def test_the_input_is_the_one_timm_would_make(timm, name, size, evaluate, mean):
 
 def test_dinov2_has_no_classes_so_that_its_file_fits(timm):
     with torch.device("meta"):
-        assert isinstance(Timm().blueprint("vit_small_patch14_dinov2", "none").factory().head, nn.Identity)
+        assert isinstance(Timm().blueprint("vit_small_patch14_dinov2", "none", {}).factory().head, nn.Identity)
 
 
 def test_an_input_that_no_transform_gives_has_to_be_told(timm, monkeypatch):

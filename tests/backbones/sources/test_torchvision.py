@@ -22,7 +22,7 @@ from udta.errors import WeightsError
     ],
 )
 def test_torchvision_names_have_the_input_of_their_first_weights(name, evaluate):
-    made = Torchvision().blueprint(name, "none")
+    made = Torchvision().blueprint(name, "none", {})
     assert made.input_of(nn.Identity()).evaluate == evaluate
 
 

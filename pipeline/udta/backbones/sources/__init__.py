@@ -2,6 +2,8 @@
 
 registry       the ones there are, a line each, and which one a name means
 source         what each of them tells, and the blueprint that it draws of a model
+downloads      whether anything may be downloaded just now
+_hub           files of a hub, by repository and revision
 torchvision    classification models of torchvision, with their weight enums
 timm           models of timm, by name or `timm:NAME`
 factory        `package.module:factory`: one's own, and those that a data file may name

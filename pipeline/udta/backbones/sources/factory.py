@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 from torch import nn
 
 from udta.backbones._backbone import InputSpec
-from udta.backbones.sources.source import Blueprint, Source
-from udta.errors import BackboneError, ConfigError, did_you_mean
+from udta.backbones.sources.source import Blueprint, Source, is_pretrained
+from udta.errors import BackboneError, ConfigError, WeightsError, did_you_mean
 
 _LETTERS = "udta.backbones.letters:letters_net"
 # Classification alone: builders of `segmentation` and `detection` fetch the weights of their own backbone by default.
@@ -29,12 +29,18 @@ class Factory(Source):
         """Whatever has a colon and is no other source's, which the registry has seen to."""
         return ":" in name
 
-    def blueprint(self, name: str, weights: str = "none", arguments: Mapping[str, Any] | None = None) -> Blueprint:
+    def blueprint(
+        self, name: str, weights: str, arguments: Mapping[str, Any], *, size: tuple[int, int] | None = None
+    ) -> Blueprint:
         """Of a factory. Its module may carry `input_spec`, a mapping with `evaluate`, `mean` and `std`, and have its weights.
 
         Raises:
-            ConfigError: no such module or factory. BackboneError: importing it fails.
+            ConfigError: no such module or factory. BackboneError: importing it fails. WeightsError: weights by a name.
         """
+        if is_pretrained(weights):
+            raise WeightsError(
+                f"weights {weights!r}: udta knows none of {name}: give a file, or `none` for those that the factory returns"
+            )
         return Blueprint(name, _vouched_for(name) or _import(name), _input)
 
     def is_safe_from_file(self, name: str) -> bool:

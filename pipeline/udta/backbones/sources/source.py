@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from udta.backbones._backbone import InputSpec
 
@@ -28,16 +29,26 @@ WEIGHT_KEYWORDS = (
 class Blueprint:
     """How the module that a name stands for is made.
 
-    `name` is its one spelling; `defaults` are arguments of `factory` that the user may change; `input_of` reads from the module
-    what it expects to see, without `evaluate` where no transform here gives that. `loads` says that the factory fills the module
-    with the weights asked for, so that no file is read.
+    `name` is its one spelling, which never says where weights lie; `defaults` are arguments of `factory` that the user may
+    change, `arguments` such as are part of that spelling: a configuration beside the weights says them. `input_of` reads from the
+    module what it expects to see, without `evaluate` where no transform here gives that.
+
+    Weights are in `file`, where they were found by a name, else in the file that the user gave; `adapt` makes of its tensors
+    those that the module has. `loads` says that the factory fills the module itself. `origin` is of weights that were found by a name:
+    `id`, such as `ORG/NAME`, and `revision`, a commit or an address. `weights` is how a store finds these again where it is
+    neither a file nor `pretrained@COMMIT`.
     """
 
     name: str
     factory: Callable[..., nn.Module]
     input_of: Callable[[nn.Module], InputSpec]
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    file: Path | None = None
+    adapt: Callable[[nn.Module, Mapping[str, Tensor]], Mapping[str, Tensor]] | None = None
     loads: bool = False
+    origin: Mapping[str, str] = field(default_factory=dict)
+    weights: str = ""
 
 
 class Source(ABC):
@@ -52,6 +63,8 @@ class Source(ABC):
     prefix: ClassVar[str] = ""
     # Keywords that are refused: `--weights` says which weights, and what is in a file is looked at before it is loaded.
     refused_keywords: ClassVar[Sequence[str]] = WEIGHT_KEYWORDS
+    # What `--weights` means where it is left out: `pretrained`, where a name means published weights more than an architecture.
+    default_weights: ClassVar[str] = "none"
 
     def names(self) -> Sequence[str]:
         """What it can list without a network: accepted as they are, and proposed for a name that is wrong."""
@@ -67,17 +80,25 @@ class Source(ABC):
         return ""
 
     @abstractmethod
-    def blueprint(self, name: str, weights: str = "none", arguments: Mapping[str, Any] | None = None) -> Blueprint:
-        """Of a name that is its own, with or without its prefix.
+    def blueprint(
+        self, name: str, weights: str, arguments: Mapping[str, Any], *, size: tuple[int, int] | None = None
+    ) -> Blueprint:
+        """Of a name that is its own, with or without its prefix. What a name asks to be downloaded, is.
 
         Args:
             name: as the user wrote it, without keyword arguments.
-            weights: `none`, a file, or what else this source knows by a name.
+            weights: `none`, a file, `pretrained[@REV]`, or what else this source knows by a name.
             arguments: the keywords that the user gave; they are handed to the factory, here they only tell the input.
+            size: (height, width) of the images, where the user gave a transform; a model that is built for a size is built for
+                this one.
 
         Raises:
             ConfigError: no such model. WeightsError: `weights` is nothing that this source has or can read.
         """
+
+    def resolved(self, name: str) -> str:
+        """The same name as it is found from any folder, for a store to remember."""
+        return name
 
     def is_safe_from_file(self, name: str) -> bool:
         """Whether a store or an adapter file, which anybody may have written, may have a model of this name built.
@@ -89,3 +110,8 @@ class Source(ABC):
     def has_weights(self, name: str, weights: str) -> bool:
         """Whether weights of this name are on this machine already, where `blueprint` finds them without a network."""
         return False
+
+
+def is_pretrained(weights: str) -> bool:
+    """Whether `--weights` asks for those that are published: `pretrained`, or `pretrained@REV`."""
+    return weights.partition("@")[0] == "pretrained"

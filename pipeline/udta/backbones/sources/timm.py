@@ -39,7 +39,9 @@ class Timm(Source):
         """How to install timm."""
         return _INSTALL if _timm() is None else ""
 
-    def blueprint(self, name: str, weights: str = "none", arguments: Mapping[str, Any] | None = None) -> Blueprint:
+    def blueprint(
+        self, name: str, weights: str, arguments: Mapping[str, Any], *, size: tuple[int, int] | None = None
+    ) -> Blueprint:
         """Of one of `names`; `img_size` among the arguments replaces the image size of its configuration.
 
         Raises:
@@ -58,7 +60,7 @@ class Timm(Source):
             )
         create = partial(timm.create_model, bare, pretrained=False)
         # The prefix is part of the one spelling: a later torchvision may have a model of the same name.
-        return Blueprint(self.prefix + bare, create, partial(_input, (arguments or {}).get("img_size")))
+        return Blueprint(self.prefix + bare, create, partial(_input, arguments.get("img_size")))
 
     def is_safe_from_file(self, name: str) -> bool:
         """A listed architecture, built with `pretrained=False`; no `hf-hub:` or `local-dir:` behind the prefix."""

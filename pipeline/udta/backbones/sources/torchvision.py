@@ -31,7 +31,9 @@ class Torchvision(Source):
         found: list[str] = _models().list_models(module=_models())
         return found
 
-    def blueprint(self, name: str, weights: str = "none", arguments: Mapping[str, Any] | None = None) -> Blueprint:
+    def blueprint(
+        self, name: str, weights: str, arguments: Mapping[str, Any], *, size: tuple[int, int] | None = None
+    ) -> Blueprint:
         """Of one of `names`.
 
         Raises:
