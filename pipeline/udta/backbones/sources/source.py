@@ -34,8 +34,8 @@ class Blueprint:
     module what it expects to see, without `evaluate` where no transform here gives that.
 
     Weights are in `file`, where they were found by a name, else in the file that the user gave; `adapt` makes of its tensors
-    those that the module has. `loads` says that the factory fills the module itself. `origin` is of weights that were found by a name:
-    `id`, such as `ORG/NAME`, and `revision`, a commit or an address. `weights` is how a store finds these again where it is
+    those that the module has. `loads` says that the factory fills the module itself. `origin` is of weights that were found by a
+    name: `id`, such as `ORG/NAME`, and `revision`, a commit or an address. `weights` is how a store finds these again where it is
     neither a file nor `pretrained@COMMIT`.
     """
 
