@@ -89,7 +89,7 @@ def measure(real: Path, name: str, options: argparse.Namespace) -> dict[str, Any
     """Everything about one set but fine-tuning."""
     extraction = None if options.stores else extract(real, name, options.work, options.views)
     opened = udta.open_store((options.stores or options.work) / name)
-    store = with_taps(opened, [tap.name for tap in parse_taps(TAPS)])
+    store = with_taps(opened, [tap.module for tap in parse_taps(TAPS)])
     runs = options.work / "runs" / name
     trained = {each: adapter(store, each, options.seeds, runs) for each in options.adapters.split(",")}
     train, test = (read(store, LAST_TAP, split) for split in ("train", "test"))

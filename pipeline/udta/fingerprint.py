@@ -27,21 +27,42 @@ UNREADABLE = "0" * 64
 
 @dataclass(frozen=True)
 class TapSpec:
-    """One stored tap: `shape` is that of one view of one sample after the reducer, `dtype` is as stored."""
+    """One stored tap: `shape` is that of one view of one sample after the reducer, `dtype` is as stored.
+
+    `name` is that of the array in the store, `module` what it is taken from, which is the same unless it is said.
+    """
 
     name: str
     reducer: str
     shape: tuple[int, ...]
     dtype: str
+    module: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "module", self.module or self.name)
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in fingerprints, store attributes and adapter files."""
-        return {"name": self.name, "reducer": self.reducer, "shape": list(self.shape), "dtype": self.dtype}
+        """As it stands in store attributes and adapter files."""
+        return {"name": self.name, **self.identity, "dtype": self.dtype}
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """As it stands under its name in fingerprints."""
+        # A module is written only where the name is another: stores of before a module could be kept twice have none.
+        module = {} if self.module == self.name else {"module": self.module}
+        return {**module, "reducer": self.reducer, "shape": list(self.shape)}
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """As they stand at its array in the store, beside what the array itself shows."""
+        module = {} if self.module == self.name else {"module": self.module}
+        return {"reducer": self.reducer, "dtype": self.dtype, **module}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> TapSpec:
         """The inverse of `to_json`."""
-        return cls(document["name"], document["reducer"], tuple(document["shape"]), document["dtype"])
+        name, reducer, shape = document["name"], document["reducer"], tuple(document["shape"])
+        return cls(name, reducer, shape, document["dtype"], document.get("module", ""))
 
 
 @dataclass(frozen=True)
@@ -49,7 +70,7 @@ class Fingerprint:
     """Nested JSON fields; two stores hold the same features exactly when their fingerprints are equal.
 
     Top-level fields: `feature_version`, `backbone` (factory, architecture, weights), `input` (transform, mean, std),
-    `taps` (reducer, shape by name), `views` (count, seed, augment), `compute`, `dtype`.
+    `taps` (module where it is another, reducer, shape by name), `views` (count, seed, augment), `compute`, `dtype`.
     """
 
     fields: Mapping[str, Any]

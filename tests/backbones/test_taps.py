@@ -29,7 +29,7 @@ def resnet():
 
 def test_parse_reads_names_and_reducers():
     requests = parse_taps("features.6, features.13=grid(14),features.18=avg")
-    assert [(request.name, request.reducer and str(request.reducer)) for request in requests] == [
+    assert [(request.module, request.reducer and str(request.reducer)) for request in requests] == [
         ("features.6", None),
         ("features.13", "grid(14)"),
         ("features.18", "avg"),
@@ -37,7 +37,15 @@ def test_parse_reads_names_and_reducers():
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("", "no tap"), ("a,a", "2 times"), ("a=gird(3)", "grid"), ("a=grid(0)", "grid")]
+    ("text", "message"),
+    [
+        ("", "no tap"),
+        ("a,a", "'a' is listed 2 times"),
+        ("a=cls,b,a=cls", "'a=cls' is listed 2 times"),
+        ("a=gird(3)", "grid"),
+        ("a=grid(0)", "grid"),
+        ("a=pooled", "no reducer but a tap of its own.*write pooled"),
+    ],
 )
 def test_parse_says_what_is_wrong(text, message):
     with pytest.raises(ConfigError, match=message):
@@ -52,6 +60,38 @@ def test_specs_come_in_execution_order_with_default_reducers(resnet):
         ("layer4", "none", (512, 2, 2)),
         ("fc", "none", (1000,)),
     ]
+
+
+def test_one_module_is_kept_in_several_ways_the_largest_under_its_own_name(vit):
+    first, second = "encoder.layers.encoder_layer_0", "encoder.layers.encoder_layer_1"
+    text = f"{second}=cls,{second}=none,pooled,{first}=avg,{first}=grid(2),{first}=cls"
+    specs = resolve_taps(vit, parse_taps(text), "float16")
+    assert [(spec.name, spec.module, spec.reducer) for spec in specs] == [
+        (first, first, "grid(2)"),
+        (f"{first}@avg", first, "avg"),
+        (f"{first}@cls", first, "cls"),
+        (second, second, "none"),
+        (f"{second}@cls", second, "cls"),
+        ("pooled", "pooled", "none"),
+    ]
+    # Whatever the order in which somebody asked.
+    assert resolve_taps(vit, parse_taps(text)[::-1], "float16") == specs
+
+
+def test_what_is_stored_keeps_its_name(vit):
+    module = "encoder.layers.encoder_layer_0"
+    stored = resolve_taps(vit, parse_taps(f"{module}=cls"), "float16")
+    assert stored[0].name == module
+    specs = resolve_taps(vit, parse_taps(f"{module}=grid(2),{module}=cls"), "float16", stored)
+    assert [(spec.name, spec.reducer) for spec in specs] == [(f"{module}@grid2", "grid(2)"), (module, "cls")]
+
+
+def test_the_same_twice_is_refused_however_it_was_written(vit):
+    module = "encoder.layers.encoder_layer_0"
+    with pytest.raises(ConfigError, match=r"layer_0=none' is asked for 2 times"):
+        resolve_taps(vit, parse_taps(f"{module},{module}=none"), "float16")
+    with pytest.raises(ConfigError, match=f"is how a store names it: ask for '{module}=cls'"):
+        resolve_taps(vit, parse_taps(f"{module}@cls"), "float16")
 
 
 def test_all_wrong_taps_are_named_together(resnet):
@@ -90,6 +130,15 @@ def test_list_shows_shapes_bytes_and_stage_ends(resnet):
     recommended = {name: tap.recommended for name, tap in taps.items() if tap.recommended is not None}
     assert recommended == {"layer3": "none", "layer4": "", "avgpool": "avg"}
     assert "layer1.0.relu" not in taps  # it runs twice
+
+
+def test_the_list_has_what_the_head_is_given_at_its_place(resnet):
+    taps = list_taps(resnet)
+    assert [(tap.name, tap.kind, tap.shape) for tap in taps][-3:] == [
+        ("avgpool", "AdaptiveAvgPool2d", (512, 1, 1)),
+        ("pooled", "into fc", (512,)),
+        ("fc", "Linear", (1000,)),
+    ]
 
 
 def test_a_vit_gets_recommendations_too(vit):

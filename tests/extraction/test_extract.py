@@ -107,7 +107,6 @@ def test_augmented_views_do_not_depend_on_what_else_is_extracted(photos, tmp_pat
         ({"seed": 1}, "views/seed"),
         ({"dtype": "float16"}, "dtype"),
         ({"compute": "bfloat16"}, "compute"),
-        ({"taps": "stage1=grid(2),stage2=avg"}, "taps/stage1/reducer"),
         ({"backbone": "toy:net?width=9"}, "backbone/weights"),
         ({"transform": "resize(16)|centre_crop(16)"}, "input/evaluate"),
         ({"augment": "random_resized_crop(16)"}, "views/augment"),

@@ -30,7 +30,7 @@ class Document(BaseModel):
 
 
 class TapDocument(Document):
-    """One kept output of a backbone: module path, reducer as it is spelt, shape of a row and type in the store.
+    """One kept output of a backbone: name, reducer as it is spelt, shape of a row, type in the store, and the module it is from.
 
     What `TapSpec.to_json` writes.
     """
@@ -39,6 +39,7 @@ class TapDocument(Document):
     reducer: str
     shape: list[Size] = Field(min_length=1, max_length=6)
     dtype: Literal["float16", "float32", "bfloat16", "uint8"]
+    module: str = ""  # empty where it is the name
 
 
 class _Backbone(Document):
@@ -55,6 +56,7 @@ class _Input(Document):
 
 
 class _TapField(Document):
+    module: str = ""
     reducer: str
     shape: list[Size]
 
@@ -102,6 +104,7 @@ def check_taps(taps: Sequence[TapDocument]) -> None:
     """Raises `ValueError` where taps cannot be called so, are there twice or too large."""
     for tap in taps:
         raise_problem(tap_problem(tap.name))
+        raise_problem(tap_problem(tap.module or tap.name))
         if math.prod(tap.shape) > _LARGEST_ROW:
             raise ValueError(f"tap {tap.name!r}: a row of {tap.shape} values fits nowhere")
     # A dictionary by name would silently hold the last one, beside the arrays of the first.

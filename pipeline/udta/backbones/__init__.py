@@ -6,7 +6,9 @@ sources/        where names are looked up: torchvision, timm, one's own factorie
 _weights        a file's tensors into a module, without running what is in the file
 _remembered     the same from a name that a data file holds, which may name less than a user may
 letters         the offline backbone, its weights beside it
+_trace          one pass that tells what each module gives, and which one is the head
 _taps           which modules can be kept, and what is stored of those that are asked for
+_tap_names      what their arrays are called, where several are of one module
 _recommend      which taps to begin with
 reducers/       what is done to a tap's output before it is stored
 arithmetic      which one a backbone runs in, and which of them the hardware does well

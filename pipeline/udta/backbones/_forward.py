@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 
 import torch
@@ -15,6 +15,7 @@ from udta.backbones._backbone import Backbone
 from udta.backbones._compile import compile_between_taps
 from udta.backbones._fold import fold_batchnorm
 from udta.backbones._module import clone, failed_in
+from udta.backbones._trace import POOLED, first_tensor, head_of
 from udta.backbones.arithmetic import COMPILED, COMPUTES
 from udta.backbones.reducers import Reducer
 from udta.errors import BackboneError
@@ -37,7 +38,7 @@ class TapForward:
 
     Args:
         backbone: frozen.
-        taps: what is kept of it, each a module that runs once in a pass.
+        taps: what is kept of it, each of a module that runs once in a pass; several may be of one module, at no second pass.
         compute: `float32`, `bfloat16` or `float16`, with `+compile` for compiled code.
         device: where.
         memory_format: one of `MEMORY_FORMATS`; not every backbone gives the same in both.
@@ -60,12 +61,20 @@ class TapForward:
         backbone.check_frozen()
         self.compute, self.device, self._factory = COMPUTES[compute.removesuffix(COMPILED)], device, backbone.factory
         self._compiled, self._compiling, self._ready = compute.endswith(COMPILED), threading.Lock(), False
-        self._taps = {tap.name: (Reducer.parse(tap.reducer), COMPUTES.get(tap.dtype, torch.float32)) for tap in taps}
+        self._names = {tap.name for tap in taps}
+        # By module, and for each of its taps what is done and how it is stored.
+        self._taps: dict[str, list[tuple[str, Reducer, torch.dtype]]] = {}
+        for tap in taps:
+            kept = (tap.name, Reducer.parse(tap.reducer), COMPUTES.get(tap.dtype, torch.float32))
+            self._taps.setdefault(tap.module, []).append(kept)
+        # Where a module has that name, it is the one that is meant.
+        pooled = POOLED in self._taps and POOLED not in dict(backbone.module.named_children())
+        modules = {name: head_of(backbone) if pooled and name == POOLED else name for name in self._taps}
         self._format = MEMORY_FORMATS[memory_format]
         self._module = clone(backbone.module)
         # Folded before it is converted, so that the product of two weights is rounded to bf16 once.
         if fold:
-            fold_batchnorm(self._module, keep=self._taps)
+            fold_batchnorm(self._module, keep=modules.values())
         _convert(self._module, device, self.compute, self._format)
         mean, std = (
             torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (backbone.input.mean, backbone.input.std)
@@ -75,12 +84,10 @@ class TapForward:
         # The module and its hooks are those of all threads; what a pass keeps is its thread's own.
         self._of_thread = threading.local()
         if self._compiled:
-            compile_between_taps(self._module, self._taps)
+            compile_between_taps(self._module, modules.values())
         # Hooks run around a module's `forward`, which is all that was compiled: they are never traced.
-        for name in self._taps:
-            self._module.get_submodule(name).register_forward_hook(
-                lambda _module, _inputs, output, name=name: self._keep(name, output)
-            )
+        for name, module in modules.items():
+            self._watch(name, self._module.get_submodule(module), given=name != module)
 
     def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> dict[str, Float[Tensor, "batch ..."]]:
         """Features by tap on the device, `[batch, *shape of the tap]`, in the stored dtype, or in float32 where that is a code.
@@ -114,16 +121,29 @@ class TapForward:
                     f"backbone {self._factory} fails in {str(self.compute).removeprefix('torch.')} on {self.device}"
                     f"{failed_in(self._module, error)} ({type(error).__name__}: {error}){hint}"
                 ) from error
-        raise BackboneError(f"backbone {self._factory} ended without running {sorted(self._taps.keys() - kept.keys())}")
+        raise BackboneError(f"backbone {self._factory} ended without running {sorted(self._names - kept.keys())}")
 
-    def _keep(self, name: str, output: Tensor) -> None:
+    def _watch(self, name: str, module: nn.Module, *, given: bool) -> None:
+        """Have what a module gives, or is `given`, kept as the taps of this name."""
+
+        def before(_module: nn.Module, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
+            tensor = first_tensor(args, kwargs)
+            assert tensor is not None  # that is how it was found
+            self._keep(name, tensor)
+
+        if given:
+            module.register_forward_pre_hook(before, with_kwargs=True)
+        else:
+            module.register_forward_hook(lambda _module, _inputs, output: self._keep(name, output))
+
+    def _keep(self, module: str, output: Tensor) -> None:
         # Here and not after the pass: `ReLU(inplace=True)` behind the tap would change its output, so that even `none`
         # needs a copy (test_a_later_in_place_operation_does_not_change_what_was_tapped). In rows as they are stored,
         # whatever the memory format.
-        reducer, dtype = self._taps[name]
         kept: dict[str, Tensor] = self._of_thread.kept
-        kept[name] = reducer(output).to(dtype, copy=True, memory_format=torch.contiguous_format)
-        if len(kept) == len(self._taps):
+        for name, reducer, dtype in self._taps[module]:
+            kept[name] = reducer(output).to(dtype, copy=True, memory_format=torch.contiguous_format)
+        if len(kept) == len(self._names):
             raise _LastTapReached
 
 

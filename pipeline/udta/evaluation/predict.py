@@ -26,7 +26,7 @@ from udta.backbones import (
 )
 from udta.errors import AdapterError, ConfigError, FeatureError
 from udta.extraction import FeatureSource, Meter, OnError, Progress, feature_batches, feature_fingerprint
-from udta.fingerprint import TapSpec
+from udta.fingerprint import Fingerprint, TapSpec
 from udta.images import Manifest, ViewSpec, read_unlabelled
 from udta.probe import Probe
 from udta.store import as_tensor, not_finite, value_dtype
@@ -34,6 +34,8 @@ from udta.store import as_tensor, not_finite, value_dtype
 COLUMNS = ("path", "adapter", "label", "probability")
 # By the path that the user gave.
 Loaded = Mapping[str, tuple[Adapter, AdapterHeader]]
+# By adapter, for each of its taps the name that it has in the pass over the images.
+Names = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,8 @@ def predict(
     loaded = {str(path): load_adapter(Path(path)) for path in adapters}
     manifest = read_unlabelled(images, on_error=on_error)
     network = _backbone(loaded, backbone, weights)
-    source, meter = _feature_source(loaded, network, manifest, resolve_device(device), on_error), Meter()
-    predictions = _Predictions(loaded, source)
+    source, names = _feature_source(loaded, network, manifest, resolve_device(device), on_error)
+    predictions, meter = _Predictions(loaded, source, names), Meter()
     for batch in feature_batches(source, range(len(manifest)), [0], meter):
         predictions.add(batch.rows, batch.features, batch.skipped)
         if progress:
@@ -117,54 +119,65 @@ def _backbone(loaded: Loaded, backbone: str | None, weights: str | None) -> Back
 
 def _feature_source(
     loaded: Loaded, network: Backbone, manifest: Manifest, device: torch.device, on_error: OnError
-) -> FeatureSource:
-    """What the features come from, as it was in training.
+) -> tuple[FeatureSource, Names]:
+    """What the features come from, as it was in training, and what taps are called there.
 
     Raises:
         AdapterError: backbone, code or taps are not those that an adapter was trained with.
         ConfigError: the device cannot do the arithmetic.
     """
     headers = {path: header for path, (_, header) in loaded.items()}
-    trained_on, taps = next(iter(headers.values())).fingerprint, _common_taps(headers)
+    trained_on, (taps, names) = next(iter(headers.values())).fingerprint, _common_taps(headers)
     # Only view 0 is made, which seed and augmentation have no part in.
     views, compute = ViewSpec.from_fields(trained_on.fields), trained_on.text("compute")
     resolve_compute(compute, device)
     # One type, as all taps of a store have; an adapter of a store with another is refused next.
-    fingerprint = feature_fingerprint(network, taps, views, compute, taps[0].dtype)
+    fields = feature_fingerprint(network, taps, views, compute, taps[0].dtype).fields
     for path, header in headers.items():
-        header.check(fingerprint, f"this backbone (adapter {path})")
+        own = {tap.name: tap.identity for tap in header.taps}
+        header.check(Fingerprint({**fields, "taps": own}), f"this backbone (adapter {path})")
     # One pass of the probe for all adapters. An empty one, of a file without, says nothing and would be compared with nothing.
     recorded = next(filter(None, (header.probe for header in headers.values())), Probe())
     probe = probe_like(recorded, network, taps, compute, device)
     for path, header in headers.items():
-        header.check_code(probe, f"this backbone (adapter {path})")
+        numbers = {tap: probe.taps[name] for tap, name in names[path].items() if name in probe.taps}
+        header.check_code(replace(probe, taps=numbers), f"this backbone (adapter {path})")
     # An adapter of a uint8 store was trained on what its codes stand for.
     values = tuple(replace(tap, dtype="float32") if tap.dtype == "uint8" else tap for tap in taps)
     memory_format = fitting_memory_format(network, taps, compute, device, probe)
-    return FeatureSource(manifest, views, network, values, compute, device, memory_format, on_error)
+    return FeatureSource(manifest, views, network, values, compute, device, memory_format, on_error), names
 
 
-def _common_taps(headers: Mapping[str, AdapterHeader]) -> tuple[TapSpec, ...]:
-    """What one pass has to compute so that every adapter finds its taps."""
-    taps: dict[str, TapSpec] = {}
+def _common_taps(headers: Mapping[str, AdapterHeader]) -> tuple[tuple[TapSpec, ...], Names]:
+    """What one pass has to compute so that every adapter finds its taps, and by adapter what its taps are called there."""
+    taps: dict[tuple[str, str], TapSpec] = {}
     for path, header in headers.items():
         for tap in header.taps:
-            # A pass gives a tap in one form: a map for one adapter and its mean for another would be two passes.
-            if taps.setdefault(tap.name, tap) != tap:
+            first = taps.setdefault((tap.module, tap.reducer), tap)
+            if (first.shape, first.dtype) != (tap.shape, tap.dtype):
                 raise AdapterError(
                     f"adapter {path} reads tap {tap.name!r} as {tap.reducer} {list(tap.shape)} {tap.dtype}, another as "
-                    f"{taps[tap.name].reducer} {list(taps[tap.name].shape)} {taps[tap.name].dtype}; predict with them one by one"
+                    f"{first.reducer} {list(first.shape)} {first.dtype}; predict with them one by one"
                 )
-    return tuple(taps.values())
+    # Of two stores, `blocks.5` may be the grid in one and the class token in the other: the second is `blocks.5=cls` here.
+    clear: dict[str, TapSpec] = {}
+    for tap in taps.values():
+        name = tap.name if tap.name not in clear else f"{tap.module}={tap.reducer}"
+        clear[name] = replace(tap, name=name)
+    called = {(tap.module, tap.reducer): name for name, tap in clear.items()}
+    names = {
+        path: {tap.name: called[tap.module, tap.reducer] for tap in header.taps} for path, header in headers.items()
+    }
+    return tuple(clear.values()), names
 
 
 class _Predictions:
     """The lines of the table so far, as `COLUMNS`, and for which images and why there is no class."""
 
-    def __init__(self, loaded: Loaded, source: FeatureSource) -> None:
+    def __init__(self, loaded: Loaded, source: FeatureSource, names: Names) -> None:
         self.lines: list[tuple[str, str, str, float | None]] = []
         self.skipped: dict[str, str] = {}
-        self._source = source
+        self._source, self._names = source, names
         self._adapters = {path: (adapter.to(source.device), header) for path, (adapter, header) in loaded.items()}
 
     def add(self, rows: Sequence[int], features: Mapping[str, np.ndarray], undecoded: Mapping[int, str]) -> None:
@@ -176,7 +189,8 @@ class _Predictions:
         values = {name: self._values(features[name], dtype) for name, dtype in types.items()}
         for path, (adapter, header) in self._adapters.items():
             with torch.inference_mode():
-                probabilities = adapter(values).softmax(dim=1).cpu().numpy()
+                own = {tap: values[name] for tap, name in self._names[path].items()}
+                probabilities = adapter(own).softmax(dim=1).cpu().numpy()
             self._add_lines(path, header, names, probabilities, bad)
 
     def _add_lines(

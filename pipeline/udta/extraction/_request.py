@@ -99,7 +99,7 @@ def feature_fingerprint(
                 # Stores of before there was another decoder have no such field, and shall not be stale for that.
                 **({} if views.decoder == "pillow" else {"decoder": views.decoder}),
             },
-            "taps": {tap.name: {"reducer": tap.reducer, "shape": list(tap.shape)} for tap in taps},
+            "taps": {tap.name: tap.identity for tap in taps},
             "views": views.to_json(),
             "compute": compute,
             "dtype": dtype,
@@ -243,20 +243,21 @@ def _widened(request: Request, stored: Layout) -> Request:
         # Nothing but view 0 was asked for, so that no augmentation was.
         alone = views.count == 1
         views = ViewSpec.from_fields(stored.fingerprint.fields) if alone else replace(views, count=stored.n_views)
-    more = [tap for name, tap in stored.taps.items() if name not in request.layout.taps]
-    if more:
-        # All together, because taps lie in the order in which the backbone computes them.
-        wanted = [TapRequest(tap.name, Reducer.parse(tap.reducer)) for tap in (*taps, *more)]
-        taps = resolve_taps(request.backbone, wanted, request.options.dtype)
+    # By what is kept and not by its name: of a module that is stored, another reducer is another tap.
+    asked = {(tap.module, tap.reducer) for tap in taps}
+    more = [tap for tap in stored.taps.values() if (tap.module, tap.reducer) not in asked]
+    # All together, because taps lie in the order in which the backbone computes them.
+    wanted = [TapRequest(tap.module, Reducer.parse(tap.reducer)) for tap in (*taps, *more)]
+    taps = resolve_taps(request.backbone, wanted, request.options.dtype, stored.taps.values())
     layout = replace(
         request.layout,
         taps={tap.name: tap for tap in taps},
         n_views=views.count,
         fingerprint=feature_fingerprint(request.backbone, taps, views, request.compute, request.options.dtype),
     )
-    if more:
+    if taps != request.taps:
         # The store's own decision on a backbone that is impure holds for its taps, whatever this request allows.
-        allowed = bool(stored.impure)
+        allowed = bool(stored.impure) if more else request.options.allow_impure
         layout = replace(
             layout, **_examined(request.backbone, taps, request.compute, request.device, allow_impure=allowed)
         )

@@ -74,7 +74,7 @@ class Hdf5Engine(Engine):
             file.create_dataset("split", data=np.array(layout.splits, dtype=object), dtype=text)
             for tap in layout.taps.values():
                 dataset = _create_virtual(file, layout, tap)
-                dataset.attrs.update({"reducer": tap.reducer, "dtype": tap.dtype})
+                dataset.attrs.update(tap.attributes)
         self.ledger.seal({INDEX: file_checksum(self.path / INDEX)}, layout.attributes())
 
     def load(self) -> Layout:

@@ -76,7 +76,7 @@ class ZarrEngine(Engine):
                 filters=None,  # none that the user's zarr configuration may have by default
                 chunk_key_encoding=CHUNK_KEYS,
                 dimension_names=["row", "view", *axes],
-                attributes={"reducer": tap.reducer, "dtype": tap.dtype},
+                attributes=tap.attributes,
             )
         self._write_columns(group, layout)
         self._seal(layout)

@@ -89,7 +89,7 @@ def _fingerprint(selection: Selection) -> Fingerprint:
     """The store's with the taps and views that are left. One that was made by hand need not have these fields."""
     fields = dict(selection.store.fingerprint.fields)
     if "taps" in fields:
-        fields["taps"] = {tap.name: {"reducer": tap.reducer, "shape": list(tap.shape)} for tap in selection.taps}
+        fields["taps"] = {tap.name: tap.identity for tap in selection.taps}
     if "views" in fields:
         fields["views"] = {**fields["views"], "count": len(selection.views)}
     return Fingerprint(fields)
