@@ -21,7 +21,7 @@ from udta.backbones._backbone import Backbone, InputSpec
 from udta.backbones._weights import load_weights
 from udta.backbones.sources.registry import SOURCES, source_of
 from udta.backbones.sources.source import WEIGHT_KEYWORDS, Blueprint, Source, is_pretrained
-from udta.errors import BackboneError, ConfigError, Problems, WeightsError, did_you_mean
+from udta.errors import BackboneError, ConfigError, Problems, UdtaError, WeightsError, did_you_mean
 from udta.images import Transform
 
 _PYTHON_WORDS = {"True": True, "False": False, "None": None}
@@ -119,6 +119,8 @@ def _call(spec: str, blueprint: Blueprint, arguments: dict[str, Any]) -> nn.Modu
         raise WeightsError(
             f"backbone {spec!r}: its weights cannot be downloaded ({error}); fetch {url} elsewhere and give the file"
         ) from error
+    except UdtaError:  # a source of ours says it itself
+        raise
     except Exception as error:
         if "unexpected keyword argument" in str(error):  # that a builder with **kwargs passed on
             raise ConfigError(f"backbone {spec!r}: {error}") from error

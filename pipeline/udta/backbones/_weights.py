@@ -37,12 +37,14 @@ def load_weights(
     """
     expected = module.state_dict()
     # Unless the module has a part called `module` itself, whose keys begin so by right.
-    state = {name if name in expected else name.removeprefix(_PREFIX): tensor for name, tensor in _read(path).items()}
+    state = {
+        name if name in expected else name.removeprefix(_PREFIX): tensor for name, tensor in read_weights(path).items()
+    }
     state = state if adapt is None else dict(adapt(module, state))
     problems = [
-        *_listing("missing in the file", expected.keys() - state.keys() - _counters(expected)),
-        *_listing("not in the backbone", state.keys() - expected.keys()),
-        *_listing(
+        *listing("missing in the file", expected.keys() - state.keys() - _counters(expected)),
+        *listing("not in the backbone", state.keys() - expected.keys()),
+        *listing(
             "of another shape",
             (
                 f"{name} {list(state[name].shape)} instead of {list(expected[name].shape)}"
@@ -59,7 +61,8 @@ def load_weights(
     module.load_state_dict(state, strict=False)  # all that `strict` looks at was looked at above, but for the counters
 
 
-def _read(path: Path) -> Mapping[str, Tensor]:
+def read_weights(path: Path) -> Mapping[str, Tensor]:
+    """The tensors of a file by name. Raises `WeightsError`: no such file, one that holds something else or would run code."""
     if not path.is_file():
         raise WeightsError(f"{path}: there is no such weights file")
     try:
@@ -112,7 +115,8 @@ def _counters(state: Mapping[str, Tensor]) -> set[str]:
     return {name for name in state if name.endswith("num_batches_tracked")}
 
 
-def _listing(what: str, names: Iterable[str]) -> list[str]:
+def listing(what: str, names: Iterable[str]) -> list[str]:
+    """A line of an error about some keys: how many, and the first of them; none where there are none."""
     found = sorted(names)
     more = ", ..." if len(found) > _SHOWN else ""
     return [f"  {len(found)} key(s) {what}: {', '.join(found[:_SHOWN])}{more}"] if found else []

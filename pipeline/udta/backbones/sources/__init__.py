@@ -6,5 +6,8 @@ downloads      whether anything may be downloaded just now
 _hub           files of a hub, by repository and revision
 torchvision    classification models of torchvision, with their weight enums
 timm           models of timm, by name or `timm:NAME`
+hf             vision models of transformers, `hf:ORG/NAME` or `hf:DIR`
+_hf_trunk      one of them as a backbone: one vector out, and every weight from the file
+_hf_input      what its image processor makes of an image, as a transform
 factory        `package.module:factory`: one's own, and those that a data file may name
 """

@@ -11,6 +11,7 @@ from udta.backbones.sources.source import Source
 _CLASSES = (
     "torchvision:Torchvision",
     "timm:Timm",
+    "hf:HuggingFace",
     "factory:Factory",
 )
 
