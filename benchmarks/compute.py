@@ -41,7 +41,8 @@ def measure(real: Path, name: str, work: Path) -> dict[str, Any]:
             out=out,
         )
         store = udta.open_store(out)
-        probe = regression(read(store, LAST_TAP, "train"), read(store, LAST_TAP, "test"))
+        train, test = (read(store, LAST_TAP, split)["average"] for split in ("train", "test"))
+        probe = regression(train, test)
         row[compute] = {"top1": probe["top1"], "compute_error": dict(report.compute_error)}
     row["difference_in_points"] = 100 * (row["bfloat16"]["top1"] - row["float32"]["top1"])
     row["test_images"] = len(store.rows("test"))

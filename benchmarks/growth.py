@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import udta
-from benchmarks.accuracy import BACKBONE, TAPS
+from benchmarks.real import BACKBONE, TAPS
 from benchmarks.synthetic import versions
 from udta._files.atomic import write_json
 

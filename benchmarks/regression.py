@@ -1,15 +1,17 @@
-"""The rival on stored features: scikit-learn's logistic regression on the standardised average of the last tap.
+"""The rival on stored features: scikit-learn's logistic regression on the standardised output of the backbone's last module.
 
-It is given what the adapters are given: all cached views of the training images as samples, and the log-probabilities of a test
-image's views averaged. C is chosen by cross-validation on the training images, in which the views of an image stay together; the
-one that is best for single views answers for them, the one that is best for averages for those (of equal ones, the one with the
-least loss).
+Of a map it reads the average; of tokens there are three inputs, the class token, the average of the patches, and both side by
+side, and the one with the best cross-validated accuracy answers. It is given what the adapters are given: all cached views of
+the training images as samples, and the log-probabilities of a test image's views averaged. C is chosen by cross-validation on
+the training images, in which the views of an image stay together; what is best for single views answers for them, what is best
+for averages for those (of equal ones, the one with the least loss).
 """
 
 from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,9 +24,10 @@ from threadpoolctl import threadpool_limits
 
 import udta
 
+FIGURES = ("top1", "top1_views")
 FOLDS = 5
 # C multiplies a sum over samples, so these values are divided by the number of views, which all say nearly the same.
-CS = np.logspace(-4, -1, 7)
+CS = np.logspace(-4, 1, 11)
 
 
 @dataclass(frozen=True)
@@ -43,11 +46,27 @@ class Samples:
         return Samples(self.vectors[:, :count], self.labels)
 
 
-def read(store: udta.Store, tap: str, split: str) -> Samples:
-    """The average over positions of one tap, of every view of a split."""
+def read(store: udta.Store, tap: str, split: str, prefix: int = 0) -> dict[str, Samples]:
+    """The inputs that one tap offers, by name, of every view of a split; of tokens the first `prefix` are no patches."""
     rows = store.rows(split)
     values = store.read(rows, taps=[tap], dtype="float32")[tap]
-    return Samples(values.reshape(*values.shape[:3], -1).mean(axis=3), store.labels[rows])
+    if values.ndim == 4:  # [rows, views, tokens, features]
+        token, average = values[:, :, 0], values[:, :, prefix:].mean(axis=2)
+        found = {"class token": token, "average": average, "both": np.concatenate([token, average], axis=2)}
+    else:
+        found = {"average": values.reshape(*values.shape[:3], -1).mean(axis=3)}
+    return {name: Samples(vectors, store.labels[rows]) for name, vectors in found.items()}
+
+
+def best_of(inputs: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Each figure of the input that was best for it in cross-validation, and which one that was."""
+    answer: dict[str, Any] = {}
+    for figure in FIGURES:
+        name = max(
+            inputs, key=lambda each: _merit(inputs[each]["cross_validated"][inputs[each][f"C_{figure}"]], figure)
+        )
+        answer |= {figure: inputs[name][figure], f"input_{figure}": name}
+    return answer
 
 
 def regression(train: Samples, test: Samples) -> dict[str, Any]:
@@ -64,14 +83,16 @@ def regression(train: Samples, test: Samples) -> dict[str, Any]:
 
 def _tuned(train: Samples, test: Samples) -> dict[str, Any]:
     scores = cross_validate(train)
-    chosen = {
-        figure: max(scores, key=lambda c: (scores[c][figure], -scores[c]["loss"])) for figure in ("top1", "top1_views")
-    }
+    chosen = {figure: max(scores, key=lambda c: _merit(scores[c], figure)) for figure in FIGURES}
     result: dict[str, Any] = {"views": train.vectors.shape[1]}
     for figure, c in chosen.items():
         (fitted,) = path(train, test, (c,))
-        result |= {figure: fitted[figure], f"C_{figure}": c}
+        result |= {figure: fitted[figure], f"C_{figure}": f"{c:.3g}"}
     return {**result, "cross_validated": {f"{c:.3g}": score for c, score in scores.items()}}
+
+
+def _merit(scores: Mapping[str, float], figure: str) -> tuple[float, float]:
+    return scores[figure], -scores["loss"]
 
 
 def cross_validate(train: Samples) -> dict[float, dict[str, float]]:

@@ -1,4 +1,4 @@
-"""Whether what is stored is as good as what is computed: stored against live logits, and 8-bit against float16 stores."""
+"""Stores that are made from other stores: with fewer taps, or with 8-bit codes instead of float16."""
 
 from __future__ import annotations
 
@@ -11,11 +11,6 @@ import numpy as np
 import torch
 
 import udta
-from benchmarks.live.frozen import OnLiveTaps
-from benchmarks.live.photographs import Photographs
-from udta.adapters import Adapter
-from udta.backbones import Backbone
-from udta.scoring import labelled_rows, log_probabilities
 from udta.store import Quantiser, Store, StoreWriter
 
 _BATCH = 32
@@ -28,25 +23,6 @@ def with_taps(store: Store, taps: Sequence[str]) -> Store:
     chosen = copy(store)
     chosen.taps = {name: spec for name, spec in store.taps.items() if name in taps}
     return chosen
-
-
-def parity(adapter: Adapter, store: Store, photographs: Photographs, backbone: Backbone) -> dict[str, float]:
-    """Share of test images whose stored and live features have the same top-1, and the largest difference of log-probabilities.
-
-    Live are view 0 of the images, decoded anew, the backbone and the taps in float32.
-    """
-    rows = labelled_rows(store, "test")
-    specs = tuple(replace(store.taps[tap], dtype="float32") for tap in adapter.taps_used)
-    network = OnLiveTaps(backbone, specs, adapter).eval()
-    with torch.inference_mode():
-        logits = torch.cat([network(images) for images, _ in photographs.batches(rows, 0, _BATCH)])
-    live = logits.log_softmax(dim=1).numpy()
-    stored = log_probabilities(adapter, store, rows)[:, 0]
-    return {
-        "images": len(rows),
-        "same_top1": float((live.argmax(axis=1) == stored.argmax(axis=1)).mean()),
-        "largest_difference": float(np.abs(live - stored).max()),
-    }
 
 
 def as_uint8(store: Store, path: Path) -> Store:

@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +14,15 @@ from sklearn.preprocessing import StandardScaler
 sys.path.append(str(Path(__file__).parents[2]))
 
 import udta
+from benchmarks import accuracy as bench
 from benchmarks import accuracy_doc
-from benchmarks.regression import FOLDS, Samples, cross_validate, path, read
+from benchmarks.accuracy_parts import Place, trained
+from benchmarks.accuracy_results import Result, accuracy, bytes_per_view, complete, reduction, train_seconds
+from benchmarks.live import page
+from benchmarks.real import MOBILENET
+from benchmarks.regression import FOLDS, Samples, best_of, cross_validate, path, read
 from benchmarks.store_checks import as_uint8, with_taps
+from udta.store import row_bytes
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,12 +56,28 @@ def test_views_of_an_image_are_never_on_both_sides_of_a_fold():
 
 def test_samples_are_the_averages_of_a_split(toy_store):
     store = udta.open_store(toy_store)
-    found = read(store, "stage1", "test")
+    (found,) = read(store, "stage1", "test").values()
     rows = store.rows("test")
     assert found.vectors.shape == (len(rows), store.n_views, 8)
     expected = store.read(rows, taps=["stage1"], dtype="float32")["stage1"].mean(axis=(3, 4))
     np.testing.assert_allclose(found.vectors, expected, rtol=1e-5)
     assert found.labels.tolist() == store.labels[rows].tolist()
+
+
+def test_tokens_offer_three_inputs_and_cross_validation_chooses():
+    values = np.random.default_rng(0).normal(size=(5, 2, 7, 4)).astype(np.float32)
+    store = SimpleNamespace(
+        rows=lambda split: np.arange(5), labels=np.arange(5), read=lambda rows, taps, dtype: {taps[0]: values}
+    )
+    found = read(store, "norm", "train", prefix=2)
+    np.testing.assert_allclose(found["class token"].vectors, values[:, :, 0])
+    np.testing.assert_allclose(found["average"].vectors, values[:, :, 2:].mean(axis=2))
+    assert found["both"].vectors.shape == (5, 2, 8)
+    scores = {"top1": 0.5, "top1_views": 0.6, "loss": 1.0}
+    figures = {"top1": 0.1, "top1_views": 0.2, "C_top1": "1", "C_top1_views": "1"}
+    better = {**figures, "top1": 0.3, "top1_views": 0.4, "cross_validated": {"1": {**scores, "top1": 0.7}}}
+    chosen = best_of({"average": {**figures, "cross_validated": {"1": scores}}, "both": better})
+    assert chosen == {"top1": 0.3, "input_top1": "both", "top1_views": 0.2, "input_top1_views": "average"}
 
 
 def test_a_store_with_fewer_taps_trains_on_these(toy_store, tmp_path):
@@ -76,27 +99,38 @@ def test_codes_stand_for_the_values_within_half_a_step(toy_store, tmp_path):
     assert small.splits.tolist() == store.splits.tolist()
 
 
-def row(udta_top1, rival_top1, seconds=2.0):
-    figures = {"top1": [udta_top1, udta_top1], "top1_views": [udta_top1, udta_top1 + 0.02], "seconds": [seconds] * 2}
+def document(udta_top1, rival_top1, **parts):
+    """A result of one set: what accuracy.json's readers need, as the benchmark leaves it."""
+    spent = {"cpu_seconds": 4.0, "bytes_per_view": 1000, "features": "f"}
+    regression = {"top1": rival_top1, "top1_views": rival_top1}
+    tuned = {
+        **regression,
+        "input_top1": "both",
+        "input_top1_views": "both",
+        "inputs": {"both": {**regression, **spent}},
+    }
     return {
+        "configuration": {"factory": "network", "views": 4, "seeds": 2},
         "train": 300, "n": 100, "classes": 10,
-        "extraction": {"seconds": 40.0},
-        "adapters": {"udta": figures},
-        "regression": {"top1": rival_top1, "top1_views": rival_top1},
-        "regression_view0": {"top1": rival_top1},
-        "parity": {"images": 100, "same_top1": 0.99},
+        "taps": {"default": {"blocks.5": "grid(14)"}},
+        "extraction": {"default": {"cpu_seconds": 80.0}, "by_hand": None},
+        "parts": {
+            "udta": {"top1": [udta_top1, udta_top1], "top1_views": [udta_top1, udta_top1 + 0.02], **spent},
+            "regression": {**tuned, "view0": tuned, "features": "f"},
+            "parity": {"images": 100, "same_top1": 0.99, "features": "f"},
+            **parts,
+        },
     }  # fmt: skip
 
 
-DOCUMENT = {
-    "configuration": {"views": 4, "seeds": 2, "adapters": "udta", "taps": "features.18=avg"},
-    "cores": 2,
-    "sets": {"food": row(0.80, 0.75), "monkeys": row(0.995, 1.0), "birds": row(0.7, 0.7)},
-}
+SETS = {"food": document(0.80, 0.75), "monkeys": document(0.995, 1.0), "birds": document(0.7, 0.7)}
 TUNED = {
-    "set": "food", "train_seconds": 400.0, "recipe": {"epochs": 30, "lr": 0.003},
-    "tuning": {"held_out": {"0.001": {"monkeys": {}}, "0.003": {"monkeys": {}}}, "epochs": 6},
-    "device": "cpu", "metrics": [{"top1": 0.75, "top1_by_views": {"4": 0.78}}, {"top1": 0.77, "top1_by_views": {"4": 0.78}}],
+    "set": "food", "recipe": {"epochs": 30, "lr": 0.003}, "device": "H200",
+    "tuning": {"epochs": 6, "held_out": {
+        "0.001": {"food": {"top1": 0.6, "loss": 1.5, "device": "H200"}},
+        "0.003": {"food": {"top1": 0.7, "loss": 1.0, "device": "cpu"}},
+    }},
+    "metrics": [{"top1": 0.75, "top1_by_views": {"4": 0.78}}, {"top1": 0.77, "top1_by_views": {"4": 0.78}}],
 }  # fmt: skip
 COST = {
     "cores": 2, "classes": 40, "bars": {"fine_tuning": 50}, "backward_ratio": {"fine_tuning": 60.0},
@@ -111,7 +145,7 @@ COST = {
 
 
 def test_error_reductions_by_hand():
-    found = accuracy_doc.reduction(DOCUMENT["sets"], "top1")
+    found = reduction(SETS, "udta", "top1")
     assert found["by_set"]["food"] == pytest.approx(0.2)
     assert found["by_set"]["monkeys"] is None
     assert found["mean"] == pytest.approx(0.1)
@@ -119,26 +153,81 @@ def test_error_reductions_by_hand():
     assert found["worst_difference"] == pytest.approx(-0.005)
 
 
-def test_ratios_against_fine_tuning_by_hand():
-    found = accuracy_doc.against_fine_tuning(DOCUMENT, {"food": TUNED}, COST)
-    assert found["training_alone"] == pytest.approx(2 / 400)
-    assert found["with_extraction"] == pytest.approx(42 / 400)
-    assert found["with_training_images"] == pytest.approx(32 / 400)
-    assert found["udta"]["top1_views"] == pytest.approx(0.81)
-    assert found["fine_tuning"] == pytest.approx({"top1": 0.76, "top1_views": 0.78})
-    on_gpu = accuracy_doc.against_fine_tuning(DOCUMENT, {"food": {**TUNED, "device": "H200"}}, COST)
-    assert on_gpu["training_alone"] == pytest.approx(2 / (0.04 * 300 * 30))
+def test_auto_has_the_accuracy_of_what_it_picked():
+    auto = {"picked": "udta", "cpu_seconds": 40.0, "features": "f"}
+    found = document(0.8, 0.75, auto=auto)
+    assert accuracy(found, "auto", "top1_views") == pytest.approx(0.81)
+    assert train_seconds(found, "auto") == 40.0
+    assert bytes_per_view(found, "auto") == 1000
+    assert accuracy(SETS["food"], "auto", "top1") is None
+    assert accuracy(document(0.8, 0.75, auto={**auto, "picked": "ridge"}), "auto", "top1") is None
+    assert list(complete({"food": SETS["food"], "birds": found}, ("auto",))) == ["birds"]
+
+
+def test_times_against_fine_tuning_by_hand():
+    found = page.against_fine_tuning(SETS, {"food": TUNED}, COST)
+    tuned = 0.04 * 2 * 300 * 30
+    assert found["training_alone"] == pytest.approx(4 / tuned)
+    assert found["with_extraction"] == pytest.approx(84 / tuned)
+    assert found["with_training_images"] == pytest.approx(64 / tuned)
 
 
 def test_the_page_says_what_the_results_say():
-    page = accuracy_doc.render(DOCUMENT, [TUNED], COST)
-    assert "| food | 300 / 100 | 75.0 | 75.0 / 75.0 | 80.0 ± 0.0 / 81.0 ± 1.4 | 76.0 / 78.0 |" in page
-    assert "| worst set, points | -0.50 | +0.50 |" in page
-    assert "| udta | 12,345 | 10.0 | 20.0 | - | - | - |" in page
-    assert "60 times below fine tuning (aimed at: 50)" in page
-    assert "food 0.003 (monkeys)" in page
-    assert "1/200 of the training time" in page
-    assert "Against full fine-tuning" not in accuracy_doc.render(DOCUMENT, [], COST)
+    by_hand = {"top1": [0.82], "top1_views": [0.82], "cpu_seconds": 4.0, "bytes_per_view": 1000, "features": "f"}
+    found = {"mobilenet_v2": SETS, "deit_tiny": {"food": document(0.8, 0.75, by_hand=by_hand)}}
+    text = accuracy_doc.render(found, [TUNED], COST)
+    assert "| `udta` | 80.0 / 81.0 | 99.5 / 100.5 | 70.0 / 71.0 |" in text
+    assert "| worst set, points | -0.50 | +0.50 |" in text
+    assert "| DeiT-tiny | food | - | - | 75.0 / 75.0 | both / both | 75.0 |" in text
+    assert "|  | difference, points | -2.00 / -1.00 |  |" in text
+    assert "| food | 80.0 / 81.0 | 76.0 / 78.0 | 0.003 | 2, H200 |" in text
+    assert "| food | 60.0, 1.50 (GPU) | 70.0, 1.00 |" in text
+    assert "| udta | 12,345 | 10.0 | 20.0 | - | - | - |" in text
+    assert "60 times below fine tuning (aimed at: 50)" in text
+    assert "Against full fine-tuning" not in accuracy_doc.render(found, [], COST)
+    assert "Default taps" not in accuracy_doc.render({"mobilenet_v2": SETS}, [], COST)
+
+
+def test_what_is_measured_is_kept_until_its_features_change(tmp_path):
+    configuration = {"factory": "network", "views": 8, "seeds": 5}
+    result = Result.of(tmp_path, "deit_tiny", "food", configuration)
+    result.keep("linear", {"top1": [0.5], "features": "a"})
+    again = Result.of(tmp_path, "deit_tiny", "food", configuration)
+    assert again.has("linear", "a")
+    assert not again.has("linear", "b")
+    assert not again.has("udta", "a")
+    assert not Result.of(tmp_path, "deit_tiny", "food", {**configuration, "seeds": 3}).parts
+
+
+def test_a_run_measures_what_is_missing_and_no_more(tmp_path, monkeypatch, toy_store):
+    """Another adapter, one that `auto` picked though nobody asked for it, and nothing the second time."""
+    measured = []
+
+    def measure(place, part):
+        measured.append(part)
+        return {"picked": "ridge", "cpu_seconds": 1.0} if part == "auto" else {"top1": [0.5], "top1_views": [0.5]}
+
+    monkeypatch.setattr(bench, "FOLDER", tmp_path / "results")
+    monkeypatch.setattr(bench, "measure", measure)
+    (tmp_path / "stores" / "default" / "mobilenet_v2").mkdir(parents=True)
+    (tmp_path / "stores" / "default" / "mobilenet_v2" / "food").symlink_to(toy_store)
+    place = Place(MOBILENET, "food", tmp_path, tmp_path / "work", tmp_path / "stores", 8, 5)
+    bench.measure_missing(place, ["linear", "auto"], [])
+    assert measured == ["linear", "auto", "ridge"]
+    bench.measure_missing(place, ["linear", "auto", "udta"], [])
+    assert measured == ["linear", "auto", "ridge", "udta"]
+    bench.measure_missing(place, ["linear", "udta"], ["linear"])
+    assert measured[4:] == ["linear"]
+
+
+def test_seeds_of_a_sweep_are_single_trainings(toy_store, tmp_path):
+    """Seed 0 is trained alone, for its time, the others together: the figures are those of `udta train` with each seed."""
+    store = udta.open_store(toy_store)
+    found = trained(store, "concat_linear", 3, tmp_path / "runs")
+    single = [udta.train(store, out=tmp_path / str(seed), adapter="concat_linear", seed=seed) for seed in range(3)]
+    for figure in ("top1", "top1_views", "mean_per_class"):
+        assert found[figure] == [each.metrics[figure] for each in single]
+    assert found["bytes_per_view"] == sum(row_bytes(store.taps[tap]) for tap in found["taps"])
 
 
 def test_the_published_page_is_what_the_published_results_give():
