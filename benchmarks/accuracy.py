@@ -77,7 +77,7 @@ def _line(figures: dict[str, object]) -> str:
 
 
 def _names(text: str) -> list[str]:
-    return text.split(",")
+    return [each for each in text.split(",") if each]
 
 
 if __name__ == "__main__":

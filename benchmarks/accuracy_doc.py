@@ -67,7 +67,7 @@ def render(backbones: Mapping[str, Sets], tuned: Iterable[Mapping[str, Any]], co
     parts = [_HEAD, *_summary(known), *(_by_set(name, sets) for name, sets in known.items())]
     parts += [_errors(known), _taps(known), _inputs(known)]
     sets = complete(known.get("mobilenet_v2", {}), ("udta",))
-    if both := {each["set"]: each for each in tuned if each["set"] in sets}:
+    if both := {each["set"]: each for each in tuned if each.get("set") in sets}:
         parts.append(page.fine_tuning(sets, both, cost))
     parts += [page.costs(cost), _storage(known)]
     return "\n".join(filter(None, parts))

@@ -137,26 +137,31 @@ def main() -> None:
     work = options.work / rival.name
     network = backbone(real)
     tune_sets, sets = options.tune_sets.split(","), options.sets.split(",")
-    tunings = {}
-    for name in sets:
-        earlier = known(rival, name).get("tuning", {"held_out": {}})["held_out"]
-        tune_on = list(next(iter(earlier.values()), [name] if name in tune_sets else tune_sets))
-        tunings[name] = tune(rival, network, real, tune_on, options.tune_epochs, work, options.device, earlier)
-    for name, tuning in tunings.items():
+    for name in sets:  # all of them first: a training is the longer part
         document = known(rival, name)
-        if document.get("recipe", {}).get("lr") != tuning["lr"]:
+        earlier = document.get("tuning", {}).get("held_out", {})
+        tune_on = list(next(iter(earlier.values()), [name] if name in tune_sets else tune_sets))
+        tuning = tune(rival, network, real, tune_on, options.tune_epochs, work, options.device, earlier)
+        write_json(result_file(rival, name), {**document, "tuning": tuning})
+    for name in sets:
+        document = known(rival, name)
+        if document.get("recipe", {}).get("lr") != document["tuning"]["lr"]:
+            place = work / name / f"{document['tuning']['lr']:g}"
             folder = real / "real" / name
-            document = measure(
-                rival, tuning, network, folder, work / name / f"{tuning['lr']:g}", options.seeds, options.device
-            )
-        write_json(RESULTS / f"{rival.name}-{name}.json", {**document, "tuning": tuning})
+            document = measure(rival, document["tuning"], network, folder, place, options.seeds, options.device)
+            write_json(result_file(rival, name), document)
         for metrics in document["metrics"]:
             print(f"{rival.name} {name}: top-1 {metrics['top1']:.4f}, averaged {metrics['top1_by_views']}", flush=True)
 
 
+def result_file(rival: Rival, name: str) -> Path:
+    """Of one set; while only `tuning` stands in it, or another rate than that of `recipe`, the training is still to be done."""
+    return RESULTS / f"{rival.name}-{name}.json"
+
+
 def known(rival: Rival, name: str) -> dict[str, Any]:
     """The result of a set, as far as there is one."""
-    file = RESULTS / f"{rival.name}-{name}.json"
+    file = result_file(rival, name)
     return json.loads(file.read_text()) if file.exists() else {}
 
 

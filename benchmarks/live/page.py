@@ -19,7 +19,7 @@ def fine_tuning(sets: Sets, tuned: Mapping[str, Mapping[str, Any]], cost: Mappin
             name,
             pair(_figures(sets[name])),
             pair(_tested(each, sets[name])),
-            f"{each['recipe']['lr']:g}",
+            _rate(each),
             f"{len(each['metrics'])}, {each['device']}",
         ]
         for name, each in tuned.items()
@@ -45,6 +45,12 @@ def fine_tuning(sets: Sets, tuned: Mapping[str, Mapping[str, Any]], cost: Mappin
             _rates(tuned),
         ]
     )
+
+
+def _rate(fine: Mapping[str, Any]) -> str:
+    """What it was trained with, and the better one where that is still to be trained."""
+    used, best = fine["recipe"]["lr"], fine["tuning"]["lr"]
+    return f"{used:g}" if used == best else f"{used:g} ({best:g} is to be trained yet)"
 
 
 def _rates(tuned: Mapping[str, Mapping[str, Any]]) -> str:

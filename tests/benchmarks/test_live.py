@@ -179,3 +179,30 @@ def test_a_settled_grid_is_not_tried_again():
     found = tuning.tune(RIVALS["fine_tuning"], None, Path(), ["flowers"], 6, Path(), "cpu", held)
     assert found["lr"] == document["recipe"]["lr"]
     assert found["held_out"] == held
+
+
+def test_a_set_is_trained_again_only_where_another_rate_is_the_best(monkeypatch, tmp_path):
+    """Its tuning is kept before the training, which may take hours."""
+    for name, rate in (("food", 0.01), ("birds", 0.03)):
+        (tmp_path / f"fine_tuning-{name}.json").write_text(
+            json.dumps({"recipe": {"lr": 0.01}, "metrics": [], "tuning": {"lr": rate, "held_out": {}}})
+        )
+    trained = []
+
+    def tune(rival, network, real, sets, *others):
+        return {"lr": {"food": 0.01, "birds": 0.03}[sets[0]], "held_out": {}}
+
+    def measure(rival, tuning, network, folder, *others):
+        trained.append(folder.name)
+        return {"recipe": {"lr": tuning["lr"]}, "metrics": [], "tuning": tuning}
+
+    monkeypatch.setattr(tuning, "RESULTS", tmp_path)
+    monkeypatch.setattr(tuning, "tune", tune)
+    monkeypatch.setattr(tuning, "measure", measure)
+    monkeypatch.setattr(tuning, "backbone", lambda real: None)
+    monkeypatch.setenv("UDTA_REAL_DATA", str(tmp_path))
+    arguments = ["live", "fine_tuning", "--sets", "food,birds", "--tune-sets", "food,birds", "--work", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", arguments)
+    tuning.main()
+    tuning.main()
+    assert trained == ["birds"]
