@@ -60,6 +60,19 @@ def test_files_that_are_no_parameters(tmp_path, content):
         load_params(tmp_path / "absent.yaml")
 
 
+def test_taps_may_be_left_out_and_a_budget_given(tmp_path):
+    document = yaml.safe_load(COMMITTED.read_text())
+    letters = document["backbones"]["letters"]
+    del letters["taps"]
+    letters["budget"] = "30kB"
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document))
+    assert load_params(tmp_path / "params.yaml").backbones["letters"].budget == 30_000
+    letters |= {"taps": "stage2", "budget": 300}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(document))
+    with pytest.raises(ConfigError, match=r"backbones\.letters\.budget is for taps that are recommended"):
+        load_params(tmp_path / "params.yaml")
+
+
 @pytest.mark.parametrize(
     "name",
     [

@@ -5,7 +5,16 @@ from typing import Annotated
 import pytest
 from pydantic import Field, ValidationError
 
-from udta._files.validation import LocalPath, Mark, Options, at_least, one_of, sentences, told_by_pydantic
+from udta._files.validation import (
+    LocalPath,
+    Mark,
+    Options,
+    at_least,
+    one_of,
+    parse_bytes,
+    sentences,
+    told_by_pydantic,
+)
 from udta.errors import ConfigError
 
 
@@ -63,3 +72,24 @@ def test_errors_of_ours_keep_their_sentences():
 def test_options_of_a_mark_and_those_among_other_names():
     assert Inner.marked(Mark.OF_A_STORE) == ("kind",)
     assert Inner.among({"count": 2, "self": 3}) == {"count": 2}
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        (300_000, 300_000),
+        ("300000", 300_000),
+        ("300kB", 300_000),
+        ("1.5 MB", 1_500_000),
+        ("2gb", 2 * 10**9),
+        (" 7 B", 7),
+    ],
+)
+def test_numbers_of_bytes(text, number):
+    assert parse_bytes("budget", text) == number
+
+
+@pytest.mark.parametrize("text", ["", "kB", "-1", "1e6", "300KiB", "0.1B", True, None, "٣kB", [1]])
+def test_what_is_no_number_of_bytes(text):
+    with pytest.raises(ConfigError, match=r"^budget is .*: give a number of bytes, such as 300000, 300kB or 1\.5MB"):
+        parse_bytes("budget", text)

@@ -79,6 +79,29 @@ def test_taps_lists_modules(udta_command):
     assert json.loads(udta_command("taps", "toy:net", "--json")[1])["taps"][0]["name"] == "stage1.0"
 
 
+def test_taps_keeps_to_a_budget_and_says_what_a_view_takes(udta_command):
+    everything = json.loads(udta_command("taps", "toy:net", "--dtype", "uint8", "--json")[1])
+    assert everything["bytes_per_view"] == sum(tap["recommended_bytes"] for tap in everything["taps"])
+    options = ("--dtype", "uint8", "--budget", f"{(everything['bytes_per_view'] - 1) / 1000}kB")
+    less = json.loads(udta_command("taps", "toy:net", *options, "--json")[1])
+    assert less["bytes_per_view"] < everything["bytes_per_view"]
+    assert f"{less['bytes_per_view']:,} bytes for each view" in udta_command("taps", "toy:net", *options)[1]
+    status, _, err = udta_command("taps", "toy:net", "--budget", "much")
+    assert (status, "budget is 'much': give a number of bytes" in err) == (2, True)
+
+
+def test_extract_without_taps_says_which_it_takes_and_so_does_the_store(udta_command, photos, tmp_path):
+    arguments = (photos, "--backbone", "toy:net", "--budget", "1kB", "--out", tmp_path / "s")
+    assert "taps: recommended, stage1=grid(" in udta_command("plan", *arguments)[1]
+    status, out, err = udta_command("extract", *arguments)
+    assert status == 0, err
+    for printed in (out, err):
+        assert printed.count("taps: recommended, stage1=grid(") == 1
+    assert "taps      recommended within 1000 bytes a view" in udta_command("info", tmp_path / "s")[1]
+    status, _, err = udta_command("extract", *arguments, "--taps", "stage1")
+    assert (status, "budget is for taps that are recommended" in err) == (2, True)
+
+
 @pytest.mark.parametrize("verb", list(command.commands))
 def test_every_verb_has_help_with_an_example_and_json(udta_command, verb):
     status, out, _ = udta_command(verb, "--help")

@@ -6,8 +6,10 @@ that hold the choices are asked when a value is checked, not when the model is d
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args, get_origin
@@ -18,6 +20,9 @@ from pydantic_core import PydanticCustomError
 from udta._files.paths import local_path
 from udta.errors import ConfigError, did_you_mean
 
+# Powers of 1000, as every size that is printed here.
+_BYTES = re.compile(r"(\d+(?:\.\d+)?) ?(B|kB|MB|GB)?", re.ASCII | re.IGNORECASE)
+_UNITS = {"b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
 # Kinds of pydantic's errors: a message that is the rest of a sentence that the name of the field begins, and whole sentences.
 _PREDICATE, _SENTENCES = "predicate", "sentences"
 
@@ -114,6 +119,32 @@ def at_least(least: int, why: str) -> AfterValidator:
         return value
 
     return AfterValidator(check)
+
+
+def parse_bytes(name: str, value: Any) -> int:
+    """A number of bytes, such as `300000`, `300kB` or `1.5MB`. Raises `ConfigError`, which begins with the name."""
+    # A bool is an int to Python, and `yes` in a file is one to YAML.
+    match = None if isinstance(value, bool) else _BYTES.fullmatch(str(value).strip())
+    found = int(Decimal(match[1]) * _UNITS[(match[2] or "B").lower()]) if match else 0
+    if found < 1:
+        raise ConfigError(f"{name} is {value!r}: give a number of bytes, such as 300000, 300kB or 1.5MB")
+    return found
+
+
+class ByteCount:
+    """A check: a number of bytes as `parse_bytes` reads it; what comes out is the number."""
+
+    def __call__(self, value: Any) -> int | None:
+        """The number; None is what a field without one has."""
+        try:
+            return None if value is None else parse_bytes("", value)
+        except ConfigError as error:
+            raise wrong(str(error).strip()) from error
+
+
+def byte_count() -> BeforeValidator:
+    """`ByteCount` as it stands in an `Annotated`."""
+    return BeforeValidator(ByteCount())
 
 
 def _local(value: Any) -> Any:

@@ -10,6 +10,7 @@ _trace          one pass that tells what each module gives, and which one is the
 _taps           which modules can be kept, and what is stored of those that are asked for
 _tap_names      what their arrays are called, where several are of one module
 _recommend      which taps to begin with
+_budget         and which of them in fewer bytes
 reducers/       what is done to a tap's output before it is stored
 arithmetic      which one a backbone runs in, and which of them the hardware does well
 _forward        8-bit images -> features of the taps
@@ -31,7 +32,16 @@ from udta.backbones._probing import probe_backbone, probe_like
 from udta.backbones._purity import check_pure
 from udta.backbones._remembered import rebuild_backbone
 from udta.backbones._replay import Replay
-from udta.backbones._taps import TapInfo, TapRequest, list_taps, parse_taps, recommended_taps, resolve_taps
+from udta.backbones._taps import (
+    TapInfo,
+    TapRequest,
+    list_taps,
+    parse_taps,
+    recommended_taps,
+    requests_for,
+    resolve_taps,
+    taps_text,
+)
 from udta.backbones.arithmetic import resolve_compute
 
 __all__ = [
@@ -50,7 +60,9 @@ __all__ = [
     "probe_like",
     "rebuild_backbone",
     "recommended_taps",
+    "requests_for",
     "resolve_compute",
     "resolve_device",
     "resolve_taps",
+    "taps_text",
 ]

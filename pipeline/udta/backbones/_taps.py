@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from udta._files.names import tap_problem
 from udta.backbones._backbone import Backbone
+from udta.backbones._budget import within
 from udta.backbones._recommend import recommended
 from udta.backbones._tap_names import named
 from udta.backbones._trace import IMAGES, POOLED, Trace, trace
@@ -19,6 +19,7 @@ from udta.backbones.reducers import Reducer, positions
 from udta.backbones.reducers.none import Whole
 from udta.errors import ConfigError, Problems, did_you_mean
 from udta.fingerprint import TapSpec
+from udta.store import row_bytes
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class TapInfo:
     """A tappable module: `kind` is its class, `shape` its output for one image, `stored_shape` that after the default reducer.
 
     `bytes_per_image` are those of one view after the default reducer, as stored. `recommended` is the reducer that it is
-    recommended with (empty: the default one), None where it is not recommended. The tap `pooled` is no module: its kind says
-    which module is given it.
+    recommended with (empty: the default one), None where it is not recommended; `recommended_bytes` are those with it, or 0. The
+    tap `pooled` is no module: its kind says which module is given it.
     """
 
     name: str
@@ -45,6 +46,7 @@ class TapInfo:
     stored_shape: tuple[int, ...]
     bytes_per_image: int
     recommended: str | None
+    recommended_bytes: int = 0
 
 
 def parse_taps(text: str) -> tuple[TapRequest, ...]:
@@ -104,26 +106,34 @@ def resolve_taps(
     return specs
 
 
-def list_taps(backbone: Backbone, dtype: str = "float16") -> list[TapInfo]:
+def list_taps(backbone: Backbone, dtype: str = "float16", budget: int | None = None) -> list[TapInfo]:
     """Every module that can be a tap, in the order in which their outputs are there.
 
     Args:
         backbone: runs once, on black images of its input size.
         dtype: in which features would be stored, for `bytes_per_image`.
+        budget: bytes of one view that the recommended ones may take.
 
     Raises:
-        BackboneError: it fails, or cannot be copied. ConfigError: its transform gives images of different sizes.
+        BackboneError: it fails, or cannot be copied. ConfigError: its transform gives images of different sizes, or
+            nothing that is recommended fits the budget.
     """
     traced = trace(backbone)
     shapes = traced.tappable
     kinds = {name: traced.outputs[name].kind for name in shapes}
     modules = {name: shape for name, shape in shapes.items() if name != POOLED or traced.head is None}
     best = recommended(modules, {name: positions(shape, _prefix(backbone)) for name, shape in modules.items()}, kinds)
+
+    def stored(name: str, reducer: str) -> TapSpec:
+        return _spec(backbone, name, Reducer.parse(reducer) if reducer else None, shapes[name], dtype)
+
+    if budget is not None and best:
+        best = within(budget, best, stored)
     infos = []
     for name, shape in shapes.items():
-        spec = _spec(backbone, name, None, shape, dtype)
-        size = math.prod(spec.shape) * np.dtype(dtype).itemsize
-        infos.append(TapInfo(name, kinds[name], shape, spec.reducer, spec.shape, size, best.get(name)))
+        spec, chosen = stored(name, ""), best.get(name)
+        size = 0 if chosen is None else row_bytes(stored(name, chosen))
+        infos.append(TapInfo(name, kinds[name], shape, spec.reducer, spec.shape, row_bytes(spec), chosen, size))
     return infos
 
 
@@ -131,6 +141,19 @@ def recommended_taps(infos: Sequence[TapInfo]) -> str:
     """The taps to begin with, as `--taps` takes them."""
     chosen = {tap.name: tap.recommended for tap in infos if tap.recommended is not None}
     return ",".join(f"{name}={reducer}" if reducer else name for name, reducer in chosen.items())
+
+
+def requests_for(taps: Iterable[TapSpec]) -> tuple[TapRequest, ...]:
+    """What gives these taps again."""
+    return tuple(TapRequest(tap.module, Reducer.parse(tap.reducer)) for tap in taps)
+
+
+def taps_text(taps: Iterable[TapSpec]) -> str:
+    """These taps as `--taps` takes them, whatever the default reducers are."""
+    # Of a vector there is nothing to reduce.
+    return ",".join(
+        tap.module if len(tap.shape) == 1 and tap.reducer == "none" else f"{tap.module}={tap.reducer}" for tap in taps
+    )
 
 
 def _text(request: TapRequest) -> str:

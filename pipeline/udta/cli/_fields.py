@@ -9,7 +9,7 @@ from typing import Any, get_args, get_origin
 import click
 from pydantic.fields import FieldInfo
 
-from udta._files.validation import Listed, LocalPath, Mark, OneOf, Options
+from udta._files.validation import ByteCount, Listed, LocalPath, Mark, OneOf, Options
 from udta.cli._common import OUT, PATH, Choice, options_from
 
 
@@ -70,6 +70,8 @@ def _kind(field: FieldInfo) -> dict[str, Any]:
     for check in checks:
         if isinstance(check, OneOf):
             return {"type": Choice(check.names)}
+        if isinstance(check, ByteCount):
+            return {"type": str, "metavar": "BYTES"}
         if isinstance(check, Listed):
             return {"cls": _Listed, "names": check.names, "metavar": "NAME"}
     if dict in kinds:

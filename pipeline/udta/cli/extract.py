@@ -16,6 +16,7 @@ from udta.cli._stores import stores_of
     cls=Verb,
     epilog="""\b
 Example:
+  udta extract photos --backbone resnet50 --weights resnet50.pth --out photos.zarr
   udta extract photos --backbone resnet50 --weights resnet50.pth \\
       --taps 'layer2,layer3=grid(14),layer4=avg' --views 5 --out photos.zarr
 
@@ -37,6 +38,8 @@ def extract(images: str, as_json: bool, **options: Any) -> None:
 
     Running the same command again continues an interrupted extraction. A store grows when more is asked than it has: other
     images, another tap, more views; one that was made from something else is refused with the difference.
+
+    Without --taps it is the recommended ones (see `udta taps`), within --budget, or those that the store at --out has already.
 
     --backbone, --weights, --taps, --out, --compute and --transform may be given several times: the k-th of each make the k-th
     store. What is given once holds for all stores, but every store has an --out of its own. --json then prints a list.

@@ -69,6 +69,7 @@ def _text(document: dict[str, Any]) -> str:
             f"tap       {tap['name']} = {tap['reducer']} {'x'.join(map(str, tap['shape']))} {tap['dtype']}"
             for tap in document["taps"]
         ),
+        *([f"taps      {one_line(str(document['source']['taps']))}"] if "taps" in document["source"] else []),
         f"backbone  {_said(fingerprint, 'backbone', 'factory')}, "
         # Twelve digits tell any weights apart that somebody has; the JSON has all 64.
         f"weights sha256 {_said(fingerprint, 'backbone', 'weights')[:12]}...",

@@ -4,6 +4,7 @@ extract         the public call: one store, from its options to its report
 extract_many    the public call for several stores of the same images, each image decoded once
 options         the one list of what an extraction can be told
 _request        options and images become what to do: manifest, backbone, taps, views, layout
+_chosen_taps    which taps: those asked for, those of the store, or the recommended ones
 _calibrate      a first look at some images: ranges of codes, and what storage type and arithmetic cost
 plan            what would be done, without doing it
 _disk_space     whether it fits

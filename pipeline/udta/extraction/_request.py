@@ -14,18 +14,17 @@ from udta._files.paths import local_path
 from udta._files.validation import Mark
 from udta.backbones import (
     Backbone,
-    TapRequest,
     build_backbone,
     check_pure,
     fitting_memory_format,
-    parse_taps,
     probe_backbone,
+    requests_for,
     resolve_compute,
     resolve_device,
     resolve_taps,
 )
-from udta.backbones.reducers import Reducer
 from udta.errors import ConfigError, Problems, did_you_mean
+from udta.extraction._chosen_taps import ChosenTaps, TapsReport, choose_taps
 from udta.extraction.options import ExtractOptions
 from udta.fingerprint import FEATURE_VERSION, Fingerprint, TapSpec
 from udta.images import Manifest, Transform, ViewSpec, read_images
@@ -45,6 +44,7 @@ class Request:
     manifest: Manifest
     backbone: Backbone
     views: ViewSpec
+    chosen: ChosenTaps
     layout: Layout
     compute: str
     device: torch.device
@@ -54,6 +54,11 @@ class Request:
     def taps(self) -> tuple[TapSpec, ...]:
         """What is stored of an image, in execution order."""
         return tuple(self.layout.taps.values())
+
+    @property
+    def taps_report(self) -> TapsReport:
+        """Those taps as they are reported."""
+        return TapsReport.of(self.chosen, self.taps, self.options.budget)
 
 
 def make_request(images: str | Path | Manifest, **options: Any) -> Request:
@@ -112,7 +117,7 @@ def _check_names(stores: Sequence[Mapping[str, Any]], given: Sequence[Mapping[st
     own = ExtractOptions.marked(Mark.OF_A_STORE, Mark.REPEATED)
     problems = Problems()
     if not stores:
-        problems.add("no store is asked for: give at least one, with backbone, taps and out")
+        problems.add("no store is asked for: give at least one, with backbone and out")
     for number, (store, options) in enumerate(zip(stores, given, strict=True), start=1):
         which = f"store {number}: " if len(stores) > 1 else ""
         for name in sorted(store.keys() - set(own)):
@@ -172,7 +177,8 @@ def _request(manifest: Manifest, options: ExtractOptions) -> Request:
     # One that was built elsewhere comes in whatever state; batch statistics would make features depend on their batch.
     backbone.check_frozen()
     views = _view_spec(backbone, options)
-    taps = resolve_taps(backbone, parse_taps(options.taps), options.dtype)
+    chosen = choose_taps(backbone, options)
+    taps = chosen.specs
     layout = Layout(
         ids=manifest.ids,
         labels=manifest.labels,
@@ -186,9 +192,9 @@ def _request(manifest: Manifest, options: ExtractOptions) -> Request:
         split_rule=manifest.split_rule,
         codec=options.codec,
         **_examined(backbone, taps, compute, device, allow_impure=options.allow_impure),
-        source={"images": str(manifest.root.resolve()), **backbone.source},
+        source={"images": str(manifest.root.resolve()), **backbone.source, **chosen.source},
     )
-    return Request(options, manifest, backbone, views, layout, compute, device)
+    return Request(options, manifest, backbone, views, chosen, layout, compute, device)
 
 
 def _view_spec(backbone: Backbone, options: ExtractOptions) -> ViewSpec:
@@ -247,7 +253,7 @@ def _widened(request: Request, stored: Layout) -> Request:
     asked = {(tap.module, tap.reducer) for tap in taps}
     more = [tap for tap in stored.taps.values() if (tap.module, tap.reducer) not in asked]
     # All together, because taps lie in the order in which the backbone computes them.
-    wanted = [TapRequest(tap.module, Reducer.parse(tap.reducer)) for tap in (*taps, *more)]
+    wanted = requests_for((*taps, *more))
     taps = resolve_taps(request.backbone, wanted, request.options.dtype, stored.taps.values())
     layout = replace(
         request.layout,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,7 @@ from udta.extraction.report import ExtractReport
 from udta.images import Decoder, Manifest, OnError
 from udta.store import IfStale, Layout, Part, StoreWriter, add_run, open_store
 
+_LOG = logging.getLogger(__name__)
 # What the same command does after an interruption, without and with committed blocks.
 _CONTINUES = ("; the same command starts again", ", the same command continues")
 
@@ -35,9 +37,10 @@ def extract(
     images: str | Path | Manifest,
     *,
     backbone: str | Backbone,
-    taps: str,
     out: str | Path,
     weights: str | None = None,
+    taps: str | None = None,
+    budget: int | str | None = None,
     views: int = 1,
     dtype: str = "float16",
     codec: str = "none",
@@ -69,10 +72,12 @@ def extract(
         images: a folder with a sub-folder per class, a CSV/Parquet manifest, `name:folder` of a built-in dataset, or a
             `Manifest`.
         backbone: a torchvision name, `package.module:factory`, or a `Backbone` that is built already.
-        taps: such as `features.6,features.13=grid(14),features.18=avg`.
         out: the store.
         weights: a file, `pretrained` or `pretrained@REV`, a torchvision weight enum, or `none`; by default `pretrained` where the
             backbone is named by its place on a hub, else `none`.
+        taps: such as `features.6,features.13=grid(14),features.18=avg`; without them those that the store at `out` has, or the
+            recommended ones of the backbone.
+        budget: bytes of one view of an image that recommended taps may take, such as `300_000` or `300kB`.
         views: versions of each image: view 0 is the evaluation transform, the others are seeded augmentations.
         dtype: how features are stored: `float16`, `float32`, `bfloat16`, or `uint8` with a scale and offset per channel.
         codec: lossless compression; `none` is read fastest. Zarr: `zstd`, `gzip`; HDF5: `gzip`, `lzf`.
@@ -126,6 +131,9 @@ class Extraction:
     def __init__(self, request: Request) -> None:
         options = request.options
         # Before there is a store: its layout has the codes of uint8 taps, and nothing half made is left where an image is bad.
+        # Before it takes its time, too: whoever did not name taps learns what a view costs while it can still be stopped.
+        for line in request.taps_report.lines:
+            _LOG.info(line)
         self._path, self._request = options.out, calibrated(request)
         self._writer = StoreWriter(
             options.out,

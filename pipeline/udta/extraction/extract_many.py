@@ -47,7 +47,7 @@ def extract_many(
 
     Args:
         images: as for `extract`.
-        stores: for each store the arguments of `extract` that are its own, at least `backbone`, `taps` and `out`, such as
+        stores: for each store the arguments of `extract` that are its own, at least `backbone` and `out`, such as
             `{"backbone": "resnet50", "weights": "resnet50.pth", "taps": "layer4", "out": "resnet.zarr"}`.
         splits: as for `extract`, as all that follow; they hold for all stores.
         device: where every backbone runs.

@@ -13,7 +13,17 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from udta._files.validation import LocalPath, Mark, OneOf, Options, at_least, one_of, told_by_pydantic, wrong
+from udta._files.validation import (
+    LocalPath,
+    Mark,
+    OneOf,
+    Options,
+    at_least,
+    byte_count,
+    one_of,
+    told_by_pydantic,
+    wrong,
+)
 from udta.errors import did_you_mean
 
 # Batches decoded ahead: two keep the backbone busy, four absorb a slow file; each holds 24 MB at five views of 224 px.
@@ -57,8 +67,15 @@ class StoreOptions(Options):
         None,
         description="A file, pretrained[@REV], a torchvision weight enum, or none; by default pretrained of a hub, else none.",
     )
-    taps: Annotated[str, Mark.REPEATED] = Field(
-        description="Modules to keep, each with an optional reducer: none, grid(n), avg, cls, tokens."
+    taps: Annotated[str | None, Mark.REPEATED] = Field(
+        None,
+        description="Modules to keep, each with an optional reducer: none, grid(n), avg, cls, tokens; without it the recommended "
+        "ones, or those that the store has.",
+    )
+    # After `taps`: pydantic checks fields in their order, and one excludes the other. No `REPEATED`: the stores of one command
+    # have as many bytes each, and in Python each may have its own.
+    budget: Annotated[int | None, Mark.OF_A_STORE, byte_count()] = Field(
+        None, description="Bytes of a view of an image that recommended taps may take, such as 300kB; for each store."
     )
     views: Annotated[
         int, Mark.OF_A_STORE, at_least(1, "view 0, the evaluation transform, is always stored: give 1 or more")
@@ -99,6 +116,13 @@ class StoreOptions(Options):
         False,
         description="Extract a backbone that is no function of one image, such as one that draws random numbers.",
     )
+
+    @field_validator("budget")
+    @classmethod
+    def _of_recommended_taps(cls, budget: int | None, info: ValidationInfo) -> int | None:
+        if budget is not None and info.data.get("taps") is not None:
+            raise wrong("is for taps that are recommended, but taps are given: leave out one of the two")
+        return budget
 
     @field_validator("codec")
     @classmethod
@@ -146,11 +170,11 @@ class ExtractOptions(StoreOptions):
     # What only the machine that extracts can tell, or costs an import of torch: `params.yaml` is read without it.
     @field_validator("taps")
     @classmethod
-    def _parsed(cls, taps: str) -> str:
+    def _parsed(cls, taps: str | None) -> str | None:
         from udta.backbones import parse_taps
 
         with told_by_pydantic():
-            parse_taps(taps)
+            parse_taps(taps) if taps is not None else None
         return taps
 
     @field_validator("device")

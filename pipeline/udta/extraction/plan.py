@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from udta.errors import NotAStoreError
+from udta.extraction._chosen_taps import TapsReport
 from udta.extraction._disk_space import block_bytes, free_bytes
 from udta.extraction._job import feature_batches
 from udta.extraction._request import Request, make_request, make_requests
@@ -26,15 +27,17 @@ _CALIBRATION_BATCHES = 3
 class Plan:
     """What `extract` with the same options would do.
 
-    `state` is `new`, `complete`, `unfinished`, `grows`, `replaced` or `refused` (then `differences` says why). `bytes` is the
-    whole store when it is done, `bytes_by_tap` its parts; `compute_images` are views of rows that go through the backbone, at
-    the rate that a short calibration measured; `free_bytes` is what the disk has, `write_bytes` what is written to it at most.
-    `changes` says which images come and go, `kept` what the store holds beyond what was asked, `left_out` counts files among the
-    images that are none, by extension and reason; `notes` are sentences about the images.
+    `state` is `new`, `complete`, `unfinished`, `grows`, `replaced` or `refused` (then `differences` says why). `taps` says which,
+    whose choice they are, and what a view takes. `bytes` is the whole store when it is done, `bytes_by_tap` its parts;
+    `compute_images` are views of rows that go through the backbone, at the rate that a short calibration measured; `free_bytes`
+    is what the disk has, `write_bytes` what is written to it at most. `changes` says which images come and go, `kept` what the
+    store holds beyond what was asked, `left_out` counts files among the images that are none, by extension and reason; `notes`
+    are sentences about the images.
     """
 
     out: str
     state: str
+    taps: TapsReport
     rows: int
     views: int
     blocks: int
@@ -68,6 +71,7 @@ class Plan:
         per_tap = [f"  {tap:32} {size / 1e6:12.1f} MB" for tap, size in self.bytes_by_tap.items()]
         lines = [
             f"{self.out}: {self.rows} rows x {self.views} view(s) in {self.blocks} blocks, {self.bytes / 1e6:.1f} MB",
+            *self.taps.lines,
             *per_tap,
             *([f"images: {self.changes}"] if str(self.changes) else []),
             *([f"the store holds more than was asked, and keeps it: {', '.join(self.kept)}"] if self.kept else []),
@@ -125,6 +129,7 @@ def _plan(request: Request) -> Plan:
     return Plan(
         out=str(target),
         state=found.state,
+        taps=request.taps_report,
         rows=len(layout),
         views=layout.n_views,
         blocks=layout.n_blocks,

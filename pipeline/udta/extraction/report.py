@@ -14,6 +14,7 @@ import torch
 
 from udta._console.terminal import one_line
 from udta._machine.memory import peak_memory
+from udta.extraction._chosen_taps import TapsReport
 from udta.extraction._meter import Meter
 from udta.extraction._request import Request
 from udta.store import Changes, Store
@@ -26,18 +27,20 @@ _PACKAGES = ("udta", "torch", "torchvision", "numpy", "pillow", "zarr", "h5py")
 class ExtractReport:
     """Figures of one call of `extract`.
 
-    `rows` are in the store now; of `computed_rows` this call computed anything (the others were there already), and it sent
-    `computed_images` views of them through the backbone; `seconds` is the wall time of reading, decoding, forward and writing,
-    without start-up, `step_seconds` the work of each step, summed over threads and processes; `bytes` is what the store takes on
-    disk, `written_bytes` the features that this call wrote; `clipped` counts values of uint8 taps that lay outside their range;
-    `storage_error` and `compute_error` are what storage type and arithmetic cost, see `calibration`. Of the images in `skipped`
-    those in `skipped_before` were skipped by an earlier run and not tried again. `changes` says which images came and went when
-    the store grew, `kept` what it holds beyond what was asked. `left_out` counts files among the images that are none, by
-    extension and reason; `notes` are sentences about the images.
+    `taps` says which, whose choice they were, and what a view takes. `rows` are in the store now; of `computed_rows` this call
+    computed anything (the others were there already), and it sent `computed_images` views of them through the backbone; `seconds`
+    is the wall time of reading, decoding, forward and writing, without start-up, `step_seconds` the work of each step, summed
+    over threads and processes; `bytes` is what the store takes on disk, `written_bytes` the features that this call wrote;
+    `clipped` counts values of uint8 taps that lay outside their range; `storage_error` and `compute_error` are what storage type
+    and arithmetic cost, see `calibration`. Of the images in `skipped` those in `skipped_before` were skipped by an earlier run
+    and not tried again. `changes` says which images came and went when the store grew, `kept` what it holds beyond what was
+    asked. `left_out` counts files among the images that are none, by extension and reason; `notes` are sentences about the
+    images.
     """
 
     store: str
     format: str
+    taps: TapsReport
     rows: int
     computed_rows: int
     computed_images: int
@@ -88,6 +91,7 @@ class ExtractReport:
         return cls(
             store=str(store.path),
             format=store.format,
+            taps=request.taps_report,
             rows=len(store),
             computed_rows=computed_rows,
             computed_images=meter.images,
@@ -137,6 +141,7 @@ class ExtractReport:
 
     def __str__(self) -> str:
         lines = [f"{self.store}: {self.rows} rows x {self.n_views} view(s), {self.bytes / 1e6:.1f} MB"]
+        lines += self.taps.lines
         if str(self.changes):
             lines.append(f"images: {self.changes}")
         if self.kept:

@@ -47,7 +47,7 @@ from typing import TYPE_CHECKING, Any
 from udta.store._block_writer import BlockWriter
 from udta.store._changes import Changes
 from udta.store._claims import Claims
-from udta.store._continuation import Continuation, compare_with_stored, known_layout
+from udta.store._continuation import Continuation, compare_with_stored, known_layout, sealed_layout
 from udta.store._directory import is_absent_or_empty, store_path
 from udta.store._dtypes import STORAGE_TYPES, as_tensor, not_finite, storable_as, stored_dtype, value_dtype
 from udta.store._growth import Part, only_more
@@ -100,6 +100,7 @@ __all__ = [
     "only_more",
     "open_store",
     "row_bytes",
+    "sealed_layout",
     "storable_as",
     "store_path",
     "stored_dtype",

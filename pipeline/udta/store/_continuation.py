@@ -165,6 +165,22 @@ def _recovered(engine: Engine, records: Mapping[int, Record]) -> Layout:
         ) from error
 
 
+def sealed_layout(path: Path) -> Layout | None:
+    """The layout of the store at `path` without its rows, as its seal has it; None where there is none that can be read.
+
+    Raises:
+        NotAStoreError: the store was written by a newer udta.
+    """
+    engine = engine_at(path)
+    if engine is None:
+        return None
+    check_version(engine)
+    try:
+        return Layout.from_seal(engine.ledger.sealed_attributes(), [])
+    except (CorruptStoreError, ValueError):  # whoever opens it says what is wrong with it
+        return None
+
+
 def known_layout(path: Path, asked: Layout) -> tuple[Layout | None, bool]:
     """The layout of the sound store at `path`, if there is one, and whether a store with it can continue or grow to `asked`."""
     engine = engine_at(path)
