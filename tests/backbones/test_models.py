@@ -5,9 +5,10 @@ import pytest
 import torch
 import torchvision.models
 from torch.nn.modules.module import register_module_forward_hook
-from zoo import normalised, shake
+from zoo import normalised, shake, watch
 
 from udta.backbones import TapForward, build_backbone, list_taps, parse_taps, recommended_taps, resolve_taps
+from udta.backbones._trace import POOLED, head_of
 from udta.backbones.reducers import Reducer
 
 CPU = torch.device("cpu")
@@ -31,42 +32,38 @@ TORCHVISION = {
     "swin_t": (64, "features.5=none,features.7,avgpool=avg"),
     "swin_v2_t": (64, "features.5=none,features.7,avgpool=avg"),
     "vgg11_bn": (64, "features.20=none,features.26,features.27=avg"),
-    "vit_b_32": (224, ",".join(f"encoder.layers.encoder_layer_{block}" for block in (2, 5, 8, 11))),
+    "vit_b_32": (224, "encoder.layers.encoder_layer_5=grid(7),encoder.layers.encoder_layer_8=grid(7),pooled"),
 }
-BLOCKS = "blocks.2,blocks.5,blocks.8,blocks.11"
 TIMM = {
     "timm:resnet18": (64, "layer3=none,layer4,global_pool.pool=avg"),
     "convnext_atto": (64, "stages.2=none,stages.3,head.global_pool.pool=avg"),
     "mobilenetv3_small_050": (64, "blocks.3=none,blocks.5,global_pool.pool=avg"),
     "regnety_002": (64, "s3=none,s4,head.global_pool.pool=avg"),
-    "vit_tiny_patch16_224?img_size=128": (128, BLOCKS),
-    "deit_tiny_distilled_patch16_224?img_size=128": (128, BLOCKS),
-    "vit_small_patch14_reg4_dinov2?img_size=112": (112, BLOCKS),
+    "vit_tiny_patch16_224?img_size=128": (128, "blocks.5=grid(8),blocks.8=grid(8),pooled"),
+    "deit_tiny_distilled_patch16_224?img_size=128": (128, "blocks.5=grid(8),blocks.8=grid(8),norm=cls"),
+    "vit_small_patch14_reg4_dinov2?img_size=112": (112, "blocks.5=grid(8),blocks.8=grid(8),pooled"),
     "swin_tiny_patch4_window7_224": (224, "layers.2=grid(14),layers.3,head.global_pool"),
     "maxvit_rmlp_pico_rw_256": (256, "stages.2=grid(14),stages.3,head.global_pool.pool=avg"),
-    "mixer_s32_224": (224, "blocks.1,blocks.3,blocks.5,blocks.7"),
-    "pvt_v2_b0": (64, "stages.2=none,stages.3"),
-    "mambaout_femto": (64, "stages.2=none,stages.3"),
+    "mixer_s32_224": (224, "blocks.3=grid(7),blocks.5=grid(7),pooled"),
+    "pvt_v2_b0": (64, "stages.2=none,stages.3,pooled"),
+    "mambaout_femto": (64, "stages.2=none,stages.3,pooled"),
     "levit_128s": (224, "stages.1,stages.2"),
-    "hiera_tiny_224": (224, "blocks.9=grid(14),blocks.10,blocks.11=avg"),
+    "hiera_tiny_224": (224, "blocks.9=grid(14),blocks.11,pooled"),
 }
 
 
-def plain_outputs(module, names, pixels):
+def plain_outputs(backbone, names, pixels):
     """What hooks on the untouched module see, and how many modules have run when the last of them has."""
-    outputs, ran = {}, []
-    hooks = [
-        module.get_submodule(name).register_forward_hook(
-            lambda _m, _i, out, name=name: outputs.update({name: out.clone()})
-        )
-        for name in names
-    ]
+    outputs, ran, module = {}, [], backbone.module
+    hooks = [watch(backbone, name, lambda tensor, name=name: outputs.update({name: tensor.clone()})) for name in names]
     hooks.append(register_module_forward_hook(lambda each, _i, _o: ran.append(each)))
     with torch.inference_mode():
         module(pixels)
     for hook in hooks:
         hook.remove()
-    return outputs, 1 + max(ran.index(module.get_submodule(name)) for name in names)
+    # The head itself need not run for what it is given.
+    before = [ran.index(module.get_submodule(head_of(backbone))) for name in names if name == POOLED]
+    return outputs, max([*before, *(1 + ran.index(module.get_submodule(name)) for name in names if name != POOLED)])
 
 
 def check(name, size, recommended):
@@ -76,7 +73,7 @@ def check(name, size, recommended):
     assert recommended_taps(list(infos.values())) == recommended
     specs = resolve_taps(backbone, parse_taps(recommended), "float32")
     images = torch.randint(0, 256, (2, 3, size, size), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-    expected, n_ran = plain_outputs(backbone.module, [spec.name for spec in specs], normalised(backbone, images))
+    expected, n_ran = plain_outputs(backbone, [spec.module for spec in specs], normalised(backbone, images))
     weights, run, ran = backbone.weights, TapForward(backbone, specs, "float32", CPU), []
     counting = register_module_forward_hook(lambda each, _i, _o: ran.append(each))
     try:

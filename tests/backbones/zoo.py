@@ -21,6 +21,7 @@ from udta.backbones import (
     recommended_taps,
     resolve_taps,
 )
+from udta.backbones._trace import POOLED, head_of
 from udta.backbones.reducers import Reducer
 from udta.errors import FeatureError
 
@@ -101,6 +102,13 @@ def shake(module):
             norm.running_var.uniform_(0.8, 1.25)
 
 
+def watch(backbone, tap, keep):
+    """A plain hook that calls `keep` with what a tap is of: a module's output, or what the head is given."""
+    if tap != POOLED:
+        return backbone.module.get_submodule(tap).register_forward_hook(lambda _m, _i, output: keep(output))
+    return backbone.module.get_submodule(head_of(backbone)).register_forward_pre_hook(lambda _m, given: keep(given[0]))
+
+
 def deviation(spec, size=None):
     """The largest relative difference, over the recommended taps, between features and plain hooks on the same module.
 
@@ -115,10 +123,8 @@ def deviation(spec, size=None):
     images = torch.randint(0, 256, (2, 3, side, side), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     found = TapForward(backbone, specs, "float32", CPU, memory_format=chosen)(images)
     outputs = {}
-    for name in (spec.name for spec in specs):
-        backbone.module.get_submodule(name).register_forward_hook(
-            lambda _m, _i, out, name=name: outputs.update({name: out.clone()})
-        )
+    for spec in specs:
+        watch(backbone, spec.module, lambda tensor, name=spec.name: outputs.update({name: tensor.clone()}))
     with torch.inference_mode():
         backbone.module(normalised(backbone, images))
     worst = 0.0

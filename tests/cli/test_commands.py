@@ -75,7 +75,7 @@ def test_taps_lists_modules(udta_command):
     status, out, _ = udta_command("taps", "toy:net")
     assert status == 0
     assert "stage1.0" in out
-    assert "recommended: --taps stage1,stage2" in out
+    assert "recommended: --taps 'stage1=grid(14),stage2=none,pooled'" in out
     assert json.loads(udta_command("taps", "toy:net", "--json")[1])["taps"][0]["name"] == "stage1.0"
 
 

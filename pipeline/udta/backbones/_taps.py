@@ -46,7 +46,7 @@ class TapInfo:
     stored_shape: tuple[int, ...]
     bytes_per_image: int
     recommended: str | None
-    recommended_bytes: int = 0
+    recommended_bytes: int
 
 
 def parse_taps(text: str) -> tuple[TapRequest, ...]:
@@ -121,12 +121,15 @@ def list_taps(backbone: Backbone, dtype: str = "float16", budget: int | None = N
     traced = trace(backbone)
     shapes = traced.tappable
     kinds = {name: traced.outputs[name].kind for name in shapes}
-    modules = {name: shape for name, shape in shapes.items() if name != POOLED or traced.head is None}
-    best = recommended(modules, {name: positions(shape, _prefix(backbone)) for name, shape in modules.items()}, kinds)
+    places = {name: positions(shape, _prefix(backbone)) for name, shape in shapes.items()}
 
     def stored(name: str, reducer: str) -> TapSpec:
         return _spec(backbone, name, Reducer.parse(reducer) if reducer else None, shapes[name], dtype)
 
+    def fits(name: str, reducer: str) -> bool:
+        return Reducer.parse(reducer).on_tokens(shapes[name], _prefix(backbone)).problem(shapes[name]) is None
+
+    best = recommended(shapes, places, kinds, _summary(backbone, traced), fits)
     if budget is not None and best:
         best = within(budget, best, stored)
     infos = []
@@ -135,6 +138,18 @@ def list_taps(backbone: Backbone, dtype: str = "float16", budget: int | None = N
         size = 0 if chosen is None else row_bytes(stored(name, chosen))
         infos.append(TapInfo(name, kinds[name], shape, spec.reducer, spec.shape, row_bytes(spec), chosen, size))
     return infos
+
+
+def _summary(backbone: Backbone, traced: Trace) -> dict[str, str]:
+    """The one tap that says what the model makes of an image, and its reducer; empty where there is none."""
+    if POOLED in traced.tappable:
+        return {POOLED: ""}
+    # As a DeiT with two heads, whose average is no module's output: what both are given.
+    shape = traced.tappable.get(traced.last or "", ())
+    if not traced.last or len(shape) < 2:
+        return {traced.last: ""} if traced.last and shape else {}
+    read = len(shape) == 2 and getattr(backbone.module, "cls_token", None) is not None
+    return {traced.last: "cls" if read else "avg"}
 
 
 def recommended_taps(infos: Sequence[TapInfo]) -> str:
