@@ -9,5 +9,7 @@ timm           models of timm, by name or `timm:NAME`
 hf             vision models of transformers, `hf:ORG/NAME` or `hf:DIR`
 _hf_trunk      one of them as a backbone: one vector out, and every weight from the file
 _hf_input      what its image processor makes of an image, as a transform
+open_clip      image towers of open_clip, by `open_clip:ARCH/TAG`
+_open_clip_tower  such a tower as a backbone: filled, of any size, with what it pools before its projection
 factory        `package.module:factory`: one's own, and those that a data file may name
 """

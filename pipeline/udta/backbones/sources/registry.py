@@ -12,6 +12,7 @@ _CLASSES = (
     "torchvision:Torchvision",
     "timm:Timm",
     "hf:HuggingFace",
+    "open_clip:OpenClip",
     "factory:Factory",
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -51,6 +51,21 @@ class Blueprint:
     weights: str = ""
 
 
+@dataclass(frozen=True)
+class Offer:
+    """A backbone as `--backbone` and `--weights` take it, and what that would load.
+
+    `origin` is a repository of a hub or an address, empty where nothing is published; `size` (height, width) of its input, None
+    where only a file that is still to be fetched says it; `here` whether its weights are on this machine.
+    """
+
+    backbone: str
+    weights: str
+    origin: str
+    size: tuple[int, int] | None
+    here: bool
+
+
 class Source(ABC):
     """One place that backbones come from. A subclass lies in a file of its own and has a line in the registry.
 
@@ -61,6 +76,9 @@ class Source(ABC):
     name: ClassVar[str]
     # Written before a name to mean this source and no other.
     prefix: ClassVar[str] = ""
+    # How its names are written, and the package that has to be installed for them, as `udta backbones` lists both.
+    spelling: ClassVar[str] = ""
+    library: ClassVar[str] = ""
     # Keywords that are refused: `--weights` says which weights, and what is in a file is looked at before it is loaded.
     refused_keywords: ClassVar[Sequence[str]] = WEIGHT_KEYWORDS
     # What `--weights` means where it is left out: `pretrained`, where a name means published weights more than an architecture.
@@ -110,6 +128,15 @@ class Source(ABC):
     def has_weights(self, name: str, weights: str) -> bool:
         """Whether weights of this name are on this machine already, where `blueprint` finds them without a network."""
         return False
+
+    def offers(self, word: str) -> Iterator[Offer]:
+        """What each name that contains `word` would load, whatever its capitals; no network is asked.
+
+        By default, of a source whose names cannot be listed: `word` itself, where it begins with the prefix.
+        """
+        bare = word.removeprefix(self.prefix)
+        if self.prefix and bare and word != bare:
+            yield Offer(word, self.default_weights, bare, None, self.has_weights(word, self.default_weights))
 
 
 def is_pretrained(weights: str) -> bool:
