@@ -9,6 +9,7 @@ linear           the linear probe of the last tap, which others are built on
 concat_linear    the linear probe of all taps
 head2toe         a linear probe of the features that matter
 _group_lasso     which those are
+attentive        tokens of all taps, weighed by learned queries
 ladder           a side network that climbs from tap to tap
 ridge            least squares in closed form
 least_squares    ... for every regularisation at once, with predictions of what is left out

@@ -12,6 +12,7 @@ from udta.errors import ConfigError, did_you_mean
 # Paths instead of imports, so that an adapter is one line here.
 _CLASSES = (
     "udta:Udta",
+    "attentive:Attentive",
     "ladder:Ladder",
     "head2toe:Head2Toe",
     "concat_linear:ConcatLinear",

@@ -41,7 +41,7 @@ def same_predictions(first, second, path):
     np.testing.assert_allclose(found[0], found[1], atol=1e-3)
 
 
-@pytest.mark.parametrize(("adapter", "mixup"), [("udta", 0.0), ("linear", 0.2), ("ladder", 0.0)])
+@pytest.mark.parametrize(("adapter", "mixup"), [("udta", 0.0), ("linear", 0.2), ("ladder", 0.0), ("attentive", 0.0)])
 def test_trains_what_single_training_with_the_same_seed_trains(toy_store, tmp_path, adapter, mixup):
     """A seed decides order, views and mixup of its own adapter: tensors agree up to rounding, and differ between seeds."""
     recipe = {**FAST, "epochs": 3, "mixup": mixup}
