@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 from udta.adapters.base import Samples, average, channels, positions
 from udta.adapters.least_squares import RidgePath
 from udta.adapters.linear import LinearProbe, zero_linear
-from udta.adapters.ridge import ALPHAS, leave_out
+from udta.adapters.regularisation import choose_alpha
 from udta.adapters.samples import gather, standardisation
 from udta.adapters.udta import Udta
 
@@ -114,10 +114,9 @@ class ClosedFormStart(Udta):
         found = gather(samples, self.pool)
         mean, scale = standardisation(found.features.double())
         x, targets = (found.features - mean) / scale, F.one_hot(found.labels, self.n_classes).double()
-        basis = torch.linalg.qr(x.T).Q  # fewer samples than features: weights lie in the span of the samples
-        path = RidgePath(x @ basis, targets, found.images)
-        _, alpha, factor, _ = min(leave_out(path, alpha, found.labels) for alpha in ALPHAS)
+        path = RidgePath(x, targets, found.images)
+        chosen = choose_alpha(path, None, found.labels)
         self.probe.standardise.running_mean.copy_(mean)
         self.probe.standardise.running_var.copy_(scale**2)
-        self.probe.classify.weight.copy_((factor * basis @ path.weights(alpha)).T)
-        self.probe.classify.bias.copy_(factor * targets.mean(dim=0))
+        self.probe.classify.weight.copy_((chosen.factor * path.weights(chosen.alpha)).T)
+        self.probe.classify.bias.copy_(chosen.factor * targets.mean(dim=0))

@@ -13,6 +13,10 @@ attentive        tokens of all taps, weighed by learned queries
 ladder           a side network that climbs from tap to tap
 ridge            least squares in closed form
 least_squares    ... for every regularisation at once, with predictions of what is left out
+ranpac           least squares on random features
+gda              classes as Gaussians of one covariance, in closed form
+discriminant     ... for every regularisation at once, with predictions of what is left out
+regularisation   the one that predicts best what is left out
 knn              nearest neighbours
 samples          training samples gathered in memory, for what is solved
 optimiser        how every training takes a step: clipping, AdamW, one cycle

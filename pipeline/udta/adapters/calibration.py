@@ -13,9 +13,17 @@ _RANGE = (0.1, 1000.0)
 _STEPS = 16  # halve log(10^4) down to 1.4e-4
 
 
-def fit_scale(scores: Float[Tensor, "samples classes"], labels: Int64[Tensor, " samples"]) -> float:
-    """The factor in [0.1, 1000] that minimises the cross-entropy of the scaled scores: the inverse temperature."""
-    return _fit(scores, F.one_hot(labels, scores.shape[1]).to(scores.dtype))
+def fit_scale(
+    scores: Float[Tensor, "samples classes"],
+    labels: Int64[Tensor, " samples"],
+    prior: Float[Tensor, " classes"] | None = None,
+) -> float:
+    """The factor in [0.1, 1000] that minimises the cross-entropy of the scaled scores: the inverse temperature.
+
+    `prior`, where there is one, is added to them afterwards: what is known before looking does not scale.
+    """
+    offset = scores.new_zeros(scores.shape[1]) if prior is None else prior
+    return _fit(scores, F.one_hot(labels, scores.shape[1]).to(scores.dtype), offset)
 
 
 def fit_temperature(logits: Float[Tensor, "samples classes"], labels: Int64[Tensor, " samples"]) -> float:
@@ -30,7 +38,7 @@ def fit_temperature(logits: Float[Tensor, "samples classes"], labels: Int64[Tens
         return 1.0  # an adapter as it begins, or a single number
     right = (n_samples + 1) / (n_samples + 2)
     targets = torch.full_like(logits, (1 - right) / (n_classes - 1)).scatter_(1, labels[:, None], right)
-    return 1 / _fit(logits, targets)
+    return 1 / _fit(logits, targets, logits.new_zeros(n_classes))
 
 
 def cross_entropy(scores: Float[Tensor, "samples classes"], labels: Int64[Tensor, " samples"]) -> float:
@@ -38,12 +46,16 @@ def cross_entropy(scores: Float[Tensor, "samples classes"], labels: Int64[Tensor
     return float(F.cross_entropy(scores, labels))
 
 
-def _fit(scores: Float[Tensor, "samples classes"], targets: Float[Tensor, "samples classes"]) -> float:
+def _fit(
+    scores: Float[Tensor, "samples classes"],
+    targets: Float[Tensor, "samples classes"],
+    offset: Float[Tensor, " classes"],
+) -> float:
     """The cross-entropy is convex in the factor, so its slope has one root, which is bracketed by halving."""
     low, high = map(math.log, _RANGE)
     wanted = (scores * targets).sum(dim=1).mean()
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        expected = ((scores * math.exp(middle)).softmax(dim=1) * scores).sum(dim=1).mean()
+        expected = ((scores * math.exp(middle) + offset).softmax(dim=1) * scores).sum(dim=1).mean()
         low, high = (low, middle) if expected > wanted else (middle, high)
     return math.exp((low + high) / 2)

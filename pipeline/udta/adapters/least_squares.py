@@ -33,10 +33,7 @@ class RidgePath:
         self._n = len(x)
         self._offset = y.mean(dim=0)
         self._residual = y - self._offset
-        # The features, not the samples, are few: views make the latter many times as many.
-        eigenvalues, self._vectors = torch.linalg.eigh(x.T @ x)
-        self._eigenvalues = eigenvalues.clamp_min(0)  # rounding makes the zeros of dependent features negative
-        self._rotated = x @ self._vectors
+        self._eigenvalues, self._vectors, self._rotated = principal_axes(x, x)
         self._moments = self._rotated.T @ self._residual
         self._counts = views_of_images(images)
 
@@ -63,3 +60,17 @@ class RidgePath:
     def _shrinkage(self, alpha: float) -> Float[Tensor, " features"]:
         shrinkage: Tensor = 1 / (self._eigenvalues + self._n * alpha)
         return shrinkage
+
+
+def principal_axes(
+    x: Float[Tensor, "samples features"], of: Float[Tensor, "samples features"]
+) -> tuple[Float[Tensor, " axes"], Float[Tensor, "features axes"], Float[Tensor, "samples axes"]]:
+    """Eigenvalues and eigenvectors of the Gram matrix of `of`, whose rows lie in the span of those of `x`, and `x` along them."""
+    # Views make samples many times as many as images, so features are usually fewer. Where they are not, as with a few images a
+    # class, nothing lies outside the span of the samples, and an eigendecomposition costs the cube.
+    span = torch.linalg.qr(x.T).Q if x.shape[0] < x.shape[1] else None
+    if span is not None:
+        x, of = x @ span, (x @ span if of is x else of @ span)
+    eigenvalues, vectors = torch.linalg.eigh(of.T @ of)
+    # Rounding makes the zeros of dependent features negative.
+    return eigenvalues.clamp_min(0), vectors if span is None else span @ vectors, x @ vectors

@@ -18,6 +18,8 @@ _CLASSES = (
     "concat_linear:ConcatLinear",
     "linear:Linear",
     "ridge:Ridge",
+    "ranpac:Ranpac",
+    "gda:Gda",
     "knn:Knn",
 )
 

@@ -6,19 +6,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 
 from udta.adapters.base import Adapter, AdapterOptions, HeldOut, Recipe, Samples, average, channels
-from udta.adapters.calibration import cross_entropy, fit_scale
 from udta.adapters.least_squares import RidgePath
 from udta.adapters.linear import zero_linear
+from udta.adapters.regularisation import choose_alpha
 from udta.adapters.samples import gather, standardisation
-
-# The mean eigenvalue of standardised features is 1: from next to no shrinkage to almost nothing left.
-ALPHAS = tuple(10 ** (exponent / 2) for exponent in range(-8, 5))
 
 
 class RidgeOptions(AdapterOptions):
@@ -68,22 +65,12 @@ class Ridge(Adapter):
         mean, scale = standardisation(x)
         targets = F.one_hot(labels, self.n_classes).double()
         path = RidgePath((x - mean) / scale, targets, found.images)
-        loss, alpha, factor, accuracy = min(
-            leave_out(path, alpha, labels) for alpha in ([self.settings.alpha] if self.settings.alpha else ALPHAS)
-        )
+        chosen = choose_alpha(path, self.settings.alpha, labels)
         # The standardisation goes into the weights: one linear layer is all that is left.
-        weights = factor * path.weights(alpha) / scale[:, None]
+        weights = chosen.factor * path.weights(chosen.alpha) / scale[:, None]
         self.classify.weight.copy_(weights.T)
-        self.classify.bias.copy_(factor * targets.mean(dim=0) - mean @ weights)
-        return HeldOut(loss, accuracy)
+        self.classify.bias.copy_(chosen.factor * targets.mean(dim=0) - mean @ weights)
+        return chosen.held_out
 
     def _pool(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch features"]:
         return torch.cat([average(features[tap]) for tap in self.taps_used], dim=1)
-
-
-def leave_out(path: RidgePath, alpha: float, labels: Int64[Tensor, " samples"]) -> tuple[float, float, float, float]:
-    """Of predictions of images that were left out: least cross-entropy, `alpha`, the factor that gives it, top-1."""
-    scores = path.left_out(alpha).float()
-    factor = fit_scale(scores, labels)
-    accuracy = float((scores.argmax(dim=1) == labels).float().mean())
-    return cross_entropy(factor * scores, labels), alpha, factor, accuracy

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from udta._machine.portable_random import random_bits
 from udta._machine.process_state import left_as_found
 from udta.backbones._backbone import Backbone
 from udta.backbones._forward import TapForward
@@ -110,7 +111,7 @@ def pictures(backbone: Backbone, count: int) -> Tensor:
     image, channel, row, column = axes
     # 64 bits shifted by 58 leave numbers below 64, so that the sum of four of them, 252 at most, is a pixel.
     total = sum(
-        _hash((((image * 8 + channel) << 40) + (row // side << 20) + column // side) * 8 + number) >> 58
+        random_bits((((image * 8 + channel) << 40) + (row // side << 20) + column // side) * 8 + number) >> 58
         for number, side in enumerate(map(np.uint64, _SCALES))
     )
     return torch.from_numpy(total.astype(np.uint8))  # type: ignore[union-attr]  # four numbers below 64
@@ -121,24 +122,13 @@ def numbers(values: Tensor) -> tuple[float, ...]:
     flat = values.detach().double().flatten().cpu().numpy()
     # One bit of the hash for each projection: a change that leaves mean and size as they are (channels in another order, a
     # map turned over) changes these.
-    signs = _hash(np.arange(len(flat), dtype=np.uint64))
+    signs = random_bits(np.arange(len(flat), dtype=np.uint64))
     if not np.isfinite(flat).all():
         return ()
     projections = [flat @ (1.0 - 2.0 * (signs >> bit & 1)) for bit in np.arange(_PROJECTIONS, dtype=np.uint64)]
     # By the root of the length, which makes each of the size of the features themselves.
     found = [flat.mean(), np.sqrt(np.square(flat).mean()), *(each / np.sqrt(len(flat)) for each in projections)]
     return tuple(float(f"{each:.7g}") for each in found)  # float32 has no more digits
-
-
-def _hash(index: np.ndarray) -> np.ndarray:
-    """64 random bits of every index."""
-    # The finaliser of SplitMix64 (Steele, Lea and Flood, 2014, https://doi.org/10.1145/2660193.2660195): the same on every
-    # machine and in every NumPy, which NumPy's own generators do not promise (NEP 19). Products wrap at 64 bits, as they must.
-    mixed: np.ndarray = index * np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    result: np.ndarray = mixed ^ (mixed >> np.uint64(31))
-    return result
 
 
 def _versions() -> dict[str, str]:

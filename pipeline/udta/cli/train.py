@@ -31,8 +31,8 @@ Example:
 def train(store: Path, out: Path, as_json: bool, **options: Any) -> None:
     """Train an adapter from STORE into a run folder: adapter.safetensors, metrics.json, history.csv.
 
-    What is not given comes from the adapter's own recipe. Closed forms (ridge, knn) have none. Interrupted, the same command goes
-    on from the last checkpoint.
+    What is not given comes from the adapter's own recipe. Closed forms (ridge, ranpac, gda, knn) have none. Interrupted, the same
+    command goes on from the last checkpoint.
     """
     # Here, after everything that click can refuse: it loads torch.
     from udta.training.options import RecipeOptions
