@@ -16,7 +16,7 @@ FULL = 200 * (196 + 49) + 100
 
 
 def stored(name, reducer):
-    side = Reducer.parse(reducer).reduction.size if reducer.startswith("grid") else None
+    side = Reducer.parse(reducer).reduction.size[0] if reducer.startswith("grid") else None
     shape = SHAPES[name] if side is None else (SHAPES[name][0], side, side)
     return TapSpec(name, reducer or "none", shape, "float16")
 

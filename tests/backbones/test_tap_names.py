@@ -1,6 +1,6 @@
 """Names of arrays where several taps are of one module."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from udta._files.names import tap_problem
@@ -34,6 +34,7 @@ def test_where_only_the_prefix_differs_it_stands_there_too():
     ]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(REDUCERS)), unique=True),
     st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(REDUCERS)), unique=True),
@@ -48,6 +49,7 @@ def test_names_are_unique_usable_and_stay(first, more):
         assert not set(tap.name) & set("()[]{}*?$&;|<>'\"`!# ,=")
 
 
+@settings(deadline=None)
 @given(st.builds(spec, st.text(min_size=1), st.sampled_from(REDUCERS), st.text(min_size=1)))
 def test_a_spec_comes_back_from_its_document(tap):
     assert TapSpec.from_json(tap.to_json()) == tap

@@ -78,8 +78,10 @@ def _own_size(name: str, shape: tuple[int, ...], patches: int, fits: Fits) -> st
     """Patches as the map that they were cut from; what has maps is taken as in the middle of others."""
     if len(shape) != 2:
         return _of_middle(name, shape, fits)
-    whole = f"grid({isqrt(patches)})"
-    return whole if fits(name, whole) else ""
+    # With its number where that is one, as people say it; `grid` is the same for whatever shape.
+    side = isqrt(patches)
+    own = f"grid({side})" if side * side == patches and fits(name, f"grid({side})") else "grid"
+    return own if fits(name, own) else ""
 
 
 def _stage_ends(order: Mapping[str, int], positions: Mapping[str, int]) -> list[str]:

@@ -14,8 +14,8 @@ from udta.backbones._backbone import Backbone
 from udta.backbones._budget import within
 from udta.backbones._recommend import recommended
 from udta.backbones._tap_names import named
-from udta.backbones._trace import IMAGES, POOLED, Trace, trace
-from udta.backbones.reducers import Reducer, positions
+from udta.backbones._trace import IMAGES, POOLED, Trace, input_size, trace
+from udta.backbones.reducers import Geometry, Reducer, positions
 from udta.backbones.reducers.none import Whole
 from udta.errors import ConfigError, Problems, did_you_mean
 from udta.fingerprint import TapSpec
@@ -121,13 +121,14 @@ def list_taps(backbone: Backbone, dtype: str = "float16", budget: int | None = N
     traced = trace(backbone)
     shapes = traced.tappable
     kinds = {name: traced.outputs[name].kind for name in shapes}
-    places = {name: positions(shape, _prefix(backbone)) for name, shape in shapes.items()}
+    geometry = _geometry(backbone)
+    places = {name: positions(shape, geometry) for name, shape in shapes.items()}
 
     def stored(name: str, reducer: str) -> TapSpec:
         return _spec(backbone, name, Reducer.parse(reducer) if reducer else None, shapes[name], dtype)
 
     def fits(name: str, reducer: str) -> bool:
-        return Reducer.parse(reducer).on_tokens(shapes[name], _prefix(backbone)).problem(shapes[name]) is None
+        return Reducer.parse(reducer).problem(shapes[name], geometry) is None
 
     best = recommended(shapes, places, kinds, _summary(backbone, traced), fits)
     if budget is not None and best:
@@ -205,7 +206,7 @@ def _check_request(request: TapRequest, traced: Trace, modules: Sequence[str], b
             "images), so it cannot be a tap; take the module around it"
         )
     shape, reducer = output.shape[1:], request.reducer or Reducer(Whole())
-    problem = reducer.on_tokens(shape, _prefix(backbone)).problem(shape)
+    problem = reducer.problem(shape, _geometry(backbone))
     if problem:
         raise ConfigError(f"tap {name!r}: {problem}")
     if reducer.reduction.reads_class_token and getattr(backbone.module, "cls_token", name) is None:
@@ -218,14 +219,15 @@ def _check_name(name: str) -> None:
 
 
 def _spec(backbone: Backbone, module: str, reducer: Reducer | None, shape: tuple[int, ...], dtype: str) -> TapSpec:
-    declared = _prefix(backbone)
-    chosen = reducer.on_tokens(shape, declared) if reducer else Reducer.default(shape, declared)
+    geometry = _geometry(backbone)
+    chosen = reducer.settled(shape, geometry) if reducer else Reducer.default(shape, geometry)
     # On the device "meta" a tensor has a shape and no memory: the reducer itself tells what it makes of it.
     return TapSpec(module, str(chosen), tuple(chosen(torch.empty(1, *shape, device="meta")).shape[1:]), dtype)
 
 
-def _prefix(backbone: Backbone) -> int | None:
-    """How many tokens come before those of the grid, where the backbone says so in the way of timm."""
+def _geometry(backbone: Backbone) -> Geometry:
+    """How its outputs lie in the image, where it says so in the way of timm."""
     declared = getattr(backbone.module, "num_prefix_tokens", None)
-    # A stranger's attribute of this name may be anything.
-    return declared if isinstance(declared, int) else None
+    # A stranger's attributes of these names may be anything.
+    prefix = declared if isinstance(declared, int) else None
+    return Geometry(input_size(backbone), prefix, getattr(backbone.module, "cls_token", True) is not None)

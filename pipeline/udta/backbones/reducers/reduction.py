@@ -1,8 +1,7 @@
-"""What each reducer says of itself, and what the shapes of outputs mean to all of them."""
+"""What each reducer says of itself."""
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
@@ -28,7 +27,7 @@ class Reduction(ABC):
 
     @classmethod
     def read(cls, arguments: Sequence[str]) -> Reduction | None:
-        """From what stands in its brackets, without the prefix; None where that is wrong."""
+        """From what stands in its brackets, without what `Reducer` reads itself; None where that is wrong."""
         return None if arguments else cls()
 
     @property
@@ -36,8 +35,23 @@ class Reduction(ABC):
         """What stands in its brackets: the inverse of `read`."""
         return ()
 
+    @property
+    def needs_rectangle(self) -> bool:
+        """Whether patches have to fill a rectangle of the input's shape."""
+        return False
+
+    def settled(self, grid: tuple[int, int] | None, *, of_tokens: bool, class_token: bool) -> Reduction:
+        """As it is written in a store, with what an output does not show.
+
+        Args:
+            grid: rows and columns of the map, or of the patches; None where patches fill none.
+            of_tokens: whether they are patches, of which only the number shows.
+            class_token: whether a class token is the first of what comes before them.
+        """
+        return self
+
     def problem(self, shape: tuple[int, ...], prefix: int) -> str | None:
-        """Why it cannot reduce an output of this shape (one to three dimensions, without batch); None if it can.
+        """Why it cannot reduce an output of this shape (one to three dimensions, channels first, without batch); None if it can.
 
         The end of a sentence that begins with the reducer: `grid(7) is ...`.
         """
@@ -50,31 +64,3 @@ class Reduction(ABC):
     @abstractmethod
     def of_tokens(self, values: Float[Tensor, "batch token channels"], prefix: int) -> Float[Tensor, "batch ..."]:
         """Tokens, of which `prefix` come before the patches, reduced; it may share memory with `values`."""
-
-
-def shown_prefix(shape: tuple[int, ...]) -> int:
-    """How many tokens come before the patches as far as their number shows: one where it is one more than a square."""
-    return int(len(shape) == 2 and shape[0] > 1 and is_square(shape[0] - 1))
-
-
-def grid_side(shape: tuple[int, ...], prefix: int) -> int:
-    """The shorter side of a map, or of the square that tokens come from; 0 where there is neither."""
-    if len(shape) == 3:
-        return min(map_shape(shape)[1:])
-    patches = shape[0] - prefix if len(shape) == 2 else 0
-    return math.isqrt(patches) if is_square(patches) else 0
-
-
-def map_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """(channels, height, width) of a map of this shape (without batch), whichever order it is in."""
-    return (shape[2], *shape[:2]) if is_channels_last(shape) else shape
-
-
-def is_channels_last(shape: tuple[int, ...]) -> bool:
-    """A square, then another number. Channels before a map that is not square could look the same (16 x 16 x 32)."""
-    return shape[0] == shape[1] != shape[2]
-
-
-def is_square(number: int) -> bool:
-    """Whether so many patches fill a square: the one arrangement that a number alone can tell."""
-    return number > 0 and math.isqrt(number) ** 2 == number

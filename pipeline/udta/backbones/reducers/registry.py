@@ -12,6 +12,7 @@ _CLASSES = (
     "grid:Grid",
     "avg:Average",
     "cls:ClassToken",
+    "registers:Registers",
     "tokens:Patches",
 )
 
