@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from udta._machine.portable_random import random_bits
 from udta._machine.process_state import left_as_found
@@ -22,6 +22,8 @@ from udta.images import Transform
 from udta.probe import Probe
 
 _LIBRARIES = ("torch", "torchvision", "timm")
+# Those of which a network may be made, by package; their releases rewrite modules under the same weights.
+_OF_NETWORKS = {"transformers": "transformers", "open_clip": "open_clip_torch"}
 # With mean and root mean square ten numbers a tap. A hash of the features would be shorter, but could have no tolerance.
 _PROJECTIONS = 8
 # Side of the squares that the pictures are made of, on top of one another: something for every size of receptive field.
@@ -62,7 +64,8 @@ def probe_backbone(backbone: Backbone, taps: Sequence[TapSpec], compute: str, de
     """
     forward, features = run_plain(backbone, taps, compute, device, pictures(backbone, 1))
     where = f"{str(forward.compute).removeprefix('torch.')} on {forward.device.type}"
-    return Probe({tap: numbers(values) for tap, values in features.items()}, where, _versions())
+    found = {tap: numbers(values) for tap, values in features.items()}
+    return Probe(found, where, _versions(backbone.module))
 
 
 def probe_like(
@@ -131,9 +134,10 @@ def numbers(values: Tensor) -> tuple[float, ...]:
     return tuple(float(f"{each:.7g}") for each in found)  # float32 has no more digits
 
 
-def _versions() -> dict[str, str]:
+def _versions(module: nn.Module) -> dict[str, str]:
+    packages = {type(each).__module__.partition(".")[0] for each in module.modules()}
     found = {}
-    for name in _LIBRARIES:
+    for name in (*_LIBRARIES, *(library for package, library in _OF_NETWORKS.items() if package in packages)):
         try:
             found[name] = version(name).partition("+")[0]
         except PackageNotFoundError:

@@ -17,6 +17,7 @@ BIT = {"image_processor_type": "BitImageProcessor", "size": {"shortest_edge": 25
 VIT = {"feature_extractor_type": "ViTFeatureExtractor", "size": 224, "resample": 2}
 CONVNEXT = {"image_processor_type": "ConvNextImageProcessor", "crop_pct": 0.875, "resample": 3}
 DEIT = {"feature_extractor_type": "DeiTFeatureExtractor", "size": 256, "crop_size": 224, "resample": 3}
+DINOV3 = {"image_processor_type": "DINOv3ViTImageProcessorFast", "size": {"height": 224, "width": 224}, "resample": 2}
 CLIP = {"image_processor_type": "CLIPImageProcessor", "size": 224, "crop_size": 224, "resample": 3}
 
 
@@ -72,7 +73,7 @@ def test_a_folder_without_a_processor_says_how_to_save_one(tmp_path):
 
 
 @pytest.mark.parametrize("backend", ["pil", "torchvision"])
-@pytest.mark.parametrize("document", [BIT, VIT, CLIP, {**CONVNEXT, "size": {"shortest_edge": 224}}, DEIT])
+@pytest.mark.parametrize("document", [BIT, DINOV3, VIT, CLIP, {**CONVNEXT, "size": {"shortest_edge": 224}}, DEIT])
 def test_pixels_are_those_of_the_processor(tmp_path, document, backend):
     """Bit for bit those of the one on Pillow images; torchvision's own resizing rounds a pixel in two hundred otherwise."""
     from transformers import AutoImageProcessor
@@ -88,5 +89,7 @@ def test_pixels_are_those_of_the_processor(tmp_path, document, backend):
     theirs = processor(picture, return_tensors="np")["pixel_values"][0]
     pixels = Transform.parse(spec.evaluate).apply(picture, rng).transpose(2, 0, 1)
     levels = np.abs(pixels - 255 * (theirs * np.reshape(spec.std, (3, 1, 1)) + np.reshape(spec.mean, (3, 1, 1))))
-    assert levels.max() < (0.01 if backend == "pil" else 2.01)
-    assert levels.mean() < 0.01
+    # DINOv3's resizes numbers, where all others resize pixels: ours are rounded, half a level from theirs.
+    largest = 1.01 if document is DINOV3 else 0.01 if backend == "pil" else 2.01
+    assert levels.max() < largest
+    assert levels.mean() < (0.5 if document is DINOV3 else 0.01)
