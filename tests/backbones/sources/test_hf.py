@@ -178,6 +178,7 @@ def test_a_weight_that_is_missing_or_left_over_is_never_drawn_or_dropped(folder)
         ({"model_type": None, "architecture": "vit_tiny"}, "is a model of timm: write hf-hub:"),
         ({"model_type": "bert"}, "is no vision model: BertConfig does not take images"),
         ({"model_type": "siglip2"}, "Siglip2VisionModel wants pixel_attention_mask, spatial_shapes beside the images"),
+        ({"model_type": "timm_wrapper", "architecture": "vit_tiny"}, "is a model of timm: write hf-hub:"),
         ({"quantization_config": {"quant_method": "awq"}}, "is quantised"),
         ({"num_hidden_layers": "many"}, "has a config.json that transformers cannot read"),
     ],
@@ -202,6 +203,24 @@ def test_mistakes_in_names_say_what_to_give(folder, hub):
     (folder / "model.safetensors").unlink()
     with pytest.raises(WeightsError, match=r"has no model\.safetensors or "):
         build_backbone(f"hf:{folder}")
+
+
+def test_a_size_is_that_of_the_images(saved):
+    backbone = build_backbone(f"hf:{saved('dinov2')}?img_size=42")
+    assert backbone.input.evaluate == "resize(54,filter=bicubic)|centre_crop(42)"
+    assert backbone.factory == "hf:Dinov2Model?img_size=42"
+    with pytest.raises(ConfigError, match=r"img_size='large': must be a number of pixels, or .height,width."):
+        build_backbone(f"hf:{saved('dinov2')}?img_size=large")
+    with pytest.raises(ConfigError, match="give --transform"):
+        build_backbone(f"hf:{saved('dinov2')}?img_size=[28,42]")
+
+
+def test_an_index_names_files_beside_it(folder):
+    (folder / "model.safetensors").unlink()
+    for document in ({"weight_map": {"a": "../other.safetensors"}}, {"weight_map": ["model"]}, {}):
+        (folder / "model.safetensors.index.json").write_text(json.dumps(document))
+        with pytest.raises(WeightsError, match="does not name the files beside it"):
+            build_backbone(f"hf:{folder}")
 
 
 def test_a_size_that_a_model_cannot_take_is_an_error(saved):

@@ -30,16 +30,16 @@ def spec_of(folder, document, img_size=None):
     ("document", "img_size", "evaluate"),
     [
         (BIT, None, "resize(256,filter=bicubic)|centre_crop(224)"),
-        (BIT, 518, "resize(592,filter=bicubic)|centre_crop(518)"),
-        (BIT, [252, 336], ""),
+        (BIT, (518, 518), "resize(592,filter=bicubic)|centre_crop(518)"),
+        (BIT, (252, 336), ""),
         (VIT, None, "resize(224,224)"),
-        (VIT, 384, "resize(384,384)"),
-        (VIT, [252, 336], "resize(252,336)"),
+        (VIT, (384, 384), "resize(384,384)"),
+        (VIT, (252, 336), "resize(252,336)"),
         (CLIP, None, "resize(224,filter=bicubic)|centre_crop(224)"),
         (DEIT, None, "resize(256,256,filter=bicubic)|centre_crop(224)"),
         ({**CONVNEXT, "size": {"shortest_edge": 224}}, None, "resize(256,filter=bicubic)|centre_crop(224)"),
         ({**CONVNEXT, "size": {"shortest_edge": 384}}, None, "resize(384,384,filter=bicubic)"),
-        ({**CONVNEXT, "size": {"shortest_edge": 224}}, 384, "resize(384,384,filter=bicubic)"),
+        ({**CONVNEXT, "size": {"shortest_edge": 224}}, (384, 384), "resize(384,384,filter=bicubic)"),
         ({**BIT, "do_center_crop": False}, None, ""),  # images of different sizes
         ({**VIT, "resample": 0}, None, ""),  # the nearest pixel, which no operation here takes
         ({**VIT, "do_pad": True, "image_processor_type": "DetrImageProcessor"}, None, ""),

@@ -24,12 +24,12 @@ _LEVELS = 255
 _SAME = 2.0
 
 
-def input_of_processor(folder: Path, img_size: Any, said: str) -> InputSpec:
+def input_of_processor(folder: Path, img_size: tuple[int, int] | None, said: str) -> InputSpec:
     """Size, crop, filter, mean and deviation of the processor in a folder, without `evaluate` where no transform here is that.
 
     Args:
         folder: where `PROCESSOR_FILES` are looked for.
-        img_size: instead of the side that comes out; of a crop, what is resized before it grows alike.
+        img_size: (height, width) instead of the size that comes out; of a crop, what is resized before it grows alike.
         said: names the model in messages.
 
     Raises:
@@ -74,40 +74,28 @@ def _processor(folder: Path, said: str) -> Any:
         raise ConfigError(f"{said} has a processor that transformers cannot make ({error})") from error
 
 
-def _transform(processor: Any, img_size: Any) -> str | None:
+def _transform(processor: Any, img_size: tuple[int, int] | None) -> str | None:
     """The operations of its configuration, None for others than these; whether it does no more is seen on a picture."""
     size, crop = processor.size, processor.crop_size if getattr(processor, "do_center_crop", False) else None
     names = {value.value: name for name, value in FILTERS.items()}
-    if not processor.do_resize or processor.resample not in names:
+    before = (size.height, size.width) if size.height and size.width else (size.shortest_edge,)
+    if not processor.do_resize or processor.resample not in names or size.longest_edge or not before[0]:
         return None
-    shorter, exactly = size.shortest_edge, (size.height, size.width) if size.height and size.width else None
-    if shorter and (share := getattr(processor, "crop_pct", None)):
-        return _convnext(img_size or shorter, share, names[processor.resample])
-    if size.longest_edge or not (shorter or exactly) or (crop and crop.height != crop.width):
+    share = getattr(processor, "crop_pct", None) if size.shortest_edge else None
+    # What is cut out is square here.
+    sides = [pair for pair in (img_size, crop and (crop.height, crop.width)) if pair]
+    if (crop or share) and any(height != width for height, width in sides):
         return None
-    ops: list[Op] = []
-    if crop and img_size:
-        if not isinstance(img_size, int):
-            return None
-        larger = img_size / crop.height
-        shorter, exactly = (
-            shorter and round(shorter * larger),
-            exactly and tuple(round(side * larger) for side in exactly),
-        )
-    elif img_size:
-        exactly, shorter = (img_size, img_size) if isinstance(img_size, int) else tuple(img_size), None
-    ops = [Resize(*(exactly or (shorter,)), filter=names[processor.resample])]
-    if crop:
-        ops.append(CentreCrop(img_size or crop.height))
-    return str(Transform(tuple(ops)))
-
-
-def _convnext(side: Any, share: float, name: str) -> str | None:
-    if not isinstance(side, int):
-        return str(Transform((Resize(*side, filter=name),)))
-    if side >= _CONVNEXT_SQUASHES_AT:
-        return str(Transform((Resize(side, side, filter=name),)))
-    return str(Transform((Resize(int(side / share), filter=name), CentreCrop(side))))
+    side = img_size[0] if img_size else crop.height if crop else before[0]
+    if share:
+        squashed = side >= _CONVNEXT_SQUASHES_AT
+        before, cut = ((side, side), None) if squashed else ((int(side / share),), side)
+    elif crop:
+        before, cut = tuple(round(each * side / crop.height) for each in before), side
+    else:
+        before, cut = img_size or before, None
+    ops: list[Op] = [Resize(*before, filter=names[processor.resample])]
+    return str(Transform((*ops, CentreCrop(cut)) if cut else tuple(ops)))
 
 
 def _agree(processor: Any, spec: InputSpec, picture: Image.Image) -> bool:

@@ -78,7 +78,7 @@ class HuggingFace(Source):
         """
         if self.missing():
             raise ConfigError(f"backbone {name} needs transformers, which is not installed: {_INSTALL}")
-        bare = name.removeprefix(self.prefix)
+        img_size, bare = _size(arguments.get("img_size")), name.removeprefix(self.prefix)
         place = _folder(bare) if _is_folder(bare) else _repository(bare, weights)
         # Before the weights are fetched, which may be gigabytes of something else.
         model_class, config = _model(place)
@@ -92,7 +92,7 @@ class HuggingFace(Source):
             # Not the repository or the folder: the same files are the same features wherever they came from.
             self.prefix + model_class.__name__,
             factory,
-            lambda _: input_of_processor(place.folder, arguments.get("img_size"), place.said),
+            lambda _: input_of_processor(place.folder, img_size, place.said),
             loads=True,
             origin=place.origin,
         )
@@ -115,6 +115,16 @@ class HuggingFace(Source):
         if _is_folder(bare):
             return any((Path(bare) / file).is_file() for file in _WEIGHTS)
         return is_cached(split_revision(bare)[0], _WEIGHTS, _revision(weights))
+
+
+def _size(given: Any) -> tuple[int, int] | None:
+    """(height, width) of `img_size`."""
+    sides = [given] * 2 if isinstance(given, int) else given
+    if given is None:
+        return None
+    if not isinstance(sides, list) or len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
+        raise ConfigError(f"img_size={given!r}: must be a number of pixels, or [height,width]")
+    return sides[0], sides[1]
 
 
 def _is_folder(name: str) -> bool:
@@ -158,8 +168,12 @@ def _weight_files(place: _Place, weights: str) -> Sequence[Path]:
     first = place.find(_WEIGHTS)
     if not first.name.endswith(_INDEX):
         return (first,)
-    parts = json.loads(first.read_text())["weight_map"].values()
-    return [place.find([part]) for part in sorted(set(parts))]
+    parts = _read_json(first, place.said).get("weight_map")
+    if not isinstance(parts, dict) or not all(
+        isinstance(part, str) and Path(part).name == part for part in parts.values()
+    ):
+        raise WeightsError(f"{place.said}: {first.name} does not name the files beside it that hold the weights")
+    return [place.find([part]) for part in sorted(set(parts.values()))]
 
 
 def _model(place: _Place) -> tuple[Any, Any]:
@@ -174,7 +188,9 @@ def _model(place: _Place) -> tuple[Any, Any]:
         raise ConfigError(
             f"{place.said} brings code of its own (auto_map), which udta never runs: take a model of transformers"
         )
-    if kind is None and "architecture" in document:
+    # Also where transformers wraps one, which fetches weights from timm's own places.
+    wraps = "architecture" in document and str(kind or "timm").startswith("timm")
+    if wraps or document.get("use_timm_backbone"):
         raise ConfigError(f"{place.said} is a model of timm: write hf-hub:ORG/NAME, or local-dir:DIR, instead of hf:")
     from transformers import CONFIG_MAPPING, AutoConfig
 
@@ -196,7 +212,8 @@ def _vision_class(config: Any, said: str) -> tuple[Any, Any]:
     from transformers import MODEL_MAPPING
 
     found: Any = MODEL_MAPPING.get(type(config), None)
-    if found is None or found.main_input_name != "pixel_values":
+    # Of some it is a tuple of classes, none of which is of images.
+    if getattr(found, "main_input_name", "") != "pixel_values":
         raise ConfigError(f"{said} is no vision model: {type(config).__name__} does not take images")
     wanted = [
         name
