@@ -83,7 +83,7 @@ class Place:
             "n": len(store.rows("test")),
             "classes": len(store.classes),
             "taps": {kind: _taps(self.__dict__[kind]) for kind in (DEFAULT, BY_HAND) if kind in self.__dict__},
-            "extraction": {kind: self._took(kind) for kind in (DEFAULT, BY_HAND)},
+            "extraction": {kind: took for kind in (DEFAULT, BY_HAND) if (took := self._took(kind))},
             "versions": {
                 "python": platform.python_version(),
                 "torch": torch.__version__,

@@ -50,8 +50,10 @@ class Result:
         write_json(self.file, self.document)
 
     def keep_facts(self, facts: Mapping[str, Any]) -> None:
-        """What is known of the set and the machine beside what was measured."""
-        self.document |= facts
+        """What is known of the set and the machine beside what was measured; what is not known any more stays as it was."""
+        for name, value in facts.items():
+            both = isinstance(value, dict) and name in self.document
+            self.document[name] = {**self.document[name], **value} if both else value
         write_json(self.file, self.document)
 
 

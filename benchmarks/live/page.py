@@ -164,5 +164,5 @@ def _tuned_seconds(fine: Mapping[str, Any], document: Mapping[str, Any], cost: M
 
 def _extraction(document: Mapping[str, Any]) -> float:
     """Processor seconds of the default store; 0 where it was there before."""
-    took = document["extraction"]["default"]
+    took = document["extraction"].get("default")
     return float(took["cpu_seconds"]) if took else 0.0

@@ -113,7 +113,7 @@ def document(udta_top1, rival_top1, **parts):
         "configuration": {"factory": "network", "views": 4, "seeds": 2},
         "train": 300, "n": 100, "classes": 10,
         "taps": {"default": {"blocks.5": "grid(14)"}},
-        "extraction": {"default": {"cpu_seconds": 80.0}, "by_hand": None},
+        "extraction": {"default": {"cpu_seconds": 80.0}},
         "parts": {
             "udta": {"top1": [udta_top1, udta_top1], "top1_views": [udta_top1, udta_top1 + 0.02], **spent},
             "regression": {**tuned, "view0": tuned, "features": "f"},
@@ -199,6 +199,10 @@ def test_what_is_measured_is_kept_until_its_features_change(tmp_path):
     assert not again.has("linear", "b")
     assert not again.has("udta", "a")
     assert not Result.of(tmp_path, "deit_tiny", "food", {**configuration, "seeds": 3}).parts
+    result.keep_facts({"n": 10, "extraction": {"default": {"cpu_seconds": 1.0}}})
+    result.keep_facts({"n": 12, "extraction": {"by_hand": {"cpu_seconds": 2.0}}})
+    assert list(result.document["extraction"]) == ["default", "by_hand"]
+    assert result.document["n"] == 12
 
 
 def test_a_run_measures_what_is_missing_and_no_more(tmp_path, monkeypatch, toy_store):
