@@ -60,12 +60,11 @@ def measure_missing(place: Place, wanted: list[str], again: list[str]) -> None:
     for part in parts:  # grows by what `auto` picks
         features = place.features(part)
         if part in again or not result.has(part, features):
-            result.keep(part, {**measure(place, part), "features": features})
+            result.keep(part, {**measure(place, part), "features": features}, place.facts())
         figures = result.parts[part]
         if "picked" in figures and figures["picked"] not in parts:
             parts.append(figures["picked"])
         print(f"{place.frozen.name} {place.name:12} {part:14} {_line(figures)}", flush=True)
-    result.keep_facts(place.facts())
 
 
 def _line(figures: dict[str, object]) -> str:

@@ -44,13 +44,12 @@ class Result:
         """Whether it was measured on these features."""
         return part in self.parts and self.parts[part]["features"] == features
 
-    def keep(self, part: str, figures: Mapping[str, Any]) -> None:
-        """Add it to the file, whole or not at all."""
-        self.parts[part] = dict(figures)
-        write_json(self.file, self.document)
+    def keep(self, part: str, figures: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        """Add a part to the file, whole or not at all, and what is known of the set beside it.
 
-    def keep_facts(self, facts: Mapping[str, Any]) -> None:
-        """What is known of the set and the machine beside what was measured; what is not known any more stays as it was."""
+        What is not known any more, as the time of an extraction, stays as it was.
+        """
+        self.parts[part] = dict(figures)
         for name, value in facts.items():
             both = isinstance(value, dict) and name in self.document
             self.document[name] = {**self.document[name], **value} if both else value

@@ -193,14 +193,13 @@ def test_the_page_says_what_the_results_say():
 def test_what_is_measured_is_kept_until_its_features_change(tmp_path):
     configuration = {"factory": "network", "views": 8, "seeds": 5}
     result = Result.of(tmp_path, "deit_tiny", "food", configuration)
-    result.keep("linear", {"top1": [0.5], "features": "a"})
+    result.keep("linear", {"top1": [0.5], "features": "a"}, {"n": 10, "extraction": {"default": {"cpu_seconds": 1.0}}})
     again = Result.of(tmp_path, "deit_tiny", "food", configuration)
     assert again.has("linear", "a")
     assert not again.has("linear", "b")
     assert not again.has("udta", "a")
     assert not Result.of(tmp_path, "deit_tiny", "food", {**configuration, "seeds": 3}).parts
-    result.keep_facts({"n": 10, "extraction": {"default": {"cpu_seconds": 1.0}}})
-    result.keep_facts({"n": 12, "extraction": {"by_hand": {"cpu_seconds": 2.0}}})
+    result.keep("udta", {"top1": [0.6], "features": "a"}, {"n": 12, "extraction": {"by_hand": {"cpu_seconds": 2.0}}})
     assert list(result.document["extraction"]) == ["default", "by_hand"]
     assert result.document["n"] == 12
 
