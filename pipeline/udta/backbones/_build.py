@@ -9,7 +9,6 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 from urllib.parse import parse_qsl
 
 import torch
@@ -21,7 +20,7 @@ from udta.backbones._backbone import Backbone, InputSpec
 from udta.backbones._weights import load_weights
 from udta.backbones.sources.registry import SOURCES, source_of
 from udta.backbones.sources.source import WEIGHT_KEYWORDS, Blueprint, Source, is_pretrained
-from udta.errors import BackboneError, ConfigError, Problems, UdtaError, WeightsError, did_you_mean
+from udta.errors import BackboneError, ConfigError, Problems, UdtaError, did_you_mean
 from udta.images import Transform
 
 _PYTHON_WORDS = {"True": True, "False": False, "None": None}
@@ -114,12 +113,7 @@ def _call(spec: str, blueprint: Blueprint, arguments: dict[str, Any]) -> nn.Modu
         raise ConfigError(f"backbone {spec!r}: {error}") from error
     try:
         module = blueprint.factory(**arguments)
-    except URLError as error:
-        url = getattr(arguments.get("weights"), "url", "them")  # an enum of torchvision has it
-        raise WeightsError(
-            f"backbone {spec!r}: its weights cannot be downloaded ({error}); fetch {url} elsewhere and give the file"
-        ) from error
-    except UdtaError:  # a source of ours says it itself
+    except UdtaError:  # of a source, which says what to do
         raise
     except Exception as error:
         if "unexpected keyword argument" in str(error):  # that a builder with **kwargs passed on
@@ -152,7 +146,8 @@ def _input(blueprint: Blueprint, module: nn.Module, evaluate: str | None) -> Inp
     spec = blueprint.input_of(module)
     if not (evaluate or spec.evaluate):
         raise ConfigError(
-            f"backbone {blueprint.name} pads its images or wants them not square, which has no default here: give --transform"
+            f"backbone {blueprint.name} pads its images or wants them not square, which has no default here: give --transform, "
+            "such as 'resize(252,336,filter=bicubic)'"
         )
     return replace(spec, evaluate=evaluate or spec.evaluate)
 

@@ -73,6 +73,7 @@ def _text(document: dict[str, Any]) -> str:
         f"backbone  {_said(fingerprint, 'backbone', 'factory')}, "
         # Twelve digits tell any weights apart that somebody has; the JSON has all 64.
         f"weights sha256 {_said(fingerprint, 'backbone', 'weights')[:12]}...",
+        *_published(document["source"]),
         f"input     {_said(fingerprint, 'input', 'evaluate')}",
         f"augment   {_said(fingerprint, 'views', 'augment')} (seed {_said(fingerprint, 'views', 'seed')})",
         f"compute   {_said(fingerprint, 'compute')}, {document['memory_format']}",
@@ -84,6 +85,11 @@ def _text(document: dict[str, Any]) -> str:
     lines += _storage_error(document)
     lines += [f"skipped   {one_line(name)}: {reason}" for name, reason in document["skipped"].items()]
     return "\n".join(lines)
+
+
+def _published(source: dict[str, Any]) -> list[str]:
+    """Which weights of those that are published, where they were found by a name."""
+    return [f"weights   {one_line(source['id'])} at {one_line(source.get('revision'))}"] if source.get("id") else []
 
 
 def _said(fingerprint: dict[str, Any], *names: str) -> str:

@@ -35,7 +35,8 @@ class ExtractReport:
     and arithmetic cost, see `calibration`. Of the images in `skipped` those in `skipped_before` were skipped by an earlier run
     and not tried again. `changes` says which images came and went when the store grew, `kept` what it holds beyond what was
     asked. `left_out` counts files among the images that are none, by extension and reason; `notes` are sentences about the
-    images.
+    images. `weights_id` and `weights_revision` say which published weights the backbone has, where they were found by a name:
+    `ORG/NAME` and a commit, or an address.
     """
 
     store: str
@@ -63,6 +64,8 @@ class ExtractReport:
     compute: str
     dtype: str
     workers: int
+    weights_id: str | None
+    weights_revision: str | None
 
     @classmethod
     def of(
@@ -114,6 +117,8 @@ class ExtractReport:
             compute=request.compute,
             dtype=request.taps[0].dtype,
             workers=workers,
+            weights_id=request.backbone.source.get("id"),
+            weights_revision=request.backbone.source.get("revision"),
         )
 
     @property
@@ -157,6 +162,8 @@ class ExtractReport:
             ]
         else:
             lines.append("nothing to compute: every block was there already")
+        if self.weights_id:
+            lines.append(f"weights: {self.weights_id} at {self.weights_revision}")
         if self.compute_error:
             errors = ", ".join(f"{tap} {value:.2g}" for tap, value in self.compute_error["relative_rmse"].items())
             lines.append(f"{self.compute} against float32: relative error {errors}")

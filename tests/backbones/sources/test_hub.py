@@ -66,6 +66,9 @@ def test_a_renamed_repository_works_and_says_its_name(hub, commit, caplog):
         found = fetch(REPO, NAMES)
     assert (found.id, found.revision) == ("someone/renamed", commit)
     assert "someone/something is called someone/renamed now" in caplog.text
+    assert fetch(found.id, ["config.json"], commit).path.parent == found.path.parent
+    with hub.reachable(offline=True):  # by the name that a store remembers
+        assert fetch(REPO, NAMES, commit).path == found.path
 
 
 def sentence(kind, *arguments):

@@ -4,8 +4,13 @@ registry       the ones there are, a line each, and which one a name means
 source         what each of them tells, and the blueprint that it draws of a model
 downloads      whether anything may be downloaded just now
 _hub           files of a hub, by repository and revision
+_url           files at an address, in torch's cache
 torchvision    classification models of torchvision, with their weight enums
 timm           models of timm, by name or `timm:NAME`
+hf_hub         models that timm pushed to a hub, `hf-hub:ORG/NAME`
+local_dir      models that timm saved in a folder, `local-dir:DIR`
+_timm_config   the configuration that timm writes beside weights
+_timm_model    how all three build a model: its input, its weights at another size
 hf             vision models of transformers, `hf:ORG/NAME` or `hf:DIR`
 _hf_trunk      one of them as a backbone: one vector out, and every weight from the file
 _hf_input      what its image processor makes of an image, as a transform

@@ -20,6 +20,8 @@ from udta.errors import ConfigError, WeightsError
 _LOG = logging.getLogger(__name__)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ASK_WITHIN_S = 10.0
+# What was renamed lies in the cache by the name that it was asked by, all files of it in one folder: by present name.
+_asked_as: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ def fetch(repo: str, names: Sequence[str], revision: str | None = None) -> HubFi
     Raises:
         ConfigError: no such repository or revision. WeightsError: none of these files, or nobody there to give them.
     """
+    repo = _asked_as.get(repo, repo)
     if (found := _cached(repo, names, revision)) and (_is_commit(revision) or forbidden_by()):
         return found
     if who := forbidden_by():
@@ -78,8 +81,10 @@ def fetch(repo: str, names: Sequence[str], revision: str | None = None) -> HubFi
                 f"{_said(repo, revision)} has no {_any_of(names)}, but {first_few(sorted(there))}: "
                 "is it a model of another library?"
             )
+        if _cached(repo, [name], about.sha) is None:
+            _LOG.info("downloading %s of %s", name, _said(repo, revision))
         # By the name of the branch, whose commit the cache then knows when there is no network.
-        path = _hub().HfApi().hf_hub_download(about.id, name, revision=revision)
+        path = _hub().HfApi().hf_hub_download(repo, name, revision=revision)
     except WeightsError:
         raise
     except Exception as error:  # of whatever library the installed version asks the network with
@@ -87,6 +92,7 @@ def fetch(repo: str, names: Sequence[str], revision: str | None = None) -> HubFi
             return found
         raise _sentence(error, repo, revision, names) from error
     if about.id != repo:
+        _asked_as[about.id] = repo
         _LOG.info("%s is called %s now; say so instead, as the old name may go", repo, about.id)
     return _file(Path(path), name, about.id)
 
@@ -96,13 +102,13 @@ def fetch_all(repo: str, names: Sequence[str], revision: str | None = None) -> S
     first = fetch(repo, names[:1], revision)
     # The branch may have moved on between two files; the commit does not.
     for name in names[1:]:
-        fetch(first.id, [name], first.revision)
+        fetch(repo, [name], first.revision)
     return Snapshot(_folder(first.path, names[0]), first.id, first.revision)
 
 
 def is_cached(repo: str, names: Sequence[str], revision: str | None = None) -> bool:
     """Whether `fetch` of the same finds it without a network, where `revision` is a commit."""
-    return _cached(repo, names, revision) is not None
+    return _cached(_asked_as.get(repo, repo), names, revision) is not None
 
 
 def _hub() -> Any:

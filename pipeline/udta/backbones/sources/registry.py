@@ -11,6 +11,8 @@ from udta.backbones.sources.source import Source
 _CLASSES = (
     "torchvision:Torchvision",
     "timm:Timm",
+    "hf_hub:HfHub",
+    "local_dir:LocalDir",
     "hf:HuggingFace",
     "open_clip:OpenClip",
     "factory:Factory",

@@ -1,27 +1,17 @@
-"""timm's models (the extra `timm`): names with or without a pretrained tag, and the input that their configuration asks for.
+"""timm's models by its own names (the extra `timm`), with or without a pretrained tag.
 
-Nothing is fetched: a model is built without weights, which come from a file. The tag, as in `vit_small_patch14_dinov2.lvd142m`,
-says which published weights are meant; their input and number of classes are the defaults, so that their file fits.
+The tag, as in `vit_small_patch14_dinov2.lvd142m`, says which published weights are meant: `--weights pretrained` fetches them.
+Their input and number of classes are the defaults, so that a file of them fits as well. Without a tag it is timm's default one.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from functools import partial
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from torch import nn
-
-from udta.backbones._backbone import InputSpec
-from udta.backbones.sources.source import Blueprint, Source
+from udta.backbones.sources import _hub, _timm_model, _url
+from udta.backbones.sources.source import Blueprint, Source, is_pretrained
 from udta.errors import ConfigError, WeightsError, did_you_mean
-from udta.images import Transform
-from udta.images.ops import FILTERS, CentreCrop, Op, Resize
-
-_INSTALL = "pip install 'udta[timm]'"
 
 
 class Timm(Source):
@@ -32,12 +22,12 @@ class Timm(Source):
 
     def names(self) -> list[str]:
         """All architectures, and all with a tag; none where timm is not installed."""
-        timm = _timm()
+        timm = _timm_model.library()
         return [] if timm is None else [*timm.list_models(), *timm.list_models(pretrained=True)]
 
     def missing(self) -> str:
         """How to install timm."""
-        return _INSTALL if _timm() is None else ""
+        return _timm_model.INSTALL if _timm_model.library() is None else ""
 
     def blueprint(
         self, name: str, weights: str, arguments: Mapping[str, Any], *, size: tuple[int, int] | None = None
@@ -45,46 +35,60 @@ class Timm(Source):
         """Of one of `names`; `img_size` among the arguments replaces the image size of its configuration.
 
         Raises:
-            ConfigError: no such model, or no timm. WeightsError: `weights` is neither `none` nor a file.
+            ConfigError: no such model, or no timm. WeightsError: `weights` are neither here nor published.
         """
-        timm, bare = _timm(), name.removeprefix(self.prefix)
-        if timm is None:
-            raise ConfigError(f"backbone {self.prefix}{bare} needs timm, which is not installed: {_INSTALL}")
+        bare = name.removeprefix(self.prefix)
+        _timm_model.needed(self.prefix + bare)
         # timm itself would take `hf-hub:` and `local-dir:` here, and fetch or read what they name.
         if bare not in self.names():
             raise ConfigError(f"there is no backbone {bare!r} in timm: {did_you_mean(bare, self.names())}")
-        if weights != "none" and not Path(weights).is_file():
-            raise WeightsError(
-                f"weights {weights!r}: there is no such weights file; timm's models take a file or none, nothing is fetched for"
-                " them"
-            )
-        create = partial(timm.create_model, bare, pretrained=False)
-        # The prefix is part of the one spelling: a later torchvision may have a model of the same name.
-        return Blueprint(self.prefix + bare, create, partial(_input, arguments.get("img_size")))
+        model, found = _timm_model.TimmModel(bare), {}
+        if is_pretrained(weights):
+            found = _fetched(bare, weights)
+        elif weights != "none":
+            found = {"file": _timm_model.weights_file(weights, bare)}
+        return model.blueprint(arguments, size, **found)
 
     def is_safe_from_file(self, name: str) -> bool:
-        """A listed architecture, built with `pretrained=False`; no `hf-hub:` or `local-dir:` behind the prefix."""
+        """A listed architecture; no `hf-hub:` or `local-dir:` behind the prefix."""
         return name.removeprefix(self.prefix) in self.names()
 
+    def has_weights(self, name: str, weights: str) -> bool:
+        """Whether the weights of a tag are in the cache of the hub, at a commit, or of torch where they lie at an address."""
+        bare = name.removeprefix(self.prefix)
+        if not is_pretrained(weights) or bare not in self.names():
+            return False
+        repo, names, url = _published(bare)
+        revision = weights.partition("@")[2]
+        return _hub.is_cached(repo, names, revision) if repo and revision else bool(url) and _url.is_cached(url)
 
-def _timm() -> ModuleType | None:
-    """Imported when a name needs it: it takes a second."""
-    try:
-        import timm
-    except ImportError:
-        return None
-    return timm
+
+def _published(name: str) -> tuple[str, Sequence[str], str]:
+    """Repository and names of files on the hub, or the address of weights that are not there; empty where there is none."""
+    from timm.models import get_pretrained_cfg
+
+    config: Any = get_pretrained_cfg(name)
+    if config is None:
+        return "", (), ""
+    if not config.hf_hub_id:
+        return "", (), config.url or ""
+    names = [config.hf_hub_filename] if config.hf_hub_filename else _timm_model.WEIGHTS
+    return config.hf_hub_id, names, ""
 
 
-def _input(img_size: int | None, module: nn.Module) -> InputSpec:
-    """As `timm.data.create_transform` does for evaluation, on the size that the model was trained at."""
-    from timm.data.config import resolve_data_config
-
-    config: dict[str, Any] = resolve_data_config({"img_size": img_size}, pretrained_cfg=module.pretrained_cfg)  # type: ignore[no-untyped-call]
-    _, height, width = config["input_size"]
-    if height != width or config["crop_mode"] not in ("center", "squash") or config["interpolation"] not in FILTERS:
-        return InputSpec("", tuple(config["mean"]), tuple(config["std"]))  # a border, or no square: 8 models of 1371
-    before = math.floor(height / config["crop_pct"])
-    exactly = before if config["crop_mode"] == "squash" else None
-    ops: tuple[Op, ...] = (Resize(before, exactly, filter=config["interpolation"]), CentreCrop(height))
-    return InputSpec(str(Transform(ops)), tuple(config["mean"]), tuple(config["std"]))
+def _fetched(name: str, weights: str) -> dict[str, Any]:
+    """File and origin of published weights. Raises `WeightsError` where there are none, or as a download."""
+    repo, names, url = _published(name)
+    _, at, revision = weights.partition("@")
+    if repo:
+        found = _hub.fetch(repo, names, revision or None)
+        return {"file": found.path, "origin": found.origin}
+    if not url:
+        raise WeightsError(
+            f"timm publishes no weights of {name}: give a file, or the name of another model (udta backbones)"
+        )
+    if at:
+        raise WeightsError(
+            f"weights {weights!r}: those of {name} lie at {url}, which has no revisions: give `pretrained`"
+        )
+    return {"file": _url.fetch(url), "origin": {"id": f"timm/{name}", "revision": url}, "weights": "pretrained"}

@@ -8,9 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
-import torch
-
 from udta.backbones._backbone import InputSpec
+from udta.backbones.sources import _url
 from udta.backbones.sources.source import Blueprint, Source
 from udta.errors import WeightsError, did_you_mean
 from udta.images import Transform
@@ -37,10 +36,12 @@ class Torchvision(Source):
         """Of one of `names`.
 
         Raises:
-            WeightsError: `weights` is neither `none`, nor a file, nor the name of an enum.
+            WeightsError: `weights` is neither `none`, nor `pretrained`, nor a file, nor the name of an enum, or as a download.
         """
         known = _enums(name)
         enum = None if weights == "none" or Path(weights).is_file() else _enum(name, weights, known)
+        if enum is not None:
+            _url.fetch(enum.url)  # to where the builder finds it
         defaults = {"transform_input": True, "init_weights": False} if name in _FROM_TENSORFLOW else {}
         # Weights from a file are most likely torchvision's first: the ones that its paper or reference recipe gave the network.
         spec = _input(enum or next(iter(known.values())))
@@ -51,6 +52,9 @@ class Torchvision(Source):
             # The builder loads an enum itself: it knows what else belongs to it.
             {**defaults, "weights": enum},
             loads=enum is not None,
+            origin={} if enum is None else {"id": f"{type(enum).__name__}.{enum.name}", "revision": enum.url},
+            # By its own name: which one is the default changes with versions.
+            weights="" if enum is None else enum.name,
         )
 
     def is_safe_from_file(self, name: str) -> bool:
@@ -60,10 +64,7 @@ class Torchvision(Source):
     def has_weights(self, name: str, weights: str) -> bool:
         """Whether an enum lies in torch's cache, where its builder will find it."""
         known = _enums(name) if self.accepts(name) else {}
-        if weights not in known:
-            return False
-        # `torch.hub.load_state_dict_from_url` calls a file by the end of its URL.
-        return (Path(torch.hub.get_dir()) / "checkpoints" / str(known[weights].url).rsplit("/", 1)[-1]).is_file()
+        return weights in known and _url.is_cached(known[weights].url)
 
 
 def _models() -> ModuleType:
@@ -78,10 +79,12 @@ def _enums(name: str) -> Mapping[str, Any]:
 
 
 def _enum(name: str, weights: str, known: Mapping[str, Any]) -> Any:
+    if weights == "pretrained" and known:
+        return _models().get_model_weights(name).DEFAULT
     if weights not in known:
         raise WeightsError(
             f"weights {weights!r}: there is no such weights file, and no torchvision weights of this name for {name}: "
-            f"{did_you_mean(weights, [*known, 'none'])}"
+            f"{did_you_mean(weights, [*known, 'pretrained', 'none'])}"
         )
     return known[weights]
 
