@@ -25,8 +25,8 @@ from unittest.mock import patch
 import numpy as np
 
 import udta
-from benchmarks.heads import AttentionPool, AverageOfBoth, ClosedFormStart, LowRank, MovingAverage
-from benchmarks.variants import HalfSecondOrder, LearnedThroughout
+from benchmarks.heads import AttentionPool, ClosedFormStart, LowRank, MovingAverage
+from benchmarks.variants import LearnedThroughout
 from udta._files.atomic import write_json
 from udta._machine.device import own_randomness
 from udta.adapters import Adapter
@@ -54,28 +54,31 @@ class Row:
 
 STEPS = "udta.adapters.covariance.STEPS"
 RATE, EPOCHS = "udta.adapters.directions.RATE", "udta.adapters.directions.EPOCHS"
-PRINCIPAL = {"directions": "principal"}
+# Each row changes one thing of the adapter as it was before it chose taps, weight and averages by itself.
+FIXED = {"second_order": ["features.13", "features.17"], "weight": 1.0, "averages": False}
+PRINCIPAL = {**FIXED, "directions": "principal"}
 ROWS = {
     "linear": Row(Linear),
     "udta": Row(),
+    "nothing chosen": Row(options=FIXED),
     "principal": Row(options=PRINCIPAL),
-    "learned throughout": Row(LearnedThroughout),
-    "learning rate 3": Row(constants={RATE: 3.0}),
-    "learning rate 10": Row(constants={RATE: 10.0}),
-    "10 epochs of directions": Row(constants={EPOCHS: 10}),
-    "one tap: .13": Row(options={"second_order": ["features.13"]}),
-    "one tap: .17": Row(options={"second_order": ["features.17"]}),
-    "width 32": Row(options={"width": 32}),
-    "width 96": Row(options={"width": 96}),
-    "20 epochs": Row(recipe={"epochs": 20}),
-    "80 epochs": Row(recipe={"epochs": 80}),
-    "weight decay 5": Row(recipe={"weight_decay": 5.0}),
-    "weight decay 20": Row(recipe={"weight_decay": 20.0}),
-    "no label smoothing": Row(recipe={"label_smoothing": 0.0}),
-    "principal, factor 1/2": Row(HalfSecondOrder, PRINCIPAL),
+    "learned throughout": Row(LearnedThroughout, FIXED),
+    "learning rate 3": Row(options=FIXED, constants={RATE: 3.0}),
+    "learning rate 10": Row(options=FIXED, constants={RATE: 10.0}),
+    "10 epochs of directions": Row(options=FIXED, constants={EPOCHS: 10}),
+    "one tap: .13": Row(options=FIXED | {"second_order": ["features.13"]}),
+    "one tap: .17": Row(options=FIXED | {"second_order": ["features.17"]}),
+    "width 32": Row(options=FIXED | {"width": 32}),
+    "width 96": Row(options=FIXED | {"width": 96}),
+    "20 epochs": Row(options=FIXED, recipe={"epochs": 20}),
+    "80 epochs": Row(options=FIXED, recipe={"epochs": 80}),
+    "weight decay 5": Row(options=FIXED, recipe={"weight_decay": 5.0}),
+    "weight decay 20": Row(options=FIXED, recipe={"weight_decay": 20.0}),
+    "no label smoothing": Row(options=FIXED, recipe={"label_smoothing": 0.0}),
+    "principal, factor 1/2": Row(options=PRINCIPAL | {"weight": 0.5}),
     "principal, 3 steps": Row(options=PRINCIPAL, constants={STEPS: 3}),
-    "principal, factor 1/2, 3 steps": Row(HalfSecondOrder, PRINCIPAL, constants={STEPS: 3}),
-    "principal, averages of all taps": Row(AverageOfBoth, PRINCIPAL),
+    "principal, factor 1/2, 3 steps": Row(options=PRINCIPAL | {"weight": 0.5}, constants={STEPS: 3}),
+    "principal, averages of all taps": Row(options=PRINCIPAL | {"averages": True}),
     "principal, moving average": Row(MovingAverage, PRINCIPAL),
     "principal, low rank": Row(LowRank, PRINCIPAL),
     "principal, attention": Row(AttentionPool, PRINCIPAL),

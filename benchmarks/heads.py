@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 
-from udta.adapters.base import Samples, average, channels, positions
+from udta.adapters.base import Samples, channels, positions
 from udta.adapters.least_squares import RidgePath
 from udta.adapters.linear import LinearProbe, zero_linear
 from udta.adapters.regularisation import choose_alpha
@@ -56,19 +56,6 @@ class LowRank(Udta):
         z = self.standardise(vectors)
         logits: Tensor = self.probe.classify(z[:, : self.n_averages]) + self.up(self.down(z[:, self.n_averages :]))
         return logits
-
-
-class AverageOfBoth(Udta):
-    """The averages of the second-order taps join that of the last tap."""
-
-    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
-        super().__init__(taps, n_classes, **options)
-        extra = sum(channels(self.taps[tap]) for tap in self.second_order)
-        self.probe = LinearProbe(self.probe.classify.in_features + extra, n_classes)
-
-    def pool(self, features: Mapping[str, Tensor]) -> Tensor:
-        """Those of `Udta`, then the averages."""
-        return torch.cat([super().pool(features), *(average(features[tap]) for tap in self.second_order)], dim=1)
 
 
 class AttentionPool(Udta):

@@ -1,4 +1,4 @@
-"""What the default `udta` was compared with, beside options: directions learned all along, and a factor on the second order."""
+"""What the default `udta` was compared with, beside options: directions learned all along."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 
 from udta.adapters import Adapter, AdapterOptions, Recipe, Samples
-from udta.adapters.base import average, channels, positions
+from udta.adapters.base import average, positions
 from udta.adapters.covariance import EPSILON, STEPS, CovariancePool, WithinSample, matrix_sqrt, thin_covariance
 from udta.adapters.udta import Udta, UdtaOptions
 
@@ -24,7 +24,7 @@ class LearnedThroughout(Adapter):
 
     def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
         super().__init__(taps, n_classes, **options)
-        self.fixed = Udta(taps, n_classes, **options)
+        self.fixed = Udta(taps, n_classes, **{"averages": False, **options})
         shapes = [pool.reduction.shape for pool in self._pools()]
         self.directions = nn.ParameterList(nn.init.orthogonal_(torch.empty(shape)) for shape in shapes)
         self.scales = nn.ParameterList(nn.Parameter(torch.ones(shape[1]), requires_grad=False) for shape in shapes)
@@ -57,14 +57,3 @@ class LearnedThroughout(Adapter):
 
     def _pools(self) -> list[CovariancePool]:
         return [pool for pool in self.fixed.pools if isinstance(pool, CovariancePool)]
-
-
-class HalfSecondOrder(Udta):
-    """Standardised second-order numbers are halved: their weights count less and learn more slowly."""
-
-    def classify(self, vectors: Tensor) -> Tensor:
-        """The linear layer on scaled numbers."""
-        scale = torch.full((vectors.shape[1],), 0.5, device=vectors.device)
-        scale[: sum(channels(self.taps[tap]) for tap in self.linear_taps)] = 1.0
-        logits: Tensor = self.probe.classify(scale * self.probe.standardise(vectors))
-        return logits

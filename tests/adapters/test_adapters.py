@@ -1,6 +1,8 @@
 """Every adapter on the contract, and what is particular to each."""
 
+import importlib
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -53,15 +55,19 @@ class TestUdta(TrainedContract):
         [
             (
                 {"6": (32, 14, 14), "10": (64, 14, 14), "13": (96, 14, 14), "17": (320, 7, 7), "18": (1280,)},
-                ["13", "17"],
+                ["6", "10", "13", "17"],
             ),
             ({"layer2": (512, 28, 28), "layer3": (1024, 14, 14), "layer4": (2048, 7, 7)}, ["layer2", "layer3"]),
             ({"blocks.5": (197, 384), "blocks.8": (197, 384), "blocks.11": (384,)}, ["blocks.5", "blocks.8"]),
-            ({"a": (32, 3, 3), "b": (64, 7, 7), "c": (96, 7, 7), "last": (1280,)}, ["b", "c"]),
+            ({"a": (32, 3, 3), "b": (64, 7, 7), "c": (96, 7, 7), "last": (1280,)}, ["a", "b", "c"]),
             ({"a": (32,), "last": (1280, 7, 7)}, []),
+            (
+                {**{str(n): (8, 4, 4) for n in range(16)}, "last": (8,)},
+                ["1", "3", "5", "7", "9", "11", "13", "15"],
+            ),
         ],
     )
-    def test_takes_the_last_two_middle_taps_with_positions(self, taps, chosen):
+    def test_may_pool_the_middle_taps_with_positions_eight_at_most(self, taps, chosen):
         assert build_adapter("udta", taps, N_CLASSES).second_order == chosen
 
     def test_vectors_join_the_linear_path(self):
@@ -85,7 +91,25 @@ class TestUdta(TrainedContract):
 
     def test_trains_a_linear_layer_alone(self):
         adapter = build_adapter("udta", MAPS, N_CLASSES, width=4)
-        assert adapter.n_parameters == (10 + 2 * 10) * N_CLASSES + N_CLASSES
+        assert adapter.n_parameters == (6 + 8 + 10 + 2 * 10) * N_CLASSES + N_CLASSES
+
+    def test_has_room_for_three_taps_and_takes_three_that_are_spread_until_it_chooses(self):
+        taps = {**{str(n): (4, 3, 3) for n in range(6)}, "last": (5,)}
+        adapter = build_adapter("udta", taps, N_CLASSES)
+        assert adapter.probe.classify.in_features == 5 + 6 * 4 + 3 * 10
+        assert adapter.chosen.nonzero()[:, 0].tolist() == [1, 3, 5]
+        asked = build_adapter("udta", taps, N_CLASSES, second_order=["0", "1", "2", "3"], averages=False)
+        assert asked.probe.classify.in_features == 5 + 4 * 10
+        assert asked.chosen.all()
+
+    def test_what_is_not_chosen_has_no_part_in_the_logits(self):
+        adapter = build_adapter("udta", MAPS, N_CLASSES, averages=False, second_order=["middle"], weight=0.5)
+        torch.nn.init.normal_(adapter.probe.classify.weight)
+        inputs = features(MAPS)
+        before = adapter.eval()(inputs)
+        assert torch.equal(adapter(inputs | {"early": inputs["early"] + 1}), before)
+        assert not torch.equal(adapter(inputs | {"middle": inputs["middle"] * torch.rand(8, 1, 1)}), before)
+        assert adapter.scale.unique().tolist() == [0.5, 1.0]
 
     @pytest.mark.parametrize("kind", ["learned", "principal"])
     def test_directions_come_from_the_samples_and_only_learned_ones_from_their_labels(self, kind):
@@ -123,7 +147,7 @@ class TestUdta(TrainedContract):
         monkeypatch.setattr("udta.adapters.udta.learn_turns", learning)
         for most in (7, 24):
             adapter = build_adapter("udta", MAPS, N_CLASSES)
-            monkeypatch.setattr("udta.adapters.udta._MOST_BYTES", 4 * most * adapter.probe.classify.in_features)
+            monkeypatch.setattr("udta.adapters.udta._MOST_BYTES", 4 * most * (24 + 21 + 36))
             adapter.solve(every_view(MAPS))
         assert seen == [7, 24]
 
@@ -133,7 +157,7 @@ class TestUdta(TrainedContract):
         build_adapter("udta", VECTORS, N_CLASSES).solve([])
 
     def test_the_second_order_taps_can_be_chosen(self):
-        adapter = build_adapter("udta", MAPS, N_CLASSES, second_order=["middle"])
+        adapter = build_adapter("udta", MAPS, N_CLASSES, second_order=["middle"], averages=False)
         assert adapter.taps_used == ("middle", "last")
         with pytest.raises(ConfigError, match="did you mean 'middle'"):
             build_adapter("udta", MAPS, N_CLASSES, second_order=["midle"])
@@ -232,12 +256,12 @@ class TestKnn(ClosedFormContract):
 
 
 def test_every_registered_adapter_is_on_the_contract():
-    tested = {
-        case.name
-        for case in globals().values()
-        if isinstance(case, type) and issubclass(case, AdapterContract) and hasattr(case, "name")
-    }
-    assert tested == set(ADAPTERS)
+    for path in Path(__file__).parent.glob("test_*.py"):  # some have a file of their own
+        importlib.import_module(path.stem)
+    contracts = [AdapterContract]
+    for contract in contracts:
+        contracts += contract.__subclasses__()
+    assert {contract.name for contract in contracts if hasattr(contract, "name")} == set(ADAPTERS)
 
 
 def test_an_unknown_adapter_comes_with_the_nearest_name():

@@ -3,6 +3,7 @@
 base             what every adapter is: taps in, logits out, options, a recipe
 registry         adapters by name
 udta             ours: second-order pooling of middle taps beside a linear path
+_choice          which taps it pools, and what they weigh
 covariance       its pooling: the square root of a map's covariance along directions
 directions       its directions, turned to tell classes apart
 linear           the linear probe of the last tap, which others are built on

@@ -60,6 +60,16 @@ def upper_triangle(k: int) -> Int64[Tensor, " numbers"]:
     return flat
 
 
+def square_of_triangle(k: int) -> Int64[Tensor, "k k"]:
+    """Where the numbers of a symmetric k x k matrix stand in its upper triangle: the inverse of `upper_triangle`."""
+    triangle = upper_triangle(k)
+    index = torch.zeros(k * k, dtype=torch.int64)
+    index[triangle] = torch.arange(len(triangle))
+    square = index.view(k, k)
+    # Below the diagonal are zeros, above it numbers that are not negative: the larger one is the entry of both.
+    return torch.maximum(square, square.T)
+
+
 def products(positions: Float[Tensor, "batch position channels"]) -> Float[Tensor, "channels channels"]:
     """Of every two channels over the positions of a sample, each without its mean there, summed over all samples."""
     x = positions.transpose(1, 2)
@@ -132,6 +142,11 @@ class CovariancePool(nn.Module):
     def covariance(self, positions: Float[Tensor, "batch position channels"]) -> Float[Tensor, "batch features"]:
         """The upper triangle before the square root."""
         return thin_covariance(positions, self.reduction).flatten(1).index_select(1, self.upper)
+
+    def roots(self, covariances: Float[Tensor, "batch features"]) -> Float[Tensor, "batch features"]:
+        """Of what `covariance` gave."""
+        square = square_of_triangle(len(self.reduction)).to(covariances.device)
+        return matrix_sqrt(covariances[:, square], STEPS).flatten(1).index_select(1, self.upper)
 
     def forward(self, positions: Float[Tensor, "batch position channels"]) -> Float[Tensor, "batch features"]:
         """One vector a sample."""

@@ -19,7 +19,7 @@ from udta._console.progress import announce
 from udta._machine.cores import one_thread
 from udta._machine.device import own_randomness
 from udta.adapters.base import Recipe
-from udta.adapters.covariance import matrix_sqrt, upper_triangle
+from udta.adapters.covariance import matrix_sqrt, square_of_triangle, upper_triangle
 from udta.adapters.linear import LinearProbe
 from udta.adapters.optimiser import Optimiser
 from udta.adapters.samples import Gathered, views_of_images
@@ -45,7 +45,7 @@ def learn_turns(
     """
     device = found.features.device
     triangles = [upper_triangle(k).to(device) for k in widths]
-    squares = [_square(triangle, k) for triangle, k in zip(triangles, widths, strict=True)]
+    squares = [square_of_triangle(k).to(device) for k in widths]
     sizes = [n_averages, *(len(triangle) for triangle in triangles)]
     turns = [torch.eye(k, device=device, requires_grad=True) for k in widths]
     # On the thread that asks: the products are too small to share (64 x 64 matrices, a batch of 64).
@@ -83,15 +83,6 @@ def _batches(images: Int64[Tensor, " samples"], size: int) -> Iterator[Int64[Ten
         chosen = starts + (drawn * counts).long()
         order = torch.randperm(len(counts)).to(counts.device)
         yield from (batch for batch in torch.split(chosen[order], size) if len(batch) > 1)
-
-
-def _square(triangle: Int64[Tensor, " numbers"], k: int) -> Int64[Tensor, "k k"]:
-    """Where the numbers of a symmetric matrix stand in its upper triangle."""
-    index = torch.zeros(k * k, dtype=torch.int64, device=triangle.device)
-    index[triangle] = torch.arange(len(triangle), device=triangle.device)
-    square = index.view(k, k)
-    # Below the diagonal are zeros, above it numbers that are not negative: the larger one is the entry of both.
-    return torch.maximum(square, square.T)
 
 
 def _unit(turn: Float[Tensor, "k k"]) -> Float[Tensor, "k k"]:

@@ -27,7 +27,7 @@ from udta.training.sources import build, training_sources
 
 AUTO = "auto"
 _CHOOSING = "candidates cross-validated"
-# Cheap ones first, as of equals the first is picked. `knn`, `head2toe`, `attentive` and `ladder` have to be asked for.
+# Cheap ones first, as of equals the first is picked. `knn`, `head2toe` and `ladder` have to be asked for.
 CANDIDATES = ("ridge", "linear", "concat_linear", "udta")
 
 
