@@ -58,7 +58,7 @@ def theirs(model, folder, picture):
     if type(processor).__name__.startswith("DINOv3"):
         # It rounds no pixel after resizing, of which test_hf_input has the difference; here it is the network that counts.
         height, width = pixels.shape[2:]
-        whole = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+        whole = np.array(picture.resize((width, height), Image.Resampling.BILINEAR))
         pixels = processor(whole, do_resize=False, return_tensors="pt")["pixel_values"]
     return states(model, pixels)
 
@@ -87,12 +87,18 @@ def ours(folder, picture, taps, evaluate=None):
 def reduced(state, prefix):
     """What each reducer should give of a block, written down anew."""
     if prefix is None:  # a map
-        return {"none": state, "avg": state.mean((2, 3)), "grid(2)": F.adaptive_avg_pool2d(state, 2)}
+        return {
+            "none": state,
+            "avg": state.mean((2, 3)),
+            "grid(2)": F.adaptive_avg_pool2d(state, 2),
+            f"grid({state.shape[2]})": state,
+        }
     patches = state[:, prefix:]
     side = int(patches.shape[1] ** 0.5)
     image = patches.transpose(1, 2).reshape(len(state), -1, side, side)
-    found = {"none": state, "avg": patches.mean(1), "grid(2)": F.adaptive_avg_pool2d(image, 2)}
-    return found | ({"cls": state[:, 0], "tokens": patches} if prefix else {})
+    found = {"none": state, "avg": patches.mean(1), "grid(2)": F.adaptive_avg_pool2d(image, 2), f"grid({side})": image}
+    found |= {"cls": state[:, 0], "tokens": patches} if prefix else {}
+    return found | ({"registers": state[:, 1:prefix]} if prefix > 1 else {})
 
 
 @pytest.mark.slow
@@ -128,9 +134,21 @@ def test_a_classifier_gives_its_logits_from_what_is_pooled(family, tmp_path, pic
 def test_oblong_images_are_resampled_as_transformers_does(family, tmp_path, picture):
     model = tiny_hf.save(family, tmp_path)
     evaluate = "resize(56,84)"
-    backbone, features = ours(tmp_path, picture, f"{BLOCKS[family][0]}=none", evaluate)
+    backbone, features = ours(tmp_path, picture, f"{BLOCKS[family][0]}=none,{BLOCKS[family][0]}=grid", evaluate)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (backbone.input.mean, backbone.input.std))
     pixels = torch.from_numpy(Transform.parse(evaluate).apply(picture, np.random.default_rng(0))).permute(2, 0, 1)
     more = {} if family in NATURAL else {"interpolate_pos_encoding": True}
     hidden, _ = states(model, ((pixels / 255 - mean) / std)[None], **more)
-    torch.testing.assert_close(features["none"], hidden[BLOCKS[family][1]], rtol=1e-3, atol=1e-3)
+    _, index, prefix = BLOCKS[family]
+    torch.testing.assert_close(features.pop("none"), hidden[index], rtol=1e-3, atol=1e-3)
+    # As the patches lie in 56 x 84 pixels: of 7, of 8, and of 4 that are merged two by two, with a border where that is odd.
+    (reducer, grid), tokens = (
+        features.popitem(),
+        hidden[index].flatten(2).transpose(1, 2) if prefix is None else hidden[index],
+    )
+    rows, columns = {"dinov2": (8, 12), "dinov2_registers": (8, 12), "swin": (7, 11), "swinv2": (7, 11)}.get(
+        family, (7, 10)
+    )
+    assert prefix is None or reducer == f"grid({rows}x{columns})"
+    expected = tokens[:, prefix or 0 :].transpose(1, 2).reshape(grid.shape)
+    torch.testing.assert_close(grid, expected, rtol=1e-3, atol=1e-3)
