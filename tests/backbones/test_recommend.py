@@ -43,22 +43,24 @@ def transformer(prefix, count, patches=196):
     ],
 )
 @pytest.mark.parametrize(
-    ("count", "blocks"), [(12, (5, 8)), (24, (11, 17)), (32, (15, 23)), (6, (2, 4)), (3, (1, 2)), (2, (0, 1))]
+    ("count", "blocks"),
+    [(12, (3, 6, 9)), (24, (7, 13, 19)), (32, (10, 18, 26)), (6, (1, 3, 4)), (3, (0, 1, 2)), (2, (0, 1))],
 )
-def test_two_blocks_of_a_transformer_and_what_it_feeds_its_head(prefix, count, blocks):
+def test_blocks_of_a_transformer_and_what_it_feeds_its_head(prefix, count, blocks):
     found = chosen(transformer(prefix, count))
     assert found == {**{f"{prefix}{block}": "grid(14)" for block in blocks}, "pooled": ""}
     assert list(found)[-1] == "pooled"
 
 
 def test_patches_that_no_grid_is_known_of_are_taken_as_they_are():
-    assert list(chosen(transformer("blocks.", 12, patches=200)).values()) == ["", "", ""]
+    assert list(chosen(transformer("blocks.", 12, patches=200)).values()) == ["", "", "", ""]
 
 
 def test_without_a_tap_pooled_the_last_one_with_its_reducer_stands_for_it():
     modules = {name: each for name, each in transformer("blocks.", 12).items() if name != "pooled"}
-    assert chosen(modules, {"norm": "cls"}) == {"blocks.5": "grid(14)", "blocks.8": "grid(14)", "norm": "cls"}
-    assert list(chosen(modules, {})) == ["blocks.5", "blocks.8"]
+    blocks = {f"blocks.{number}": "grid(14)" for number in (3, 6, 9)}
+    assert chosen(modules, {"norm": "cls"}) == {**blocks, "norm": "cls"}
+    assert chosen(modules, {}) == blocks
 
 
 def stages(last, channels_first=True):

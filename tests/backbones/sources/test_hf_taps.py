@@ -11,8 +11,8 @@ pytest.importorskip("transformers", reason="needs the extra transformers")
 @pytest.mark.parametrize(
     ("family", "taps"),
     [
-        ("dinov3", "model.layer.1=grid(4),model.layer.2=grid(4),pooled"),
-        ("siglip", "encoder.layers.1=grid(4),encoder.layers.2=grid(4),pooled"),
+        ("dinov3", "model.layer.1=grid(4),model.layer.2=grid(4),model.layer.3=grid(4),pooled"),
+        ("siglip", "encoder.layers.1=grid(4),encoder.layers.2=grid(4),encoder.layers.3=grid(4),pooled"),
         ("swin", "encoder.layers.1.blocks.1.tokens,encoder.layers.2.blocks.1.tokens,pooled"),
         ("convnext", "encoder.stages.2=none,encoder.stages.3,pooled"),
     ],
