@@ -5,6 +5,7 @@ _build          the public call `build_backbone`: name -> source -> module -> we
 sources/        where names are looked up: torchvision, timm, one's own factories
 _weights        a file's tensors into a module, without running what is in the file
 _remembered     the same from a name that a data file holds, which may name less than a user may
+_finding        what is installed, and what a name would load
 letters         the offline backbone, its weights beside it
 _trace          one pass that tells what each module gives, and which one is the head
 _taps           which modules can be kept, and what is stored of those that are asked for
@@ -26,6 +27,7 @@ _module         copies of modules that others wrote, and where in one an error c
 from udta._machine.device import resolve_device
 from udta.backbones._backbone import Backbone, InputSpec
 from udta.backbones._build import build_backbone
+from udta.backbones._finding import find_backbones, list_sources
 from udta.backbones._forward import TapForward
 from udta.backbones._memory_format import fitting_memory_format
 from udta.backbones._probing import probe_backbone, probe_like
@@ -53,7 +55,9 @@ __all__ = [
     "TapRequest",
     "build_backbone",
     "check_pure",
+    "find_backbones",
     "fitting_memory_format",
+    "list_sources",
     "list_taps",
     "parse_taps",
     "probe_backbone",

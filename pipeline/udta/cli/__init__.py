@@ -2,6 +2,7 @@
 
 main              the command: registry of verbs, errors to messages, exit statuses
 _common           kinds of arguments, options that several verbs have, `--json`
+backbones         udta backbones: what is installed, and what a name would load
 taps              udta taps: what can be tapped in a backbone
 _options          options of a verb that are those of a model, made when somebody asks
 _fields           from the fields of a model to options

@@ -15,6 +15,7 @@ from udta.errors import UdtaError
 
 # The registry of verbs, in the order of use: each is the click command of its own name in its module.
 VERBS = {
+    "backbones": "udta.cli.backbones",
     "taps": "udta.cli.taps",
     "plan": "udta.cli.plan",
     "extract": "udta.cli.extract",

@@ -27,9 +27,10 @@ from udta.training.sources import build, training_sources
 
 AUTO = "auto"
 _CHOOSING = "candidates cross-validated"
-# Cheap ones first, as of equals the first is picked. `gda` and `ranpac` take about as long as `linear`, and on three sets of
-# tokens they are ahead of it by 0.4 to 6.0 points (docs/family.md). `knn`, `head2toe` and `ladder` have to be asked for.
-CANDIDATES = ("ridge", "gda", "ranpac", "linear", "concat_linear", "udta")
+# Cheap ones first, as of equals the first is picked. `ranpac` takes about as long as `linear`, and on textures it is ahead of all
+# others (docs/family.md). `gda` is behind `udta` or `ranpac` wherever it was measured, and its time grows with the cube of the
+# channels of all taps; `knn`, `head2toe`, `attentive` and `ladder` have to be asked for as well.
+CANDIDATES = ("ridge", "ranpac", "linear", "concat_linear", "udta")
 
 
 class AutoOptions(AdapterOptions):

@@ -22,6 +22,7 @@ class Factory(Source):
     """Any callable that can be imported, also from the current folder."""
 
     name: ClassVar[str] = "factory"
+    spelling: ClassVar[str] = "package.module:factory"
     # The user's own code: what its keywords mean is its own affair, and it may load its weights itself.
     refused_keywords: ClassVar[Sequence[str]] = ()
 

@@ -59,6 +59,8 @@ class HuggingFace(Source):
 
     name: ClassVar[str] = "transformers"
     prefix: ClassVar[str] = "hf:"
+    spelling: ClassVar[str] = "hf:ORG/NAME, hf:DIR"
+    library: ClassVar[str] = "transformers"
     default_weights: ClassVar[str] = "pretrained"
 
     def missing(self) -> str:

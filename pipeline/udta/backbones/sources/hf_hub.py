@@ -14,6 +14,8 @@ class HfHub(Source):
 
     name: ClassVar[str] = "hf-hub"
     prefix: ClassVar[str] = "hf-hub:"
+    spelling: ClassVar[str] = "hf-hub:ORG/NAME"
+    library: ClassVar[str] = "timm"
     default_weights: ClassVar[str] = "pretrained"
 
     def accepts(self, name: str) -> bool:

@@ -17,6 +17,8 @@ class LocalDir(Source):
 
     name: ClassVar[str] = "local-dir"
     prefix: ClassVar[str] = "local-dir:"
+    spelling: ClassVar[str] = "local-dir:DIR"
+    library: ClassVar[str] = "timm"
     default_weights: ClassVar[str] = "pretrained"
 
     def accepts(self, name: str) -> bool:

@@ -6,11 +6,11 @@ Their input and number of classes are the defaults, so that a file of them fits 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from udta.backbones.sources import _hub, _timm_model, _url
-from udta.backbones.sources.source import Blueprint, Source, is_pretrained
+from udta.backbones.sources.source import Blueprint, Offer, Source, is_pretrained
 from udta.errors import ConfigError, WeightsError, did_you_mean
 
 
@@ -19,6 +19,8 @@ class Timm(Source):
 
     name: ClassVar[str] = "timm"
     prefix: ClassVar[str] = "timm:"
+    spelling: ClassVar[str] = "NAME, NAME.TAG, timm:NAME"
+    library: ClassVar[str] = "timm"
 
     def names(self) -> list[str]:
         """All architectures, and all with a tag; none where timm is not installed."""
@@ -61,6 +63,21 @@ class Timm(Source):
         repo, names, url = _published(bare)
         revision = weights.partition("@")[2]
         return _hub.is_cached(repo, names, revision) if repo and revision else bool(url) and _url.is_cached(url)
+
+    def offers(self, word: str) -> Iterator[Offer]:
+        """Each tag of each architecture; an architecture without one by itself."""
+        timm, part = _timm_model.library(), word.removeprefix(self.prefix).lower()
+        if timm is None:
+            return
+        tagged = timm.list_models(pretrained=True)
+        untagged = set(timm.list_models()) - {name.partition(".")[0] for name in tagged}
+        for name in sorted((*tagged, *untagged)):
+            if part in name.lower():
+                repo, names, url = _published(name)
+                here = _hub.is_cached(repo, names) if repo else bool(url) and _url.is_cached(url)
+                config = timm.get_pretrained_cfg(name)
+                size = None if config is None else config.input_size[1:]
+                yield Offer(name, "pretrained" if repo or url else "none", repo or url, size, here)
 
 
 def _published(name: str) -> tuple[str, Sequence[str], str]:

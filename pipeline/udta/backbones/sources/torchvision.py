@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
 from udta.backbones._backbone import InputSpec
 from udta.backbones.sources import _url
-from udta.backbones.sources.source import Blueprint, Source
+from udta.backbones.sources.source import Blueprint, Offer, Source
 from udta.errors import WeightsError, did_you_mean
 from udta.images import Transform
 from udta.images.ops import CentreCrop, Resize
@@ -24,6 +24,8 @@ class Torchvision(Source):
     """Models of `torchvision.models` itself, without those of its sub-packages (detection, segmentation, video, ...)."""
 
     name: ClassVar[str] = "torchvision"
+    spelling: ClassVar[str] = "NAME"
+    library: ClassVar[str] = "torchvision"
 
     def names(self) -> list[str]:
         """All of them."""
@@ -65,6 +67,15 @@ class Torchvision(Source):
         """Whether an enum lies in torch's cache, where its builder will find it."""
         known = _enums(name) if self.accepts(name) else {}
         return weights in known and _url.is_cached(known[weights].url)
+
+    def offers(self, word: str) -> Iterator[Offer]:
+        """Each enum of each model, `pretrained` where that is the one it means."""
+        for name in self.names():
+            # By way of their values, since `DEFAULT` is another name of one of them.
+            for enum in dict.fromkeys(_enums(name).values()) if word.lower() in name else ():
+                weights = "pretrained" if enum is _models().get_model_weights(name).DEFAULT else enum.name
+                [side] = enum.transforms().crop_size
+                yield Offer(name, weights, enum.url, (side, side), _url.is_cached(enum.url))
 
 
 def _models() -> ModuleType:
