@@ -90,17 +90,17 @@ def test_truncated_foreign_and_newer_files_are_refused(saved, tmp_path):
     safetensors.torch.save_file(adapter.state_dict(), foreign, metadata={"udta": newer})
     with pytest.raises(AdapterError, match="update udta"):
         load_adapter(foreign)
-    for document in ('{"format": 3}', '{"format": [1]}', "[3]", "{", "[" * 100_000):
+    for document in ('{"format": 4}', '{"format": [1]}', "[3]", "{", "[" * 100_000):
         safetensors.torch.save_file(adapter.state_dict(), foreign, metadata={"udta": document})
         with pytest.raises(AdapterError, match=r"foreign\.safetensors"):
             load_adapter(foreign)
 
 
-def test_a_file_from_before_there_was_a_checksum_says_what_to_do(saved, tmp_path):
+def test_a_file_of_an_earlier_format_says_what_to_do(saved, tmp_path):
     adapter, old = saved[1], tmp_path / "old.safetensors"
-    metadata = {"udta": json.dumps({"format": 2, **header(adapter).to_json()})}
+    metadata = {"udta": json.dumps({"format": 3, **header(adapter).to_json()})}
     safetensors.torch.save_file(adapter.state_dict(), old, metadata=metadata)
-    with pytest.raises(AdapterError, match=r"format 2, this udta reads format 3: train it again"):
+    with pytest.raises(AdapterError, match=r"format 3, this udta reads format 4: train it again"):
         load_adapter(old)
 
 

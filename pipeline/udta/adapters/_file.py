@@ -1,6 +1,6 @@
 """The adapter file: safetensors with one JSON header that says what the adapter is and beside what it may run.
 
-Layout (format version 3). Tensors: the adapter's `state_dict`, by name. Metadata: the single key `udta` with the JSON of
+Layout (format version 4). Tensors: the adapter's `state_dict`, by name. Metadata: the single key `udta` with the JSON of
 `AdapterHeader` plus `format` and a `checksum` of everything, see `udta._files.tensor_file`.
 """
 
@@ -32,7 +32,7 @@ from udta.errors import AdapterError, UdtaError
 from udta.fingerprint import Fingerprint, TapSpec
 from udta.probe import Probe
 
-FORMAT = 3  # earlier ones had no checksum, and are refused: nothing could tell whether they are what was trained
+FORMAT = 4  # 3: `udta` chose nothing; 2: no checksum. Refused, since an adapter of before would be built as another one
 _KEY = "udta"
 
 # What changes the feature values an adapter sees. Not `views`: an adapter trained on five views runs on one, and a larger
@@ -40,7 +40,7 @@ _KEY = "udta"
 _BINDING = ("feature_version", "backbone", "input", "compute", "dtype")
 
 
-# What an untrusted file must have before any of it is used; `probe` is younger than format 3.
+# What an untrusted file must have before any of it is used; a store without a probe gives an adapter without one.
 class _HeaderDocument(Document):
     adapter: str
     options: dict[str, Any]
