@@ -89,7 +89,7 @@ def test_an_unfinished_store_is_not_continued_with_edited_code(folder, tmp_path,
 
 def test_other_versions_alone_say_nothing(folder, tmp_path, edit, monkeypatch):
     udta.extract(folder, out=tmp_path / "s", **OPTIONS)
-    monkeypatch.setattr(probing, "_versions", lambda: {"torch": "9.9"})
+    monkeypatch.setattr(probing, "_versions", lambda _: {"torch": "9.9"})
     assert udta.extract(folder, out=tmp_path / "s", **OPTIONS).computed_rows == 0
     edit(negative)
     with pytest.raises(StaleStoreError, match=rf"torch {torch.__version__.partition('+')[0]} then, 9\.9 now"):
