@@ -83,7 +83,7 @@ def _summary(known: Mapping[str, Sets]) -> list[str]:
     parts = ["## Means of the sets\n", wrapped(text)]
     for name, sets in known.items():
         rows_of = [part for part in _ROWS if any(_has(each, part) for each in sets.values())]
-        same = complete(sets, tuple(rows_of))
+        same = complete(sets, ("regression", *rows_of))
         if same:
             header = ["adapter", *FIGURES.values(), "below the regression", "of the mean error", "bytes", "training, s"]
             rows = [_summary_row(same, part) for part in rows_of]

@@ -187,6 +187,8 @@ def test_the_page_says_what_the_results_say():
     assert "| udta | 12,345 | 10.0 | 20.0 | - | - | - |" in text
     assert "60 times below fine tuning (aimed at: 50)" in text
     assert "Against full fine-tuning" not in accuracy_doc.render(found, [], COST)
+    alone = {"food": {**SETS["food"], "parts": {"udta": SETS["food"]["parts"]["udta"]}}}
+    assert "Means of the sets" in accuracy_doc.render({"mobilenet_v2": alone}, [], COST)  # without the regression
     assert "Default taps" not in accuracy_doc.render({"mobilenet_v2": SETS}, [], COST)
 
 

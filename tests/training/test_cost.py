@@ -25,7 +25,7 @@ def test_concat_linear_counts_all_taps():
 
 
 def test_udta_costs_the_linear_layer_backward_and_the_pool_forward():
-    """C = 6, P = 25, k = 6: thinning, covariance, 12 products of the root; then averages of both taps and triangle to 7 classes."""
+    """C = 6, P = 25, k = 6: thinning, covariance, 12 products of the root; then averages, triangle to 7 classes."""
     head = 2 * (6 + 10 + 21) * 7
     pool = 2 * 6 * 6 * 25 + 2 * 6 * 6 * 25 + 12 * 2 * 6**3
     assert adapter_flops(build_adapter("udta", TAPS, 7, width=6)) == Flops(pool + head, head)
