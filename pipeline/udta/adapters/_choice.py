@@ -30,8 +30,6 @@ MOST_TAPS = 3
 # What the standardised second-order numbers are multiplied with.
 WEIGHTS = (1.0, 0.5, 0.25)
 _ALPHAS = torch.logspace(-4, 1, 11, dtype=torch.float64)  # times the mean of the kernel's diagonal
-
-
 # Of how many standard errors images have to be predicted better for the default to be left: the smallest losses of a dozen
 # possibilities are luck (on textures some chosen by less were worse than the default, docs/adapters.md).
 _CLEARLY = 2.0
@@ -128,8 +126,9 @@ def choose(
     def take(candidates: Iterable[Choice]) -> None:
         """The best of them, if it is clearly better."""
         nonlocal chosen, least
-        found = [(candidate, losses(candidate)) for candidate in candidates]
-        best, of_best = min(found, key=lambda each: float(each[1].mean()))
+        # What is chosen already is known, and never clearly better than itself.
+        found = [(candidate, losses(candidate)) for candidate in candidates if candidate != chosen]
+        best, of_best = min(found, key=lambda each: float(each[1].mean()), default=(chosen, least))
         if _clearly_less(of_best, least):
             chosen, least = best, of_best
 
