@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
 
 from udta._machine import memory
@@ -89,3 +90,11 @@ def test_settings_of_the_user_stand(monkeypatch, name):
 def test_peaks_are_bytes():
     assert peak_memory() > 10_000_000
     assert peak_memory(children=True) >= peak_memory()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel knows no peak of one program alone")
+def test_the_peak_is_that_of_this_program_and_not_of_the_one_that_started_it():
+    ballast = np.ones(2**30, np.uint8)
+    program = "from udta._machine.memory import peak_memory; print(peak_memory())"
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
+    assert int(printed) < ballast.nbytes < peak_memory()

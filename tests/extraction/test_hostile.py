@@ -98,10 +98,10 @@ def test_500_hostile_files_change_no_good_row(tmp_path):
     good, mixed = photographs(tmp_path / "good", per_class=40), photographs(tmp_path / "mixed", per_class=40)
     made = hostile(mixed)
     code = (
-        f"import sys, resource; sys.path.insert(0, {TESTS!r}); import udta; "
+        f"import sys, resource; sys.path.insert(0, {TESTS!r}); import udta; from udta._machine.memory import peak_memory; "
         f"resource.setrlimit(resource.RLIMIT_CORE, (0, 0)); "
         f"udta.extract({str(mixed)!r}, out={str(tmp_path / 'mixed.zarr')!r}, on_error='skip', **{OPTIONS!r}); "
-        f"print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
+        f"print(peak_memory())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
