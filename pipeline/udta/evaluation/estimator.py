@@ -17,7 +17,7 @@ from udta.adapters import Adapter, build_adapter, find_adapter
 from udta.errors import ConfigError
 from udta.loader import Batch, FeatureLoader
 from udta.scoring import log_probabilities
-from udta.store import Store, open_store, twin
+from udta.store import Store, open_store, relabelled
 from udta.training.loop import fit
 from udta.training.sources import EveryView, training_sources
 
@@ -118,8 +118,7 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             every_view = ArrayBatches(inputs, codes, recipe.batch_size, device)
         else:
             # With labels of its own: the caller's store keeps those it has.
-            task = twin(store)
-            task.labels = _labels_by_row(len(store), inputs, codes)
+            task = relabelled(store, _labels_by_row(len(store), inputs, codes), list(map(str, self.classes_)))
             batches, every_view = training_sources(model, task, inputs, recipe.batch_size, seed, device)
         fit(model, batches, recipe=recipe, every_view=every_view, seed=seed, device=str(device))
         self.adapter_ = model.cpu()  # pickles of it load where there is no GPU

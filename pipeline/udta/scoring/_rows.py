@@ -13,7 +13,7 @@ from udta.store import Store
 
 
 def labelled_rows(store: Store, split: str, rows: ArrayLike | None = None) -> Int64[np.ndarray, " rows"]:
-    """The rows of a split whose class is known, or exactly the `rows` given.
+    """The rows of a split that have a label, or exactly the `rows` given.
 
     Raises:
         ConfigError: there is none, or one of those given has no label.
@@ -22,11 +22,11 @@ def labelled_rows(store: Store, split: str, rows: ArrayLike | None = None) -> In
     if rows is not None:
         given = store.check_rows(rows)
         # Refused, not dropped: who names rows counts on every one of them.
-        if not len(given) or store.labels[given].min() < 0:
+        if not len(given) or not store.labelled[given].all():
             raise ConfigError("rows must be at least one, and all of them must have a label")
         return given
     found: np.ndarray = store.rows(split)
-    found = found[store.labels[found] >= 0]  # -1 is no label
+    found = found[store.labelled[found]]
     if not len(found):
         raise ConfigError(f"{store.path} has no labelled row in split {split!r}")
     return found
@@ -39,7 +39,7 @@ def test_rows(store: Store, split: str | None) -> Int64[np.ndarray, " rows"] | N
         ConfigError: a split was given, and no labelled row is in it.
     """
     # A split that somebody named and that is not there is a misspelling; one that nobody named is only not measured.
-    if split is None and not ((store.splits == "test") & (store.labels >= 0)).any():
+    if split is None and not ((store.splits == "test") & store.labelled).any():
         return None
     return labelled_rows(store, split or "test")
 

@@ -31,6 +31,8 @@ _history        what the extractions took, in a report beside the store
 Reading, in the order in which it happens.
 _snapshot       opening beside a writer, so that all that is read is of one moment
 _reader         `Store`: rows by number
+_labels         whether a row has a label
+_twins          the same store with other labels, splits or taps
 _tap_rows       rows of one tap: mapped, or decoded chunk by chunk
 _mapped_rows    many files as one array
 _dask_array     lazy arrays over the whole store
@@ -52,11 +54,13 @@ from udta.store._directory import is_absent_or_empty, store_path
 from udta.store._dtypes import STORAGE_TYPES, as_tensor, not_finite, storable_as, stored_dtype, value_dtype
 from udta.store._growth import Part, only_more
 from udta.store._history import add_run
+from udta.store._labels import MULTICLASS
 from udta.store._layout import BATCH_ROWS, Layout, default_block_rows, row_bytes
 from udta.store._mapped_rows import MappedRows
-from udta.store._reader import Store, open_store, twin
+from udta.store._reader import Store, open_store
 from udta.store._record import Record
 from udta.store._registry import ENGINES, engine_at
+from udta.store._twins import relabelled, twin
 from udta.store._writer import IfStale, StoreWriter
 
 if TYPE_CHECKING:
@@ -76,6 +80,7 @@ else:
 __all__ = [
     "BATCH_ROWS",
     "ENGINES",
+    "MULTICLASS",
     "STORAGE_TYPES",
     "BlockWriter",
     "Changes",
@@ -99,6 +104,7 @@ __all__ = [
     "not_finite",
     "only_more",
     "open_store",
+    "relabelled",
     "row_bytes",
     "sealed_layout",
     "storable_as",

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from udta.errors import ConfigError, RowError, StoreReplacedError, UncommittedRowError, did_you_mean
-from udta.fingerprint import Fingerprint, TapSpec
+from udta.fingerprint import TapSpec
 from udta.store._dask_array import lazy_array
 from udta.store._directory import store_path
 from udta.store._dtypes import as_tensor, value_dtype
 from udta.store._history import extraction_totals
+from udta.store._labels import MULTICLASS, is_known
 from udta.store._snapshot import Snapshot, read_snapshot
 from udta.store._tap_rows import TapRows
 
@@ -28,9 +29,11 @@ class Store:
         format: `zarr` or `hdf5`.
         taps: what is stored, by tap name in execution order.
         ids: relative path of every sample, in row order.
-        labels: class index of every row, int64, -1 where unknown.
+        task: what the labels are for; of a store as it lies on the disk always `multiclass`, see `relabelled`.
+        labels: class index of every row, int64, -1 where unknown; of other tasks float32 [rows, classes], NaN where unknown.
+        label_source: where they came from, as JSON; empty for its own.
         splits: split of every row.
-        classes: class names; a label is an index into them.
+        classes: names of classes, into which a label is an index, or of the labels or targets of another task.
         fingerprint: what decided the feature values.
         n_views: stored versions of every sample; view 0 is the evaluation transform.
         skipped: reason by row, for images that could not be used.
@@ -43,7 +46,7 @@ class Store:
         found = read_snapshot(path, Snapshot.of)
         self.path, self.format = path, found.engine.format
         self.layout, self.records, self._contents = found.layout, found.records, found.contents
-        # By row, not by block: every check of rows is one indexing operation, whatever the blocks are.
+        # By row, not by block: a check of rows is one indexing operation.
         self._committed, records = np.zeros(len(self.layout), dtype=bool), self.records.values()
         for record in records:
             self._committed[record.start : record.stop] = True
@@ -52,8 +55,8 @@ class Store:
         self.clipped = {tap: sum(record.clipped.get(tap, 0) for record in records) for tap in quantised}
         self.taps: Mapping[str, TapSpec] = self.layout.taps
         self.ids, self.splits = np.array(self.layout.ids), np.array(self.layout.splits)
-        self.labels, self.classes = self.layout.labels, self.layout.classes
-        self.fingerprint: Fingerprint = self.layout.fingerprint
+        self.labels, self.classes, self.task = self.layout.labels, self.layout.classes, MULTICLASS
+        self.fingerprint, self.label_source = self.layout.fingerprint, dict[str, Any]()
         self.n_views, self.source = self.layout.n_views, self.layout.source
         self._rows = {name: TapRows(found.engine, self.layout, self.records, tap) for name, tap in self.taps.items()}
 
@@ -89,6 +92,11 @@ class Store:
     def n_committed(self) -> int:
         """How many rows the ledger covers, skipped ones included."""
         return int(self._committed.sum())
+
+    @property
+    def labelled(self) -> np.ndarray:
+        """Which rows have a label, bool [rows]."""
+        return is_known(self.labels, self.task)
 
     @property
     def value_dtype(self) -> str | None:
@@ -233,13 +241,6 @@ def open_store(path: str | Path) -> Store:
         CorruptStoreError: its metadata or a ledger record cannot be understood or is damaged.
     """
     return Store(store_path(path))
-
-
-def twin(store: Store) -> Store:
-    """The same open store as another object, whose labels, splits and classes may be set."""
-    copy = Store.__new__(Store)  # not by `copy.copy`, which goes by `__reduce__` and opens it again
-    copy.__dict__.update(store.__dict__)
-    return copy
 
 
 def _opened_again(path: Path, generation: str) -> Store:

@@ -14,7 +14,7 @@ from udta.adapters import load_adapter
 from udta.errors import AdapterError
 from udta.fingerprint import Fingerprint
 from udta.scoring import test_rows
-from udta.store import Store
+from udta.store import MULTICLASS, Store
 from udta.training._run_folder import CHECKPOINT
 from udta.training._run_report import RunReport
 
@@ -42,6 +42,8 @@ def request(
         "training images": rows_digest(store, rows),
         "test split": None if measured is None else test_split or "test",
         "test images": None if measured is None else rows_digest(store, measured),
+        # Only where it is another one: runs that were finished before there were others are found all the same.
+        **({} if store.task == MULTICLASS else {"task": store.task}),
     }
 
 
@@ -50,7 +52,7 @@ def rows_digest(store: Store, rows: np.ndarray) -> str:
     digest = hashlib.sha256()
     for row in rows.tolist():
         # Paths are no part of it: renamed images are the same images.
-        digest.update(f"{store.hashes[store.layout.ids[row]]} {row} {store.labels[row]}\n".encode())
+        digest.update(f"{store.hashes[store.layout.ids[row]]} {row} {store.labels[row].tolist()}\n".encode())
     return digest.hexdigest()
 
 

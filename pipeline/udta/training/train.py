@@ -168,6 +168,7 @@ def _task(training: Training, loader: FeatureLoader) -> dict[str, Any]:
         "recipe": asdict(training.recipe),
         "seed": training.seed,
         "fingerprint": store.fingerprint.digest,
+        "task": store.task,
         "classes": store.classes,
         "rows": rows_digest(store, training.rows),
         # The order of an epoch that is shuffled in windows depends on their size and on the blocks.
