@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.stats import bootstrap
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, top_k_accuracy_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, top_k_accuracy_score
 from sklearn.metrics import confusion_matrix as reference_matrix
 
 from udta.scoring.metrics import bootstrap_interval, classification_metrics, confusion_matrix
@@ -24,8 +24,19 @@ def test_agrees_with_scikit_learn():
     assert metrics["top1"] == accuracy_score(labels, first.argmax(1))
     assert metrics["top5"] == top_k_accuracy_score(labels, first, k=5)
     assert metrics["mean_per_class"] == pytest.approx(balanced_accuracy_score(labels, first.argmax(1)))
+    assert metrics["balanced_accuracy"] == metrics["mean_per_class"]
+    assert metrics["macro_f1"] == pytest.approx(f1_score(labels, first.argmax(1), average="macro"))
     assert metrics["top1_views"] == accuracy_score(labels, log_probabilities.mean(1).argmax(1))
     assert metrics["n"] == 200
+
+
+def test_classes_without_an_image_count_where_they_are_predicted():
+    log_probabilities, labels = random_case(classes=6)
+    labels = labels % 3
+    metrics, predicted = classification_metrics(log_probabilities, labels), log_probabilities[:, 0].argmax(1)
+    recalls = [np.mean(predicted[labels == label] == label) for label in range(3)]
+    assert metrics["balanced_accuracy"] == pytest.approx(np.mean(recalls))
+    assert metrics["macro_f1"] == pytest.approx(f1_score(labels, predicted, average="macro"))
 
 
 def test_averaging_views_helps_when_their_errors_are_independent():

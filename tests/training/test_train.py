@@ -22,7 +22,18 @@ def test_learns_the_toy_task_and_leaves_a_run(toy_store, tmp_path, adapter):
     report = udta.train(toy_store, out=tmp_path / "run", adapter=adapter, recipe={} if closed else SHORT)
     assert report.metrics["top1"] > 0.9
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert {"top1", "top5", "mean_per_class", "top1_views", "n", "ece", "parameters", "train_seconds"} <= metrics.keys()
+    assert {
+        "top1",
+        "top5",
+        "mean_per_class",
+        "balanced_accuracy",
+        "macro_f1",
+        "top1_views",
+        "n",
+        "ece",
+        "parameters",
+        "train_seconds",
+    } <= metrics.keys()
     history = list(csv.DictReader((tmp_path / "run" / "history.csv").read_text().splitlines()))
     assert [int(row["epoch"]) for row in history] == ([1] if closed else list(range(1, 31)))
     if not closed:

@@ -43,9 +43,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """The metrics of an adapter on one split of a store.
 
-    `n` images, and as fractions of view 0 `top1`, `top5`, `mean_per_class` (mean of the recalls of the classes that occur) and
-    `ece` (expected calibration error); `top1_views` averages log-probabilities over all cached views first; `*_low` and `*_high`
-    are the ends of 95 % bootstrap intervals over images.
+    `n` images, and as fractions of view 0 `top1`, `top5`, `mean_per_class` and `balanced_accuracy` (both: mean of the recalls of
+    the classes that occur), `macro_f1` and `ece` (expected calibration error); `top1_views` averages log-probabilities over all
+    cached views first; `*_low` and `*_high` are the ends of 95 % bootstrap intervals over images.
 
     `confusion` has the class names, and the matrix of counts with a row for each true class and a column for each predicted one
     (view 0). `against` and `parity` are there when they were asked for. `untrained` is there when the rows have classes that no

@@ -18,23 +18,26 @@ def classification_metrics(
 ) -> dict[str, Any]:
     """All figures are fractions; every one but `top1_views*` is of view 0 alone.
 
-    `mean_per_class` is the mean of the recalls of the classes that occur, `top1_views` averages the log-probabilities over
-    the cached views of a sample first, `ece` is the expected calibration error over 15 equal bins of confidence
-    (Guo et al. 2017, arXiv 1706.04599, equation 3), `n` the number of samples. `*_low` and `*_high` are the ends of a 95 %
-    bootstrap interval over images (`bootstrap_interval`).
+    `mean_per_class` is the mean of the recalls of the classes that occur, and `balanced_accuracy` is what scikit-learn calls the
+    same figure; `macro_f1` is the mean of the F1 of the classes that occur or are predicted. `top1_views` averages the
+    log-probabilities over the cached views of a sample first, `ece` is the expected calibration error over 15 equal bins of
+    confidence (Guo et al. 2017, arXiv 1706.04599, equation 3), `n` the number of samples. `*_low` and `*_high` are the ends of
+    a 95 % bootstrap interval over images (`bootstrap_interval`).
     """
     first = log_probabilities[:, 0]
     # Stable: of classes with equal scores the first one is the answer, here as in `argmax` and in the table of predictions.
     order = np.argsort(-first, axis=1, kind="stable")
     correct = order[:, 0] == labels
     averaged = log_probabilities.mean(axis=1).argmax(axis=1) == labels
+    recall, macro_f1 = _per_class(confusion_matrix(order[:, 0], labels, first.shape[1]))
     low, high = bootstrap_interval(correct, seed)
     low_views, high_views = bootstrap_interval(averaged, seed)
     return {
         "top1": float(correct.mean()),
         "top5": float((order[:, :5] == labels[:, None]).any(axis=1).mean()),
-        # Of the classes that occur: a recall over no image is no number.
-        "mean_per_class": float(np.mean([correct[labels == label].mean() for label in np.unique(labels)])),
+        "mean_per_class": recall,
+        "balanced_accuracy": recall,
+        "macro_f1": macro_f1,
         "top1_views": float(averaged.mean()),
         "n": len(labels),
         "ece": _calibration_error(np.exp(first.max(axis=1)), correct),
@@ -52,6 +55,17 @@ def confusion_matrix(
     # Each pair as one number, so that one pass counts all of them.
     counts = np.bincount(labels * n_classes + predicted, minlength=n_classes**2)
     return counts.reshape(n_classes, n_classes)
+
+
+def _per_class(counts: Int[np.ndarray, "true predicted"]) -> tuple[float, float]:
+    """The mean recall of the classes that occur, and the mean F1 of those that occur or are predicted."""
+    right, true, predicted = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
+    occurs, either = (
+        true > 0,
+        true + predicted > 0,
+    )  # a recall over no image is no number, nor is the F1 of nothing at all
+    f1 = 2 * right[either] / (true + predicted)[either]
+    return float(np.mean(right[occurs] / true[occurs])), float(np.mean(f1))
 
 
 def bootstrap_interval(

@@ -28,12 +28,13 @@ from udta.training.train import train
 # Close together where a curve is steep; None is all, the right end that others are compared with.
 SHOTS: tuple[int | None, ...] = (1, 2, 5, 10, None)
 SEEDS = 5  # with one or two images a class it is their draw that decides, so a point is a mean
-_FIGURES = ("top1", "top1_views", "mean_per_class")
+_FIGURES = ("top1", "top1_views", "mean_per_class", "balanced_accuracy", "macro_f1")
+_SHOWN = {"top1": "top-1 %", "top1_views": "over views %", "mean_per_class": "per class %", "macro_f1": "macro F1 %"}
 
 
 @dataclass(frozen=True)
 class ShotRun:
-    """One training: `shots` images a class (None: all of them), `images` in all; accuracies of the test split."""
+    """One training: `shots` images a class (None: all of them), `images` in all; figures of the test split."""
 
     shots: int | None
     seed: int
@@ -41,6 +42,8 @@ class ShotRun:
     top1: float
     top1_views: float
     mean_per_class: float
+    balanced_accuracy: float
+    macro_f1: float
     train_seconds: float
 
 
@@ -81,11 +84,11 @@ class FewShotReport:
             [
                 _shown(point["shots"]),
                 str(point["images"]),
-                *(_percent(point[figure], point[f"{figure}_std"]) for figure in _FIGURES),
+                *(_percent(point[figure], point[f"{figure}_std"]) for figure in _SHOWN),
             ]
             for point in self.curve
         )
-        return text_table(("shots", "images", "top-1 %", "over views %", "per class %"), cells, left=0, dashes=False)
+        return text_table(("shots", "images", *_SHOWN.values()), cells, left=0, dashes=False)
 
 
 @one_writer_of("out")

@@ -19,7 +19,7 @@ from udta.errors import AdapterError
 from udta.training.sweep._tasks import task_names
 from udta.training.sweep._trial import Trial
 
-_METRICS = ("top1", "top5", "mean_per_class", "top1_views", "ece", "n")
+_METRICS = ("top1", "top5", "mean_per_class", "balanced_accuracy", "macro_f1", "top1_views", "ece", "n")
 
 
 @dataclass(frozen=True)
