@@ -33,7 +33,7 @@ from udta.adapters import Adapter
 from udta.adapters.linear import Linear
 from udta.adapters.udta import Udta
 from udta.scoring import log_probabilities
-from udta.scoring.metrics import classification_metrics
+from udta.tasks.classification_metrics import classification_metrics
 from udta.training.loop import fit
 from udta.training.sources import training_sources
 

@@ -27,6 +27,7 @@ TENSOR_CODE = (
     "evaluation.parity",
     "evaluation.predict",
     "scoring",
+    "tasks",
     "store._quantise",
 )
 jaxtyping.install_import_hook([f"udta.{module}" for module in TENSOR_CODE], "beartype.beartype")

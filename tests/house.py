@@ -22,7 +22,7 @@ STOREYS = (
     ("_console",),
     ("errors",),
     ("_files", "_machine"),
-    ("fingerprint", "probe"),
+    ("fingerprint", "probe", "tasks"),
     ("images", "store"),
     ("adapters", "backbones", "loader"),
     ("scoring",),

@@ -20,7 +20,7 @@ from benchmarks.live.rival import LiveRecipe, Rival
 from udta._machine.memory import freed_memory_kept
 from udta.adapters.optimiser import one_cycle
 from udta.backbones import Backbone
-from udta.scoring.metrics import classification_metrics
+from udta.tasks.classification_metrics import classification_metrics
 
 TEST_BATCH = 64
 

@@ -18,8 +18,8 @@ from udta.adapters._choice import (
     images_to_look_at,
     spread,
 )
-from udta.adapters.calibration import fit_scale
 from udta.loader import Batch
+from udta.tasks.calibration import fit_scale
 
 OPEN = Fixed(None, None, None)
 

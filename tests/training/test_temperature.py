@@ -7,10 +7,10 @@ from made_stores import TAPS, make_hashes, make_layout
 
 import udta
 from udta.adapters import load_adapter
-from udta.adapters.calibration import fit_temperature
 from udta.errors import FeatureError
 from udta.scoring import log_probabilities, view_logits
 from udta.store import StoreWriter, stored_dtype
+from udta.tasks.calibration import fit_temperature
 from udta.training._temperature import choose
 
 RECIPE = {"epochs": 12, "batch_size": 32, "lr": 1e-2, "label_smoothing": 0.3}

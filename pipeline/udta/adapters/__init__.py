@@ -21,7 +21,6 @@ regularisation   the one that predicts best what is left out
 knn              nearest neighbours
 samples          training samples gathered in memory, for what is solved
 optimiser        how every training takes a step: clipping, AdamW, one cycle
-calibration      the scale or temperature that makes scores probabilities
 _file            the adapter's file, and beside which features it may run
 """
 

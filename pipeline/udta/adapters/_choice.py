@@ -18,8 +18,8 @@ import torch.nn.functional as F  # noqa: N812  # everybody calls it F
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
-from udta.adapters.calibration import fit_scale
 from udta.adapters.samples import standardisation
+from udta.tasks.calibration import fit_scale
 
 # Eigenvalues of 512 x 512 take 0.1 s on one core, and some dozen possibilities are compared.
 MOST_IMAGES = 512

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 
 from udta.adapters.base import Adapter, AdapterOptions, HeldOut, Recipe, Samples, average, channels
-from udta.adapters.calibration import cross_entropy
 from udta.adapters.samples import Gathered, gather, views_of_images
+from udta.tasks.calibration import cross_entropy
 
 KS = (1, 2, 3, 5, 10, 20, 50, 100, 200)
 _KEYS_AT_A_TIME = 65_536  # distances of 512 queries to them: 134 MB

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from udta.adapters.base import HeldOut
-from udta.adapters.calibration import cross_entropy, fit_scale
+from udta.tasks.calibration import cross_entropy, fit_scale
 
 # The mean eigenvalue of standardised features is 1: from next to no shrinkage to almost nothing left.
 ALPHAS = tuple(10 ** (exponent / 2) for exponent in range(-8, 5))

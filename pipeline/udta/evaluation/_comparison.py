@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from udta.scoring.metrics import bootstrap_interval
+from udta.tasks.classification_metrics import bootstrap_interval
 
 
 def paired_comparison(

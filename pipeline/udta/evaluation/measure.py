@@ -19,8 +19,8 @@ from udta.errors import Problems
 from udta.evaluation._comparison import paired_comparison
 from udta.evaluation._tables import confusion_columns, prediction_columns
 from udta.scoring import class_indices, labelled_rows, log_probabilities
-from udta.scoring.metrics import classification_metrics, confusion_matrix
 from udta.store import Store, open_store
+from udta.tasks.classification_metrics import classification_metrics, confusion_matrix
 
 
 # All three: two evaluations with one file among theirs would leave metrics beside predictions of the other run.

@@ -2,7 +2,6 @@
 
 _rows     which rows are measured, and their labels among an adapter's classes
 _logits   an adapter's scores of every cached view of them, as logits and log-probabilities
-metrics   figures of merit from log-probabilities, with intervals
 """
 
 from udta.scoring._logits import evaluate_rows, log_probabilities, view_logits

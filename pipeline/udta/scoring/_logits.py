@@ -16,8 +16,8 @@ from udta.adapters import Adapter
 from udta.errors import FeatureError
 from udta.loader import Batch, FeatureLoader
 from udta.scoring._rows import class_indices
-from udta.scoring.metrics import classification_metrics
 from udta.store import Store
+from udta.tasks.classification_metrics import classification_metrics
 
 # Rows at a time, each with all its views: at 64 rows, the 8 views and 49 x 1280 values of a MobileNet's last map are 64 MB.
 _BATCH_ROWS = 64

@@ -20,8 +20,8 @@ from udta._console.progress import announce
 from udta.adapters import ADAPTERS, AdapterOptions, find_adapter
 from udta.errors import ConfigError, Problems, did_you_mean
 from udta.scoring import log_probabilities
-from udta.scoring.metrics import classification_metrics
 from udta.store import Store
+from udta.tasks.classification_metrics import classification_metrics
 from udta.training.loop import fit
 from udta.training.sources import build, training_sources
 

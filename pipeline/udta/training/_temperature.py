@@ -18,10 +18,10 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from udta.adapters import Adapter, Samples
-from udta.adapters.calibration import fit_temperature
 from udta.adapters.samples import SomeSamples
 from udta.loader import FeatureLoader
 from udta.scoring import view_logits
+from udta.tasks.calibration import fit_temperature
 
 SHARE = 0.2  # of the images of each class
 

@@ -19,9 +19,9 @@ from udta._files.atomic import write_text
 from udta._machine.cores import one_thread
 from udta._machine.device import own_randomness
 from udta.adapters import Adapter, load_adapter
-from udta.adapters.calibration import fit_temperature
 from udta.scoring import labelled_rows, view_logits
 from udta.store import Store
+from udta.tasks.calibration import fit_temperature
 from udta.training._checkpoint import below
 from udta.training._learner import Learner
 from udta.training._run_folder import HISTORY_COLUMNS, history_line

@@ -6,7 +6,7 @@ from scipy.stats import bootstrap
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, top_k_accuracy_score
 from sklearn.metrics import confusion_matrix as reference_matrix
 
-from udta.scoring.metrics import bootstrap_interval, classification_metrics, confusion_matrix
+from udta.tasks.classification_metrics import bootstrap_interval, classification_metrics, confusion_matrix
 
 
 def random_case(n=200, views=3, classes=8, seed=0):
