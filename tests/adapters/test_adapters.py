@@ -79,13 +79,13 @@ class TestUdta(TrainedContract):
         assert build_adapter("udta", TOKENS, N_CLASSES).second_order == ["block1"]
 
     def test_starts_as_the_linear_probe(self):
-        """Everything starts at zero, and the gradient of the weights of the averages is that of the probe alone."""
+        """Everything starts at zero, and the gradient of the weights of the averages is that of the probe but for its gain."""
         inputs, labels = features(MAPS), torch.arange(6) % N_CLASSES
         gradients = []
         for name in ("udta", "linear"):
             adapter = build_adapter(name, MAPS, N_CLASSES)
             torch.nn.functional.cross_entropy(adapter(inputs), labels).backward()
-            gradients.append(adapter.probe.classify.weight.grad[:, :10])
+            gradients.append(adapter.probe.classify.weight.grad[:, :10] / adapter.probe.gain)
         assert gradients[0].abs().sum() > 0
         torch.testing.assert_close(*gradients)
 

@@ -100,7 +100,7 @@ def test_a_file_of_an_earlier_format_says_what_to_do(saved, tmp_path):
     adapter, old = saved[1], tmp_path / "old.safetensors"
     metadata = {"udta": json.dumps({"format": 3, **header(adapter).to_json()})}
     safetensors.torch.save_file(adapter.state_dict(), old, metadata=metadata)
-    with pytest.raises(AdapterError, match=r"format 3, this udta reads format 4: train it again"):
+    with pytest.raises(AdapterError, match=r"format 3, this udta reads format 5: train it again"):
         load_adapter(old)
 
 

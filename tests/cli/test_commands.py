@@ -75,6 +75,14 @@ def test_taps_lists_modules(udta_command):
     status, out, _ = udta_command("taps", "toy:net")
     assert status == 0
     assert "stage1.0" in out
+    # The recommended ones with their own reducer, and what that takes: the lines add up to the sum below them.
+    starred = [line.split() for line in out.splitlines() if line.startswith("*")]
+    assert [(cells[1], cells[-3]) for cells in starred] == [
+        ("stage1", "grid(14)"),
+        ("stage2", "none"),
+        ("pooled", "none"),
+    ]
+    assert f"{sum(int(cells[-1].replace(',', '')) for cells in starred):,} bytes for each view" in out
     assert "recommended: --taps 'stage1=grid(14),stage2=none,pooled'" in out
     assert json.loads(udta_command("taps", "toy:net", "--json")[1])["taps"][0]["name"] == "stage1.0"
 

@@ -32,7 +32,9 @@ from udta.errors import AdapterError, UdtaError
 from udta.fingerprint import Fingerprint, TapSpec
 from udta.probe import Probe
 
-FORMAT = 4  # 3: `udta` chose nothing; 2: no checksum. Refused, since an adapter of before would be built as another one
+# Files of before are refused, since an adapter would be built as another one: 4 had no gain of narrow features, in 3 `udta` chose
+# nothing, 2 had no checksum.
+FORMAT = 5
 _KEY = "udta"
 
 # What changes the feature values an adapter sees. Not `views`: an adapter trained on five views runs on one, and a larger

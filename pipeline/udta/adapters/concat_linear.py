@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from udta.adapters.base import PooledAdapter, Recipe, average, channels
-from udta.adapters.linear import LinearProbe
+from udta.adapters.linear import LinearProbe, narrow_gain
 
 
 class ConcatLinear(PooledAdapter):
@@ -26,7 +26,8 @@ class ConcatLinear(PooledAdapter):
 
     def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
         super().__init__(taps, n_classes, **options)
-        self.probe = LinearProbe(sum(channels(shape) for shape in self.taps.values()), n_classes)
+        n_features = sum(channels(shape) for shape in self.taps.values())
+        self.probe = LinearProbe(n_features, n_classes, narrow_gain(n_features))
 
     @property
     def taps_used(self) -> tuple[str, ...]:

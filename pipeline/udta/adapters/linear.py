@@ -10,23 +10,41 @@ from torch import Tensor, nn
 
 from udta.adapters.base import PooledAdapter, Recipe, average, channels
 
+# The width at which the recipe of `linear` was chosen, and the largest gain that was tried and no worse.
+_CHOSEN_AT, _LARGEST_GAIN = 1280, 8.0
+
 
 class LinearProbe(nn.Module):
     """Standardise every feature over the batch, then one linear layer that starts at zero, that is at uniform logits.
 
     The standardisation has no learned scale: a scale beside a linear layer would only weaken its weight decay.
+
+    Args:
+        n_features: how many numbers a sample has.
+        n_classes: width of the logits.
+        gain: what standardised features are multiplied with. Steps of AdamW have a size of their own, so this is the same layer
+            at `gain` times the learning rate and a `gain`-th of the weight decay.
     """
 
-    def __init__(self, n_features: int, n_classes: int) -> None:
+    def __init__(self, n_features: int, n_classes: int, gain: float = 1.0) -> None:
         super().__init__()
+        self.gain = gain
         # Of the batch in training, running means afterwards; `torch.var` of one sample is NaN, so batches have two at least.
         self.standardise = nn.BatchNorm1d(n_features, affine=False)
         self.classify = zero_linear(n_features, n_classes)
 
     def forward(self, features: Float[Tensor, "batch features"]) -> Float[Tensor, "batch classes"]:
         """Logits."""
-        logits: Tensor = self.classify(self.standardise(features))
+        logits: Tensor = self.classify(self.gain * self.standardise(features))
         return logits
+
+
+def narrow_gain(n_features: int) -> float:
+    """The gain at which one recipe suits few features as it suits many: logits are sums over features of steps alike in size.
+
+    Figures: docs/adapters.md.
+    """
+    return min(max(_CHOSEN_AT / n_features, 1.0), _LARGEST_GAIN)
 
 
 def zero_linear(n_features: int, n_classes: int) -> nn.Linear:
@@ -46,7 +64,8 @@ class Linear(PooledAdapter):
 
     def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
         super().__init__(taps, n_classes, **options)
-        self.probe = LinearProbe(channels(self.taps[self.taps_used[0]]), n_classes)
+        n_features = channels(self.taps[self.taps_used[0]])
+        self.probe = LinearProbe(n_features, n_classes, narrow_gain(n_features))
 
     @property
     def taps_used(self) -> tuple[str, ...]:

@@ -35,8 +35,8 @@ class TapInfo:
     """A tappable module: `kind` is its class, `shape` its output for one image, `stored_shape` that after the default reducer.
 
     `bytes_per_image` are those of one view after the default reducer, as stored. `recommended` is the reducer that it is
-    recommended with (empty: the default one), None where it is not recommended; `recommended_bytes` are those with it, or 0. The
-    tap `pooled` is no module: its kind says which module is given it.
+    recommended with (empty: the default one), None where it is not recommended; `recommended_shape` and `recommended_bytes` are
+    those with it, or none. The tap `pooled` is no module: its kind says which module is given it.
     """
 
     name: str
@@ -46,6 +46,7 @@ class TapInfo:
     stored_shape: tuple[int, ...]
     bytes_per_image: int
     recommended: str | None
+    recommended_shape: tuple[int, ...]
     recommended_bytes: int
 
 
@@ -136,8 +137,8 @@ def list_taps(backbone: Backbone, dtype: str = "float16", budget: int | None = N
     infos = []
     for name, shape in shapes.items():
         spec, chosen = stored(name, ""), best.get(name)
-        size = 0 if chosen is None else row_bytes(stored(name, chosen))
-        infos.append(TapInfo(name, kinds[name], shape, spec.reducer, spec.shape, row_bytes(spec), chosen, size))
+        as_chosen = ((), 0) if chosen is None else (stored(name, chosen).shape, row_bytes(stored(name, chosen)))
+        infos.append(TapInfo(name, kinds[name], shape, spec.reducer, spec.shape, row_bytes(spec), chosen, *as_chosen))
     return infos
 
 

@@ -44,10 +44,10 @@ Example:
 def taps(
     backbone: str, weights: str | None, dtype: str, budget: str | None, transform: str | None, as_json: bool
 ) -> None:
-    """List every tappable module of BACKBONE: shape, default reducer, bytes per image as stored.
+    """List every tappable module of BACKBONE: shape, reducer, bytes per image as stored.
 
     BACKBONE is a torchvision or timm model name, or package.module:factory. A star marks the recommended
-    taps, which `udta extract` takes where it is told of none.
+    taps with the reducers that `udta extract` takes where it is told of none; all others have their default one.
     """
     # In here, as in every verb: torch takes two seconds, which `--help` and a wrong option need not wait for.
     from udta._console.text_table import text_table
@@ -65,13 +65,12 @@ def taps(
 
 
 def _cells(tap: TapInfo) -> tuple[str, ...]:
-    return (
-        f"{' ' if tap.recommended is None else '*'} {tap.name}",
-        tap.kind,
-        _shape(tap.shape),
-        f"{tap.default_reducer} {_shape(tap.stored_shape)}",
-        f"{tap.bytes_per_image:,}",
-    )
+    stored = (tap.default_reducer, tap.stored_shape, tap.bytes_per_image)
+    if tap.recommended is not None:
+        stored = (tap.recommended or tap.default_reducer, tap.recommended_shape, tap.recommended_bytes)
+    reducer, shape, size = stored
+    mark = " " if tap.recommended is None else "*"
+    return (f"{mark} {tap.name}", tap.kind, _shape(tap.shape), f"{reducer} {_shape(shape)}", f"{size:,}")
 
 
 def _shape(shape: tuple[int, ...]) -> str:
