@@ -13,7 +13,8 @@ from udta.adapters.base import Samples, channels, positions
 from udta.adapters.least_squares import RidgePath
 from udta.adapters.linear import LinearProbe, zero_linear
 from udta.adapters.regularisation import choose_alpha
-from udta.adapters.samples import gather, standardisation
+from udta.adapters.samples import gather
+from udta.adapters.standardisation import standardisation
 from udta.adapters.udta import Udta
 
 
@@ -102,8 +103,9 @@ class ClosedFormStart(Udta):
         mean, scale = standardisation(found.features.double())
         x, targets = (found.features - mean) / scale, F.one_hot(found.labels, self.n_classes).double()
         path = RidgePath(x, targets, found.images)
-        chosen = choose_alpha(path, None, found.labels)
+        chosen = choose_alpha(path, None, self.task, found.labels)
         self.probe.standardise.running_mean.copy_(mean)
         self.probe.standardise.running_var.copy_(scale**2)
-        self.probe.classify.weight.copy_((chosen.factor * path.weights(chosen.alpha)).T)
-        self.probe.classify.bias.copy_(chosen.factor * targets.mean(dim=0))
+        weights, offsets = path.linear(chosen.alpha)
+        self.probe.classify.weight.copy_((chosen.rescaling.factor * weights).T)
+        self.probe.classify.bias.copy_(chosen.rescaling.factor * offsets)

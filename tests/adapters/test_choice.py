@@ -13,12 +13,13 @@ from udta.adapters._choice import (
     WEIGHTS,
     Choice,
     Fixed,
-    _LeaveOut,
+    LeaveOut,
     choose,
     images_to_look_at,
     spread,
 )
 from udta.loader import Batch
+from udta.tasks import find_task
 from udta.tasks.calibration import fit_scale
 
 OPEN = Fixed(None, None, None)
@@ -59,31 +60,34 @@ class TestImages:
 
 class TestChoose:
     labels = torch.arange(200) % 5
+    regression = LeaveOut(find_task("multiclass"), labels, 5)
 
     def test_taps_that_say_the_same_stay_as_they_are(self):
         roots = [telling(self.labels, seed) for seed in range(5)]
-        choice = choose(telling(self.labels, 9), [telling(self.labels, 7)], roots, self.labels, OPEN)
+        choice = choose(telling(self.labels, 9), [telling(self.labels, 7)], roots, self.regression, OPEN)
         assert choice == OPEN.default(5)
 
     def test_the_one_tap_that_tells_classes_apart_is_taken(self):
         roots = [noise(200, 50, seed) for seed in range(6)]
         roots[0] = telling(self.labels, 8)
-        choice = choose(noise(200, 10, 9), [noise(200, 8, 7)], roots, self.labels, OPEN)
+        choice = choose(noise(200, 10, 9), [noise(200, 8, 7)], roots, self.regression, OPEN)
         assert 0 in choice.second_order
         assert 0 not in OPEN.default(6).second_order
 
     def test_roots_that_say_nothing_weigh_less(self):
-        choice = choose(telling(self.labels, 8), [], [noise(200, 300, 1)], self.labels, OPEN)
+        choice = choose(telling(self.labels, 8), [], [noise(200, 300, 1)], self.regression, OPEN)
         assert choice == Choice((0,), WEIGHTS[-1], True)
 
     def test_averages_that_say_nothing_are_left_out(self):
-        choice = choose(telling(self.labels, 8), [noise(200, 300, 1)], [], self.labels, OPEN)
+        choice = choose(telling(self.labels, 8), [noise(200, 300, 1)], [], self.regression, OPEN)
         assert not choice.averages
 
     def test_what_is_fixed_stays(self):
         roots = [telling(self.labels, 1), noise(200, 50, 2)]
         fixed = Fixed((1,), 0.7, None)
-        assert choose(noise(200, 5, 3), [telling(self.labels, 4)], roots, self.labels, fixed) == Choice((1,), 0.7, True)
+        assert choose(noise(200, 5, 3), [telling(self.labels, 4)], roots, self.regression, fixed) == Choice(
+            (1,), 0.7, True
+        )
 
 
 def test_left_out_means_fitted_to_all_others():
@@ -102,7 +106,9 @@ def test_left_out_means_fitted_to_all_others():
     scores = torch.from_numpy(min(fits, key=lambda each: each[0])[1]).float()
     expected = F.cross_entropy(fit_scale(scores, labels) * scores, labels, reduction="none")
     # The offset of the fit without an image is another mean than that of all: the difference is of the size of 1 / 24.
-    torch.testing.assert_close(_LeaveOut(labels).losses(kernel), expected, rtol=0.02, atol=0.02)
+    torch.testing.assert_close(
+        LeaveOut(find_task("multiclass"), labels, 3).losses(kernel), expected, rtol=0.02, atol=0.02
+    )
 
 
 def test_the_choice_is_part_of_the_adapter():

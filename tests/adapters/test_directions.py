@@ -11,8 +11,10 @@ from udta.adapters.directions import learn_turns
 from udta.adapters.linear import LinearProbe
 from udta.adapters.optimiser import one_cycle
 from udta.adapters.samples import Gathered
+from udta.tasks import find_task
 
 RECIPE = Recipe(epochs=1, batch_size=4)
+MULTICLASS = find_task("multiclass")
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def test_turning_covariances_is_training_directions_on_the_maps(maps, monkeypatc
     monkeypatch.setattr(directions, "_batches", lambda images, size: iter(batches))
     averages = torch.randn(20, 5, generator=torch.Generator().manual_seed(1))
     found = gathered(maps, averages)
-    turns = learn_turns(found, 5, [3, 4], 2, RECIPE)
+    turns = learn_turns(found, 5, [3, 4], MULTICLASS, MULTICLASS.targets(found.labels, 2), RECIPE)
 
     probe, weights = LinearProbe(5 + 6 + 10, 2), [torch.eye(k, requires_grad=True) for k in (3, 4)]
     layer = probe.classify
@@ -67,7 +69,7 @@ def test_rows_have_unit_length_and_the_random_state_of_the_caller_does_not_matte
     found, turns = gathered(maps, torch.zeros(20, 1)), []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        turns.append(learn_turns(found, 1, [3, 4], 2, RECIPE))
+        turns.append(learn_turns(found, 1, [3, 4], MULTICLASS, MULTICLASS.targets(found.labels, 2), RECIPE))
         assert torch.initial_seed() == seed
     for first, second in zip(*turns, strict=True):
         torch.testing.assert_close(first.norm(dim=1), torch.ones(len(first)))

@@ -57,7 +57,7 @@ def test_predictions_of_left_out_images_equal_fits_without_them(alpha, channels)
 
 def test_weights_are_those_of_the_definition():
     x, labels, images = samples()
-    weights, offsets = GaussianPath(x, labels, images, 3).weights(0.1)
+    weights, offsets = GaussianPath(x, labels, images, 3).linear(0.1)
     expected = scores_by_definition(x, labels, x, 0.1, len(x), 3)
     np.testing.assert_allclose(x @ weights + offsets, expected, atol=1e-10)
 

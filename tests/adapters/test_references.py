@@ -10,7 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from udta.adapters import Recipe, build_adapter
 from udta.adapters._group_lasso import group_lasso
 from udta.adapters.least_squares import RidgePath
-from udta.adapters.samples import standardisation
+from udta.adapters.standardisation import standardisation
 from udta.loader import Batch
 from udta.tasks.calibration import cross_entropy, fit_scale
 from udta.training.loop import fit

@@ -1,6 +1,7 @@
 """Thin adapters: small modules from stored taps to logits, and the file that carries one.
 
 base             what every adapter is: taps in, logits out, options, a recipe
+output           what its task decides: temperature, thresholds, units
 registry         adapters by name
 udta             ours: second-order pooling of middle taps beside a linear path
 _choice          which taps it pools, and what they weigh
@@ -12,6 +13,7 @@ head2toe         a linear probe of the features that matter
 _group_lasso     which those are
 attentive        tokens of all taps, weighed by learned queries
 ladder           a side network that climbs from tap to tap
+closed_form      what closed forms over averages share
 ridge            least squares in closed form
 least_squares    ... for every regularisation at once, with predictions of what is left out
 ranpac           least squares on random features
@@ -19,6 +21,7 @@ gda              classes as Gaussians of one covariance, in closed form
 discriminant     ... for every regularisation at once, with predictions of what is left out
 regularisation   the one that predicts best what is left out
 knn              nearest neighbours
+standardisation  mean and scale
 samples          training samples gathered in memory, for what is solved
 optimiser        how every training takes a step: clipping, AdamW, one cycle
 _file            the adapter's file, and beside which features it may run

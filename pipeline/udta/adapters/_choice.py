@@ -14,17 +14,18 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import torch
-import torch.nn.functional as F  # noqa: N812  # everybody calls it F
-from jaxtyping import Bool, Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64, Int64, Num
 from torch import Tensor
 
-from udta.adapters.samples import standardisation
-from udta.tasks.calibration import fit_scale
+from udta.adapters.standardisation import standardisation
+from udta.tasks import Task
 
 # Eigenvalues of 512 x 512 take 0.1 s on one core, and some dozen possibilities are compared.
 MOST_IMAGES = 512
 # With fewer images of a class the one that is left out leaves too little behind to say anything.
 FEWEST_OF_A_CLASS = 3
+# The same of tasks without classes, of images in all: fewer differ by luck more than by what is read of them.
+FEWEST_IMAGES = 30
 # Of second-order taps together: a third one lowers the loss by 3 to 8 % on most sets, a fourth by nothing (docs/adapters.md).
 MOST_TAPS = 3
 # What the standardised second-order numbers are multiplied with.
@@ -97,23 +98,31 @@ def images_to_look_at(labels: Int64[Tensor, " images"], n_classes: int) -> Bool[
     return chosen
 
 
+def any_images(n_images: int) -> Bool[Tensor, " images"]:
+    """The same of a task without classes: some hundred of this many images, none where they are too few."""
+    chosen = torch.zeros(n_images, dtype=torch.bool)
+    if n_images >= FEWEST_IMAGES:
+        chosen[torch.randperm(n_images, generator=torch.Generator().manual_seed(0))[:MOST_IMAGES]] = True
+    return chosen
+
+
 def choose(
     always: Float[Tensor, "images features"],
     averages: Sequence[Float[Tensor, "images _"]],
     roots: Sequence[Float[Tensor, "images _"]],
-    labels: Int64[Tensor, " images"],
+    regression: LeaveOut,
     fixed: Fixed,
 ) -> Choice:
-    """The default, or what clearly has less cross-entropy of images that ridge regression has left out.
+    """The default, or what clearly has less loss of images that ridge regression has left out.
 
     Args:
         always: what is read in any case, standardised within as all that follows.
         averages: of every middle tap, which are read all or none.
         roots: second-order numbers of every tap that may be pooled.
-        labels: classes.
+        regression: of the labels of these images.
         fixed: what is not to be chosen.
     """
-    regression, default = _LeaveOut(labels), fixed.default(len(roots))
+    default = fixed.default(len(roots))
     base, of_taps = _kernel([always]), [_kernel([each]) for each in roots]
     beside = _kernel(averages) if averages else torch.zeros_like(base)
 
@@ -168,19 +177,19 @@ def _kernel(groups: Sequence[Float[Tensor, "images _"]]) -> Float64[Tensor, "ima
     return x @ x.T
 
 
-class _LeaveOut:
-    """Ridge regression onto one-hot targets: how well each image is predicted by the fit to all others.
+class LeaveOut:
+    """Ridge regression onto the targets of a task: how well each image is predicted by the fit to all others.
 
     The dual form of `least_squares.RidgePath`, for many more features than images.
     """
 
-    def __init__(self, labels: Int64[Tensor, " images"]) -> None:
-        self._labels = labels
-        targets = F.one_hot(labels).double()
+    def __init__(self, task: Task, labels: Num[Tensor, "images ..."], n_outputs: int) -> None:
+        self._task, self._labels = task, labels
+        targets = task.targets(labels, n_outputs).double()
         self._targets = targets - targets.mean(dim=0)
 
     def losses(self, kernel: Float64[Tensor, "images images"]) -> Float[Tensor, " images"]:
-        """The cross-entropy of each image, at the regularisation with the least squared error and the best scale."""
+        """The task's loss of each image, at the regularisation with the least squared error and the best scale."""
         eigenvalues, vectors = torch.linalg.eigh(kernel)
         eigenvalues = eigenvalues.clamp_min(0)  # rounding makes zeros negative
         rotated, squares = vectors.T @ self._targets, vectors.square()
@@ -194,4 +203,4 @@ class _LeaveOut:
             if error < least:
                 least, best = error, self._targets - residual
         scores = best.float()
-        return F.cross_entropy(fit_scale(scores, self._labels) * scores, self._labels, reduction="none")
+        return self._task.sample_losses(self._task.rescaling(scores, self._labels)(scores), self._labels)

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-import torch
-from jaxtyping import Float, Int64
-from torch import Tensor, nn
+from jaxtyping import Float, Int64, Num
+from torch import Tensor
 
 from udta._files.validation import Options
+from udta.adapters.output import Output
 from udta.errors import AdapterError, ConfigError, Problems, did_you_mean
+from udta.tasks import find_task
 
 
 @dataclass(frozen=True)
@@ -62,19 +63,22 @@ class Recipe:
 
 @runtime_checkable
 class Samples(Protocol):
-    """A batch in which every view of an image is a sample of its own; `rows` says of which image, `labels` are class indices."""
+    """A batch in which every view of an image is a sample of its own; `rows` says of which image.
+
+    `labels` are class indices `[batch]`, or numbers `[batch, outputs]` of other tasks.
+    """
 
     @property
     def taps(self) -> Mapping[str, Float[Tensor, "batch ..."]]: ...  # noqa: D102
     @property
-    def labels(self) -> Int64[Tensor, " batch"]: ...  # noqa: D102
+    def labels(self) -> Num[Tensor, "batch ..."]: ...  # noqa: D102
     @property
     def rows(self) -> Int64[Tensor, " batch"]: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
 class HeldOut:
-    """How well a closed form predicted the views of training images that it had left out: mean cross-entropy, top-1."""
+    """How well a closed form predicted the views of training images that it had left out: the task's mean loss and accuracy."""
 
     loss: float
     accuracy: float
@@ -84,42 +88,48 @@ class AdapterOptions(Options):
     """Base of every adapter's options: unknown names are refused, values are checked, all of them are JSON."""
 
 
-class Adapter(nn.Module, ABC):
+class Adapter(Output, ABC):
     """A module `dict[tap, Tensor] -> logits` that never sends a gradient into the features.
 
-    Its logits are divided by `temperature`, which is 1 until it has been trained.
+    What it says is those of `Output`: at a temperature, which is 1 until it has been trained, or in the units of the labels.
 
     Args:
         taps: the shape of one view of one sample by tap, in execution order: `[C]`, `[C, H, W]` or `[T, D]`; the last one is
             the deepest.
-        n_classes: width of the logits, at least 2.
+        n_classes: width of the logits: how many classes, at least 2, or of another task how many labels or targets.
+        task: a key of `udta.tasks.TASKS`.
         **options: fields of `options_type`, as JSON values.
 
     Raises:
-        ConfigError: unknown or wrong options, no taps, taps of another rank or fewer than two classes; every problem is listed.
+        ConfigError: unknown task, unknown or wrong options, no taps, taps of another rank or too few classes; every problem is
+            listed.
     """
 
     name: ClassVar[str]
     recipe: ClassVar[Recipe]
     closed_form: ClassVar[bool] = False  # trained by `solve` alone, no gradient steps
     options_type: ClassVar[type[AdapterOptions]] = AdapterOptions
-    temperature: Tensor
 
-    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, /, **options: Any) -> None:
+    def __init__(
+        self, taps: Mapping[str, tuple[int, ...]], n_classes: int, /, *, task: str = "multiclass", **options: Any
+    ) -> None:
         super().__init__()
         problems = Problems()
         problems.found += _shape_problems(taps)
         settings = problems.collect(self.options_type.checked, options, f"adapter {self.name!r}")
-        if n_classes < 2:
-            problems.add(f"adapter {self.name!r}: {n_classes} class(es): a classifier needs at least two")
+        found = problems.collect(find_task, task)
+        if found and n_classes < found.fewest:
+            what = (
+                "class(es): a classifier needs at least two" if found.exclusive else "outputs: there is nothing to tell"
+            )
+            problems.add(f"adapter {self.name!r}: {n_classes} {what}")
         problems.raise_any()
         assert settings is not None  # a problem otherwise
+        assert found is not None
         self.settings = settings
         # Lists in JSON, tuples in a store; the order is that of execution, by which the last one is the deepest.
         self.taps = {tap: tuple(shape) for tap, shape in taps.items()}
-        self.n_classes = n_classes
-        # A buffer: it stands in the file and moves to a device, and no step changes it.
-        self.register_buffer("temperature", torch.ones(()))
+        self.register_outputs(found, n_classes)
 
     @property
     def options(self) -> dict[str, Any]:
@@ -170,11 +180,15 @@ class Adapter(nn.Module, ABC):
         return cls.recipe.override(changes)
 
     def forward(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch classes"]:
-        """Logits, float32, from features of any float dtype; taps that are not used are ignored.
+        """Logits, or of a regression numbers in units, float32, from features of any float dtype; taps not used are ignored.
 
         Raises:
             AdapterError: a tap is missing or has another shape than the adapter was built for.
         """
+        return self.answers(self.training_logits(features))
+
+    def training_logits(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch classes"]:
+        """`forward` before temperature and units: what is compared with `targets`."""
         for tap in self.taps_used:
             if tap not in features:
                 raise AdapterError(f"adapter {self.name!r} reads tap {tap!r}: {did_you_mean(tap, features)}")
@@ -185,7 +199,7 @@ class Adapter(nn.Module, ABC):
                 )
         # Detached, because whoever trains on live features must get no gradient into the backbone; float32, because float16
         # ends at 65504, which sums over the positions of a map exceed.
-        return self.logits({tap: features[tap].detach().float() for tap in self.taps_used}) / self.temperature
+        return self.logits({tap: features[tap].detach().float() for tap in self.taps_used})
 
     @property
     def n_parameters(self) -> int:

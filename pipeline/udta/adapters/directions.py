@@ -1,4 +1,4 @@
-"""Directions that tell classes apart: learned for a few epochs beside a linear layer, which is then thrown away.
+"""Directions that tell apart what is asked: learned for a few epochs beside a linear layer, which is then thrown away.
 
 Principal directions are those that vary most, not those that differ between classes. Turning them by gradients for the first
 fifth of an ordinary training is worth as much as training them all along, and afterwards what is pooled along them is a
@@ -23,6 +23,7 @@ from udta.adapters.covariance import matrix_sqrt, square_of_triangle, upper_tria
 from udta.adapters.linear import LinearProbe
 from udta.adapters.optimiser import Optimiser
 from udta.adapters.samples import Gathered, views_of_images
+from udta.tasks import Task
 
 # A fifth of the epochs of `udta`. 10 are no better at any rate that was tried (docs/adapters.md).
 EPOCHS = 5
@@ -32,7 +33,12 @@ RATE = 5.0
 
 
 def learn_turns(
-    found: Gathered, n_averages: int, widths: Sequence[int], n_classes: int, recipe: Recipe
+    found: Gathered,
+    n_averages: int,
+    widths: Sequence[int],
+    task: Task,
+    targets: Float[Tensor, "samples outputs"],
+    recipe: Recipe,
 ) -> list[Float[Tensor, "k k"]]:
     """Rows of unit length by tap: a turn times the directions before gives the ones to use. The same input gives the same turns.
 
@@ -40,7 +46,8 @@ def learn_turns(
         found: of every sample the averages, then for each tap the upper triangle of the covariance of its thin channels.
         n_averages: how many averages there are.
         widths: k by tap.
-        n_classes: how many labels there may be.
+        task: what is to be told.
+        targets: of every sample.
         recipe: of the training that follows; it gives this one batch size, learning rate, weight decay, label smoothing and clip.
     """
     device = found.features.device
@@ -50,7 +57,9 @@ def learn_turns(
     turns = [torch.eye(k, device=device, requires_grad=True) for k in widths]
     # On the thread that asks: the products are too small to share (64 x 64 matrices, a batch of 64).
     with own_randomness(0, device), torch.enable_grad(), one_thread():
-        probe = LinearProbe(sum(sizes), n_classes).to(device)
+        probe = LinearProbe(sum(sizes), targets.shape[1]).to(device)
+        kept, spread = task.smoothing(recipe.label_smoothing, targets.shape[1])
+        aims = targets * kept + spread
         # All of them drawn beforehand: the schedule has to know how many there are.
         batches = list(_batches(found.images, recipe.batch_size))
         turned = {f"turn {number}": turn for number, turn in enumerate(turns)}
@@ -65,8 +74,7 @@ def learn_turns(
                 )
             ]
             logits = probe(torch.cat([averages, *roots], dim=1))
-            loss = F.cross_entropy(logits, found.labels[batch], label_smoothing=recipe.label_smoothing)
-            torch.autograd.backward(loss)
+            torch.autograd.backward(task.losses(logits[None], aims[batch][None])[0])
             optimiser.step([step / len(batches)])
             announce("steps of turning directions", step + 1, len(batches))
     # The layer beside them is thrown away: the training that follows starts at zero, on directions that stay.

@@ -44,7 +44,7 @@ class GaussianPath:
         self._eigenvalues, self._means = total / len(x), means @ self._vectors
         self._counts = views_of_images(images)
 
-    def weights(self, alpha: float) -> tuple[Float[Tensor, "features classes"], Float[Tensor, " classes"]]:
+    def linear(self, alpha: float) -> tuple[Float[Tensor, "features classes"], Float[Tensor, " classes"]]:
         """What features are multiplied with, and what is added."""
         scaled = self._means / (self._eigenvalues + alpha)
         return self._vectors @ scaled.T, -(scaled * self._means).sum(dim=1) / 2

@@ -12,9 +12,17 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 
 from udta.adapters._group_lasso import group_lasso
-from udta.adapters.base import AdapterOptions, PooledAdapter, Recipe, Samples, average, channels
+from udta.adapters.base import (
+    AdapterOptions,
+    PooledAdapter,
+    Recipe,
+    Samples,
+    average,
+    channels,
+)
 from udta.adapters.linear import LinearProbe
-from udta.adapters.samples import gather, standardisation
+from udta.adapters.samples import gather
+from udta.adapters.standardisation import standardisation
 
 
 class Head2ToeOptions(AdapterOptions):
@@ -75,7 +83,7 @@ class Head2Toe(PooledAdapter):
         """Chooses the features; the head is trained by gradients."""
         found = gather(samples, self.pool)
         mean, scale = standardisation(found.features)
-        targets = F.one_hot(found.labels, self.n_classes).float()
+        targets = self.targets(found.labels)
         weights = group_lasso((found.features - mean) / scale, targets - targets.mean(dim=0), self.settings.strength)
         # Stable, so that features that matter alike, as those that were switched off, are taken in their order.
         best = weights.norm(dim=1).argsort(descending=True, stable=True)[: len(self.selected)]

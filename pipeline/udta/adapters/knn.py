@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Num
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 
 from udta.adapters.base import Adapter, AdapterOptions, HeldOut, Recipe, Samples, average, channels
 from udta.adapters.samples import Gathered, gather, views_of_images
-from udta.tasks.calibration import cross_entropy
 
 KS = (1, 2, 3, 5, 10, 20, 50, 100, 200)
 _KEYS_AT_A_TIME = 65_536  # distances of 512 queries to them: 134 MB
@@ -24,9 +23,10 @@ _LEFT_OUT = 4096  # samples that choose k; all of them would cost the square of 
 class KnnOptions(AdapterOptions):
     """Options of `knn`.
 
-    `k`: how many neighbours vote; None chooses the number that predicts left-out images best (least cross-entropy).
+    `k`: how many neighbours vote; None chooses the number that predicts left-out images best (least loss).
     `metric`: distance between averages of the last tap. `weights`: votes count alike, or by the inverse of the distance.
-    `smoothing`: share of the probability that is spread over all classes, so that none is impossible.
+    `smoothing`: share of the probability that is spread over all classes, or of a label is how often it is there at all, so that
+    nothing is impossible; of numbers it plays no part.
     """
 
     # Defaults by 3-fold cross-validation on the training split of ten dishes (top-1 of one view / averaged over eight): cosine
@@ -39,6 +39,8 @@ class KnnOptions(AdapterOptions):
 
 class Knn(Adapter):
     """`knn`: the classes of the nearest training views, by the average of the last tap; every view of every image is a key.
+
+    Of several labels, or of numbers, the weighted mean of those of the neighbours.
 
     Source: Cover and Hart 1967, "Nearest Neighbor Pattern Classification". Keys are kept as float16, 2 bytes for each view and
     channel (20 MB for 1000 images in 8 views at 1280 channels).
@@ -58,7 +60,11 @@ class Knn(Adapter):
     def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
         super().__init__(taps, n_classes, **options)
         self.register_buffer("keys", torch.zeros(0, channels(self.taps[self.taps_used[0]]), dtype=torch.float16))
-        self.register_buffer("labels", torch.zeros(0, dtype=torch.int64))
+        # Numbers as training sees them, with mean 0 and scale 1.
+        of_a_key = () if self.task.exclusive else (n_classes,)
+        self.register_buffer(
+            "labels", torch.zeros(0, *of_a_key, dtype=torch.int64 if self.task.exclusive else torch.float32)
+        )
         self.register_buffer("scale", torch.ones(()))
         self.register_buffer("k", torch.tensor(self.settings.k or 1))
 
@@ -68,12 +74,12 @@ class Knn(Adapter):
         return (list(self.taps)[-1],)
 
     def logits(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch classes"]:
-        """Log-probabilities; zero, that is uniform logits, as long as there are no keys."""
+        """Log-probabilities, log-odds or numbers; zero, that is uniform logits, as long as there are no keys."""
         queries = self._pool(features)
         if not len(self.keys):
             return queries.new_zeros(len(queries), self.n_classes)
-        distances, classes = self._nearest(self._embed(queries), int(self.k))
-        return self._vote(distances, classes)
+        distances, labels = self._nearest(self._embed(queries), int(self.k))
+        return self._vote(distances, labels)
 
     @torch.no_grad()
     def solve(self, samples: Iterable[Samples]) -> HeldOut:
@@ -81,20 +87,19 @@ class Knn(Adapter):
         found = gather(samples, self._pool)
         # A common scale changes no neighbour and no share of a vote, and keeps every float16 finite.
         self.scale = found.features.square().sum(dim=1).mean().sqrt().clamp_min(torch.finfo(torch.float32).tiny)
-        self.keys, self.labels = self._embed(found.features).half(), found.labels
+        self.keys, self.labels = self._embed(found.features).half(), self.standardise_labels(found.labels)
         n_views = int(views_of_images(found.images).max())
         wanted = [self.settings.k] if self.settings.k else [k for k in KS if k <= len(self.keys) - n_views] or [1]
-        distances, classes, labels = self._left_out(found, max(wanted), n_views)
-        loss, k, accuracy = min(self._score(distances, classes, labels, k) for k in wanted)
+        distances, neighbours, labels = self._left_out(found, max(wanted), n_views)
+        loss, k = min((self.task.loss(self._vote(distances[:, :k], neighbours[:, :k]), labels), k) for k in wanted)
         self.k.fill_(k)
-        return HeldOut(loss, accuracy)
-
-    def _score(self, distances: Tensor, classes: Tensor, labels: Tensor, k: int) -> tuple[float, int, float]:
-        votes = self._vote(distances[:, :k], classes[:, :k])
-        return cross_entropy(votes, labels), k, float((votes.argmax(dim=1) == labels).float().mean())
+        votes = self._vote(distances[:, :k], neighbours[:, :k])
+        if self.task.decides:
+            self.threshold.copy_(self.task.thresholds(votes, labels))
+        return HeldOut(loss, self.task.accuracy(votes, labels))
 
     def _left_out(self, found: Gathered, k: int, n_views: int) -> tuple[Tensor, Tensor, Tensor]:
-        """The k nearest views of other images, for evenly spaced samples."""
+        """Of evenly spaced samples the distances and labels of the k nearest views of other images, and their own labels."""
         index = torch.arange(0, len(self.keys), -(-len(self.keys) // _LEFT_OUT), device=self.keys.device)
         parts = []
         for some in torch.split(index, _QUERIES_AT_A_TIME):
@@ -104,11 +109,11 @@ class Knn(Adapter):
             order = own.long().argsort(dim=1, stable=True)[:, :k]
             distances = distances.masked_fill(own, torch.inf).gather(1, order)
             parts.append((distances, self.labels[keys].gather(1, order)))
-        distances, classes = (torch.cat(columns) for columns in zip(*parts, strict=True))
-        return distances, classes, found.labels[index]
+        distances, neighbours = (torch.cat(columns) for columns in zip(*parts, strict=True))
+        return distances, neighbours, self.labels[index]
 
     def _vote(
-        self, distances: Float[Tensor, "batch k"], classes: Int64[Tensor, "batch k"]
+        self, distances: Float[Tensor, "batch k"], labels: Num[Tensor, "batch k ..."]
     ) -> Float[Tensor, "batch classes"]:
         if self.settings.weights == "distance":
             nearest = distances[:, :1].clamp_min(1e-6)
@@ -116,11 +121,19 @@ class Knn(Adapter):
             weights = torch.nan_to_num(nearest / distances.clamp_min(1e-6))
         else:
             weights = torch.isfinite(distances).float()
+        weights, smoothing = weights / weights.sum(dim=1, keepdim=True).clamp_min(1e-6), self.settings.smoothing
+        if not self.task.exclusive:
+            mean: Tensor = (weights[:, :, None] * labels).sum(dim=1)
+            if self.task.in_units:
+                return mean
+            # One more of each, with it and without: a label that all or none of the keys have is not certain either.
+            often = (self.labels.sum(dim=0) + 1) / (len(self.labels) + 2)
+            return ((1 - smoothing) * mean + smoothing * often).logit()
         share = torch.zeros(len(distances), self.n_classes, device=distances.device)
-        share.scatter_add_(1, classes, weights / weights.sum(dim=1, keepdim=True).clamp_min(1e-6))
-        return ((1 - self.settings.smoothing) * share + self.settings.smoothing / self.n_classes).log()
+        share.scatter_add_(1, labels, weights)
+        return ((1 - smoothing) * share + smoothing / self.n_classes).log()
 
-    def _nearest(self, queries: Tensor, k: int) -> tuple[Float[Tensor, "batch k"], Int64[Tensor, "batch k"]]:
+    def _nearest(self, queries: Tensor, k: int) -> tuple[Float[Tensor, "batch k"], Num[Tensor, "batch k ..."]]:
         distances, keys = self._nearest_keys(queries, k)
         return distances, self.labels[keys]
 

@@ -37,10 +37,9 @@ class RidgePath:
         self._moments = self._rotated.T @ self._residual
         self._counts = views_of_images(images)
 
-    def weights(self, alpha: float) -> Float[Tensor, "features targets"]:
-        """The weights b; the offset is the mean of the targets."""
-        weights: Tensor = self._vectors @ (self._moments * self._shrinkage(alpha)[:, None])
-        return weights
+    def linear(self, alpha: float) -> tuple[Float[Tensor, "features targets"], Float[Tensor, " targets"]]:
+        """The weights b, and the offset c, which is the mean of the targets."""
+        return self._vectors @ (self._moments * self._shrinkage(alpha)[:, None]), self._offset
 
     def left_out(self, alpha: float) -> Float[Tensor, "samples targets"]:
         """Predictions of each sample by the fit to all images but its own."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Num
 from torch import Tensor
 
 from udta._machine.cores import side_by_side
@@ -20,19 +20,19 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Gathered:
-    """Pooled features (float32), class and image of every sample; the samples of an image are next to each other."""
+    """Pooled features (float32), label and image of every sample; the samples of an image are next to each other."""
 
     features: Float[Tensor, "samples features"]
-    labels: Int64[Tensor, " samples"]
+    labels: Num[Tensor, "samples ..."]
     images: Int64[Tensor, " samples"]
 
 
 @dataclass(frozen=True)
 class SomeSamples:
-    """Part of a batch: features by tap, class indices, and of which image each sample is."""
+    """Part of a batch: features by tap, labels, and of which image each sample is."""
 
     taps: Mapping[str, Float[Tensor, "batch ..."]]
-    labels: Int64[Tensor, " batch"]
+    labels: Num[Tensor, "batch ..."]
     rows: Int64[Tensor, " batch"]
 
 
@@ -92,12 +92,3 @@ def views_of_images(images: Int64[Tensor, " samples"]) -> Int64[Tensor, " images
     """How many samples each image has, in the order of `images`, which has those of an image next to each other."""
     counts: Tensor = torch.unique_consecutive(images, return_counts=True)[1]
     return counts
-
-
-def standardisation(
-    x: Float[Tensor, "samples features"],
-) -> tuple[Float[Tensor, " features"], Float[Tensor, " features"]]:
-    """Mean and scale of every feature; the scale of a feature that never changes is 1."""
-    # Relative to the mean: rounding leaves a constant feature a scale of about 1e-7 of it, which would be blown up to 1.
-    mean, scale = x.mean(dim=0), x.std(dim=0, correction=0)
-    return mean, torch.where(scale > 1e-6 * mean.abs().clamp_min(1e-6), scale, 1.0)

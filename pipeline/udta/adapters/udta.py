@@ -17,7 +17,7 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from udta.adapters._choice import MOST_TAPS, Choice, Fixed, choose, images_to_look_at, spread
+from udta.adapters._choice import MOST_TAPS, Choice, Fixed, LeaveOut, any_images, choose, images_to_look_at, spread
 from udta.adapters.base import (
     AdapterOptions,
     PooledAdapter,
@@ -154,8 +154,9 @@ class Udta(PooledAdapter):
         """What predicts images best that are left out; the default where there are too few."""
         n_views = views_of_images(small.images)
         index = torch.arange(len(n_views), device=n_views.device).repeat_interleave(n_views)
-        labels = small.labels[n_views.cumsum(0) - n_views]
-        looked_at = images_to_look_at(labels, self.n_classes).to(labels.device)
+        labels = self.standardise_labels(small.labels[n_views.cumsum(0) - n_views])
+        some = images_to_look_at(labels, self.n_classes) if self.task.exclusive else any_images(len(labels))
+        looked_at = some.to(labels.device)
         if not looked_at.any() or self.fixed.everything:
             return self.fixed.default(len(self.second_order))
         rows = looked_at[index]
@@ -172,7 +173,7 @@ class Udta(PooledAdapter):
             of_images(torch.cat(always, dim=1)),
             [of_images(each) for each in middle],
             [of_images(each) for each in roots],
-            labels[looked_at],
+            LeaveOut(self.task, labels[looked_at], self.n_classes),
             self.fixed,
         )
 
@@ -185,7 +186,7 @@ class Udta(PooledAdapter):
         pools = self._pools()
         widths = [len(pools[number].reduction) for number in chosen]
         found = replace(small, features=vectors)
-        turns = learn_turns(found, averages.shape[1], widths, self.n_classes, self.recipe)
+        turns = learn_turns(found, averages.shape[1], widths, self.task, self.targets(found.labels), self.recipe)
         for number, turn in zip(chosen, turns, strict=True):
             pools[number].reduction.copy_(turn @ pools[number].reduction)
 

@@ -19,6 +19,7 @@ class Multiclass(Task):
     """`multiclass`: labels are class indices, scores are logits of a softmax."""
 
     name: ClassVar[str] = "multiclass"
+    exclusive: ClassVar[bool] = True
     fewest: ClassVar[int] = 2
     figure: ClassVar[str] = "top1"
 

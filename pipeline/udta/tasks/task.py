@@ -31,6 +31,7 @@ class Task(ABC):
 
     Attributes:
         name: as users write it.
+        exclusive: whether a sample has exactly one of the outputs; labels are their indices then.
         fewest: outputs, without which there is nothing to tell.
         figure: the one of its `metrics` that says which of two adapters is better, the larger the better. Beside it stands
             `<figure>_views`, of what all views of an image say together.
@@ -40,6 +41,7 @@ class Task(ABC):
     """
 
     name: ClassVar[str]
+    exclusive: ClassVar[bool] = False
     fewest: ClassVar[int] = 1
     figure: ClassVar[str]
     in_units: ClassVar[bool] = False
@@ -78,7 +80,7 @@ class Task(ABC):
 
     def accuracy(self, logits: Float[Tensor, "samples outputs"], labels: Num[Tensor, "samples ..."]) -> float:
         """The share of samples that are `right`."""
-        return float(self.right(logits[None], self.targets(labels, logits.shape[1])[None])[0]) / len(logits)
+        return float(self.right(logits[None], self.targets(labels, logits.shape[1])[None])[0].float() / len(logits))
 
     @abstractmethod
     def rescaling(
