@@ -9,6 +9,7 @@ torchvision    classification models of torchvision, with their weight enums
 timm           models of timm, by name or `timm:NAME`
 hf_hub         models that timm pushed to a hub, `hf-hub:ORG/NAME`
 local_dir      models that timm saved in a folder, `local-dir:DIR`
+_timm_source   what these three share
 _timm_config   the configuration that timm writes beside weights
 _timm_model    how all three build a model: its input, its weights at another size
 hf             vision models of transformers, `hf:ORG/NAME` or `hf:DIR`

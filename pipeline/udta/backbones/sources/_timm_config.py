@@ -8,7 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from udta.backbones.sources._timm_model import TimmModel, needed, pair
+from udta.backbones.sources._timm_model import TimmModel, pair
 from udta.backbones.sources.source import WEIGHT_KEYWORDS
 from udta.errors import ConfigError, did_you_mean
 
@@ -27,7 +27,9 @@ def read_config(path: Path, name: str) -> TimmModel:
     Raises:
         ConfigError: it is none, or names what this timm does not have, or what no file may say.
     """
-    names = needed(name).list_models()
+    from timm import list_models
+
+    names = list_models()
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         architecture, arguments = document["architecture"], dict(document.get("model_args", {}))

@@ -9,8 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -18,11 +16,10 @@ from torch import Tensor, nn
 
 from udta.backbones._backbone import InputSpec
 from udta.backbones.sources.source import Blueprint
-from udta.errors import ConfigError, WeightsError
+from udta.errors import ConfigError
 from udta.images import Transform
 from udta.images.ops import FILTERS, CentreCrop, Op, Resize
 
-INSTALL = "pip install 'udta[timm]'"
 # The names that timm itself writes and reads, safetensors before what has to be unpickled.
 WEIGHTS = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin", "open_clip_pytorch_model.bin")
 
@@ -148,23 +145,6 @@ class TimmModel:
         return name.rpartition(".")[0] in ((layers,) if isinstance(layers, str) else layers)
 
 
-def library() -> ModuleType | None:
-    """The library, imported when a name needs it (it takes a second); None where it is not installed."""
-    try:
-        import timm
-    except ImportError:
-        return None
-    return timm
-
-
-def needed(name: str) -> ModuleType:
-    """The library. Raises `ConfigError` where it is not installed."""
-    timm = library()
-    if timm is None:
-        raise ConfigError(f"backbone {name} needs timm, which is not installed: {INSTALL}")
-    return timm
-
-
 def _input(module: nn.Module, size: tuple[int, int] | None) -> InputSpec:
     """As `timm.data.create_transform` does for evaluation, on the size that the model was trained at."""
     from timm.data.config import resolve_data_config
@@ -198,12 +178,3 @@ def _by(size: tuple[int, ...]) -> str:
 def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     """Of all that decides: BatchNorm's counters are in no old file."""
     return {name: tuple(values.shape) for name, values in state.items() if not name.endswith("num_batches_tracked")}
-
-
-def weights_file(weights: str, name: str) -> Path:
-    """A file that the user gave. Raises `WeightsError` where there is none."""
-    if not Path(weights).is_file():
-        raise WeightsError(
-            f"weights {weights!r}: there is no such weights file; {name} takes a file, pretrained[@REV] or none"
-        )
-    return Path(weights)

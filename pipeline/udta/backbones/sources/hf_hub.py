@@ -6,25 +6,21 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from udta.backbones.sources import _hub, _timm_config, _timm_model
-from udta.backbones.sources.source import Blueprint, Source, is_pretrained
+from udta.backbones.sources._timm_source import TimmSource
+from udta.backbones.sources.source import Blueprint, is_pretrained
 
 
-class HfHub(Source):
+class HfHub(TimmSource):
     """`config.json` of the repository says what is built; weights are beside it, of the same commit."""
 
     name: ClassVar[str] = "hf-hub"
     prefix: ClassVar[str] = "hf-hub:"
     spelling: ClassVar[str] = "hf-hub:ORG/NAME"
-    library: ClassVar[str] = "timm"
     default_weights: ClassVar[str] = "pretrained"
 
     def accepts(self, name: str) -> bool:
         """By the prefix alone."""
         return name.startswith(self.prefix)
-
-    def missing(self) -> str:
-        """How to install timm."""
-        return _timm_model.INSTALL if _timm_model.library() is None else ""
 
     def blueprint(
         self, name: str, weights: str, arguments: Mapping[str, Any], *, size: tuple[int, int] | None = None
@@ -34,21 +30,20 @@ class HfHub(Source):
         Raises:
             ConfigError: no timm, no such repository or revision, or one of another library. WeightsError: as a download.
         """
-        _timm_model.needed(name)
+        self.needed(name)
         repo, revision = self._place(name, weights)
         config = _hub.fetch(repo, [_timm_config.CONFIG], revision)
-        model, found = _timm_config.read_config(config.path, name), {}
-        if is_pretrained(weights):
+        model = _timm_config.read_config(config.path, name)
+
+        def published() -> dict[str, Any]:
             # Of the same commit, even if the branch has moved on in between.
-            file = _hub.fetch(repo, _timm_model.WEIGHTS, config.revision)
-            found = {"file": file.path, "origin": config.origin}
-        elif weights != "none":
-            found = {"file": _timm_model.weights_file(weights, name)}
-        return model.blueprint(arguments, size, **found)
+            return {"file": _hub.fetch(repo, _timm_model.WEIGHTS, config.revision).path, "origin": config.origin}
+
+        return model.blueprint(arguments, size, **self.found(weights, name, published))
 
     def is_safe_from_file(self, name: str) -> bool:
         """What is built is an architecture of timm; that nothing is fetched for it, `no_downloads` sees to."""
-        return _timm_model.library() is not None
+        return not self.missing()
 
     def has_weights(self, name: str, weights: str) -> bool:
         """Whether configuration and weights of a commit are in the cache."""

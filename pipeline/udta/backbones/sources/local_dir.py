@@ -8,26 +8,22 @@ from typing import Any, ClassVar
 
 from udta._console.terminal import first_few
 from udta.backbones.sources import _timm_config, _timm_model
-from udta.backbones.sources.source import Blueprint, Source, is_pretrained
+from udta.backbones.sources._timm_source import TimmSource
+from udta.backbones.sources.source import Blueprint
 from udta.errors import ConfigError, WeightsError
 
 
-class LocalDir(Source):
+class LocalDir(TimmSource):
     """`config.json` in the folder says what is built, and weights are beside it."""
 
     name: ClassVar[str] = "local-dir"
     prefix: ClassVar[str] = "local-dir:"
     spelling: ClassVar[str] = "local-dir:DIR"
-    library: ClassVar[str] = "timm"
     default_weights: ClassVar[str] = "pretrained"
 
     def accepts(self, name: str) -> bool:
         """By the prefix alone."""
         return name.startswith(self.prefix)
-
-    def missing(self) -> str:
-        """How to install timm."""
-        return _timm_model.INSTALL if _timm_model.library() is None else ""
 
     def blueprint(
         self, name: str, weights: str, arguments: Mapping[str, Any], *, size: tuple[int, int] | None = None
@@ -37,19 +33,19 @@ class LocalDir(Source):
         Raises:
             ConfigError: no timm, no such folder, or one of another library. WeightsError: no weights in it, or a wrong file.
         """
-        _timm_model.needed(name)
+        self.needed(name)
         folder = self._folder(name)
         if not (folder / _timm_config.CONFIG).is_file():
             raise ConfigError(
                 f"backbone {name}: {folder} is no folder with a {_timm_config.CONFIG}; timm.models.save_for_hf writes one"
             )
-        model, found = _timm_config.read_config(folder / _timm_config.CONFIG, name), {}
-        if is_pretrained(weights):
+        model = _timm_config.read_config(folder / _timm_config.CONFIG, name)
+
+        def published() -> dict[str, Any]:
             file = _only_weights(folder, weights)
-            found = {"file": file, "weights": str(file)}
-        elif weights != "none":
-            found = {"file": _timm_model.weights_file(weights, name)}
-        return model.blueprint(arguments, size, **found)
+            return {"file": file, "weights": str(file)}
+
+        return model.blueprint(arguments, size, **self.found(weights, name, published))
 
     def resolved(self, name: str) -> str:
         """With a path from the root."""
@@ -57,7 +53,7 @@ class LocalDir(Source):
 
     def is_safe_from_file(self, name: str) -> bool:
         """A folder by its path from the root: a relative one would be looked up in whatever folder the user stands in."""
-        return Path(name.removeprefix(self.prefix)).is_absolute() and _timm_model.library() is not None
+        return Path(name.removeprefix(self.prefix)).is_absolute() and not self.missing()
 
     def _folder(self, name: str) -> Path:
         return Path(name.removeprefix(self.prefix)).resolve()

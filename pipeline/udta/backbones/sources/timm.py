@@ -10,26 +10,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from udta.backbones.sources import _hub, _timm_model, _url
-from udta.backbones.sources.source import Blueprint, Offer, Source, is_pretrained
+from udta.backbones.sources._timm_source import TimmSource, timm_library
+from udta.backbones.sources.source import Blueprint, Offer, is_pretrained
 from udta.errors import ConfigError, WeightsError, did_you_mean
 
 
-class Timm(Source):
+class Timm(TimmSource):
     """Everything that `timm.list_models` lists."""
 
     name: ClassVar[str] = "timm"
     prefix: ClassVar[str] = "timm:"
     spelling: ClassVar[str] = "NAME, NAME.TAG, timm:NAME"
-    library: ClassVar[str] = "timm"
 
     def names(self) -> list[str]:
         """All architectures, and all with a tag; none where timm is not installed."""
-        timm = _timm_model.library()
+        timm = timm_library()
         return [] if timm is None else [*timm.list_models(), *timm.list_models(pretrained=True)]
-
-    def missing(self) -> str:
-        """How to install timm."""
-        return _timm_model.INSTALL if _timm_model.library() is None else ""
 
     def blueprint(
         self, name: str, weights: str, arguments: Mapping[str, Any], *, size: tuple[int, int] | None = None
@@ -40,16 +36,12 @@ class Timm(Source):
             ConfigError: no such model, or no timm. WeightsError: `weights` are neither here nor published.
         """
         bare = name.removeprefix(self.prefix)
-        _timm_model.needed(self.prefix + bare)
+        self.needed(self.prefix + bare)
         # timm itself would take `hf-hub:` and `local-dir:` here, and fetch or read what they name.
         if bare not in self.names():
             raise ConfigError(f"there is no backbone {bare!r} in timm: {did_you_mean(bare, self.names())}")
-        model, found = _timm_model.TimmModel(bare), {}
-        if is_pretrained(weights):
-            found = _fetched(bare, weights)
-        elif weights != "none":
-            found = {"file": _timm_model.weights_file(weights, bare)}
-        return model.blueprint(arguments, size, **found)
+        found = self.found(weights, bare, lambda: _fetched(bare, weights))
+        return _timm_model.TimmModel(bare).blueprint(arguments, size, **found)
 
     def is_safe_from_file(self, name: str) -> bool:
         """A listed architecture; no `hf-hub:` or `local-dir:` behind the prefix."""
@@ -66,7 +58,7 @@ class Timm(Source):
 
     def offers(self, word: str) -> Iterator[Offer]:
         """Each tag of each architecture; an architecture without one by itself."""
-        timm, part = _timm_model.library(), word.removeprefix(self.prefix).lower()
+        timm, part = timm_library(), word.removeprefix(self.prefix).lower()
         if timm is None:
             return
         tagged = timm.list_models(pretrained=True)
