@@ -20,9 +20,11 @@ def evaluate(params: Params, backbone: str, dataset: str, adapter: str) -> None:
         images=params.paths.images / dataset,
         backbone=params.backbones[backbone].backbone,
         weights=params.weights(backbone),
+        **params.datasets[dataset].label_options(params.paths.images / dataset),
     )
-    del metrics["confusion"], metrics["parity"]["differing"]
-    metrics.pop("untrained", None)
+    del metrics["parity"]["differing"]
+    for document in ("confusion", "labels", "untrained"):
+        metrics.pop(document, None)
     write_json(metrics_path(params, backbone, dataset, adapter), metrics)
 
 

@@ -19,6 +19,7 @@ def train(params: Params, backbone: str, dataset: str) -> None:
             adapters={"adapters": entries},
             out=sweep_path(params, backbone, dataset),
             validation=0,
+            **params.datasets[dataset].label_options(params.paths.images / dataset),
             on_phase=progress.phase,
         )
     say(str(report))

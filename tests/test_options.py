@@ -13,8 +13,9 @@ import udta
 from udta._files.validation import Mark
 from udta.adapters import Recipe
 from udta.cli.main import command
-from udta.config import AdapterParams, Params
+from udta.config import AdapterParams, DatasetParams, Params
 from udta.extraction.options import ExtractOptions, StoreOptions
+from udta.labels.options import LabelOptions
 from udta.training.options import RecipeOptions, TrainOptions
 
 # What is no option: the one positional argument, and what is called back.
@@ -53,6 +54,24 @@ def test_train_has_every_option_with_its_default():
     assert keywords(udta.train) == defaults(TrainOptions) | {"options": None, "recipe": None}
 
 
+@pytest.mark.parametrize("call", [udta.with_labels, udta.train, udta.sweep, udta.few_shot, udta.evaluate])
+def test_labels_of_a_file_are_asked_for_in_the_same_way_everywhere(call):
+    found = {name: keywords(call)[name] for name in LabelOptions.model_fields}
+    # A run knows its task, and there are no labels of a file without one.
+    own = {udta.evaluate: {"task": None}, udta.with_labels: {"labels": inspect.Parameter.empty}}.get(call, {})
+    assert found == defaults(LabelOptions) | own
+    assert found.keys() <= documented(call)
+
+
+@pytest.mark.parametrize("verb", ["train", "sweep", "fewshot", "evaluate"])
+def test_and_on_the_command_line(verb):
+    found = command.commands[verb]
+    found.get_params(click.Context(found))
+    options = {one.name: one for one in found.params if isinstance(one, click.Option)}
+    for name, field in LabelOptions.model_fields.items():
+        assert options[name].help == field.description or (verb, name) == ("evaluate", "task")
+
+
 @pytest.mark.parametrize("call", [udta.extract, udta.extract_many, udta.train])
 def test_every_argument_is_documented(call):
     assert documented(call) == keywords(call).keys() | documented(call) & NOT_OPTIONS
@@ -65,6 +84,7 @@ def test_what_params_yaml_takes_of_them():
         "out", "if_stale", "splits", "decoder", "workers", "prefetch",
     }  # fmt: skip
     assert AdapterParams.model_fields.keys() < TrainOptions.model_fields.keys()
+    assert LabelOptions.model_fields.keys() < DatasetParams.model_fields.keys()
 
 
 def test_the_fields_of_a_recipe_that_have_an_option_are_some_of_it():

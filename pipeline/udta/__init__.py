@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from udta.extraction.extract_many import extract_many
     from udta.extraction.plan import plan
     from udta.extraction.recompute import recompute
+    from udta.labels import with_labels
     from udta.loader import Batch, FeatureLoader
     from udta.store import Store, open_store
     from udta.store.diff import diff_stores
@@ -52,6 +53,7 @@ __all__ = [
     "sweep",
     "train",
     "verify",
+    "with_labels",
 ]
 
 _HOME = {
@@ -77,6 +79,7 @@ _HOME = {
     "sweep": "training.sweep",
     "train": "training.train",
     "verify": "store.verify",
+    "with_labels": "labels",
 }
 
 

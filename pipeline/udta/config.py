@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
@@ -14,6 +15,7 @@ from udta._files.validation import LocalPath, Options
 from udta._files.yaml_file import load_yaml
 from udta.errors import ConfigError, did_you_mean
 from udta.extraction.options import StoreOptions
+from udta.labels.options import LabelOptions
 from udta.training.options import AdapterSettings, TrainOptions
 
 # A name is a folder's, part of a stage's (`train@letters-fonts`), and a key that DVC looks up in this file.
@@ -39,12 +41,17 @@ class Run(Options):
     adapters: list[str] = Field(min_length=1)
 
 
-class DatasetParams(Options):
-    """One dataset in `paths.images`: its split file there, and the folder below `data/` that makes it, if any does."""
+class DatasetParams(LabelOptions):
+    """One dataset in `paths.images`: its files of splits and labels there, and the folder below `data/` that may make it."""
 
     splits: str | None = None
     maker: str | None = None
     seed: int = 0
+
+    def label_options(self, folder: Path) -> dict[str, Any]:
+        """The `LabelOptions` as arguments; the file is in the `folder` of the dataset."""
+        found = {name: getattr(self, name) for name in LabelOptions.model_fields}
+        return {**found, "labels": folder / self.labels if self.labels else None}
 
 
 class AdapterParams(AdapterSettings):

@@ -1,4 +1,5 @@
-"""Names out of data files are data: what a tap, an image, a class or a split may be called, and how deep a document may be.
+"""Names out of data files are data: what a tap, an image, a class or a split may be called, how other systems spell a path, how
+names of classes are ordered, and how deep a document may be.
 
 A tap's name becomes part of a path in a store and in an export, so it may not lead anywhere. An image's name is looked up below a
 folder. Control characters are legal in the names of files, classes and splits: they are kept as they are, and it is the
@@ -8,11 +9,16 @@ terminal's matter not to be driven by them (`udta._console.terminal`).
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+import re
+import unicodedata
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 # What `json` nests by itself ends in a RecursionError at about a thousand, in whatever walks through it later.
 DEEPEST = 32
+UNLABELLED = "unlabelled"  # the split of images that had no class when they were listed
+# Up to 18 digits, which fit into 64 bits; longer ones are serial numbers, and sorted as texts.
+_INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 LONGEST_TAP = 200  # a file system takes 255 bytes, of which an ending and a temporary suffix need some
 
 
@@ -85,6 +91,27 @@ def document_problem(document: object) -> str | None:
             return None
         level = [child for value in inner for child in (value.values() if isinstance(value, Mapping) else value)]
     return f"it is nested more than {DEEPEST} deep"
+
+
+def other_spellings(name: str) -> Iterator[str]:
+    """How another system may have written a path: backslashes (Windows), accents as signs of their own (macOS)."""
+    # HFS+ stores accents decomposed, and zip files of a Mac carry them so; keyboards and most other systems compose them.
+    for path in dict.fromkeys((name, name.replace("\\", "/"))):
+        for form in ("NFC", "NFD"):
+            spelling = unicodedata.normalize(form, path)
+            if spelling != name:
+                yield spelling
+        if path != name:
+            yield path
+
+
+def class_order(names: Collection[str]) -> list[str]:
+    """Class names in the order of their numbers: whole numbers by value, anything else by the alphabet."""
+    # By the alphabet 10 comes before 2, and a set of digits or of numbered folders would be numbered in a way nobody expects.
+    distinct = set(names)
+    if all(_INTEGER.fullmatch(name) for name in distinct):
+        return sorted(distinct, key=lambda name: (int(name), name))  # `01` and `1` are two classes
+    return sorted(distinct)
 
 
 def _turns_back(name: str) -> bool:

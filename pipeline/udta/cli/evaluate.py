@@ -9,17 +9,22 @@ from typing import Any
 import click
 
 from udta.cli._common import OUT, PATH, STORE, device_option, emit, json_option
+from udta.cli._options import Verb, options_of
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Example:
   udta evaluate runs/photos-udta photos.zarr --split test
   udta evaluate runs/photos-udta photos.zarr --against runs/photos-linear --predictions photos.csv
-  udta evaluate runs/photos-udta photos.zarr --parity 16"""
+  udta evaluate runs/colours photos.zarr --labels colours.csv
+  udta evaluate runs/photos-udta photos.zarr --parity 16""",
 )
 @click.argument("run", type=PATH)
 @click.argument("store", type=STORE)
+@options_of("udta.labels.options:LabelOptions", leave_out=("task",))
+@click.option("--task", metavar="NAME", help="What the labels are for; by default what the adapter is for.")
 @click.option("--split", default="test", show_default=True, help="Which rows.")
 @click.option("--out", type=OUT, help="Write the metrics to this JSON file as well.")
 @click.option("--predictions", type=OUT, metavar="FILE", help="A line an image, .csv or .parquet.")

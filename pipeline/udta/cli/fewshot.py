@@ -24,6 +24,7 @@ Example:
 @click.option("--shots", default="1,2,5,10,all", show_default=True, help="Training images a class.")
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(min=1), help="Subsets of each size.")
 @options_of("udta.training.options:TrainOptions", only=("options", "recipe"))
+@options_of("udta.labels.options:LabelOptions")
 @click.option("--split", default="train", show_default=True, help="Rows that subsets are taken from.")
 # Unlike in `udta train` there is nothing to report without them.
 @click.option("--test-split", default="test", show_default=True, help="Rows to evaluate on.")

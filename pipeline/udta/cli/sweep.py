@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from udta._console.display import ProgressDisplay
 from udta.cli._common import OUT, PATH, STORE, device_option, emit, json_option
+from udta.cli._options import Verb, options_of
 
 
 @click.command(
+    cls=Verb,
     epilog="""\b
 Example:
   udta sweep photos.zarr --adapters sweep.yaml --out sweeps/photos --halving
@@ -20,13 +23,14 @@ with sweep.yaml:
       seeds: [0, 1, 2]
       grid:
         recipe: {lr: [0.0005, 0.001, 0.002]}
-    linear: {adapter: linear}"""
+    linear: {adapter: linear}""",
 )
 @click.argument("store", type=STORE)
 @click.option("--adapters", required=True, type=PATH, help="YAML: what to train, see docs/sweep.md.")
 @click.option(
     "--out", required=True, type=OUT, help="Folder of the runs and the table; an unfinished sweep is continued."
 )
+@options_of("udta.labels.options:LabelOptions")
 @click.option("--validation", type=float, help="Share of the training rows to compare on; 0.2, or what the file says.")
 @click.option("--halving", is_flag=True, help="Stop the worse half early, three times, unless the file says otherwise.")
 @click.option(
@@ -34,16 +38,7 @@ with sweep.yaml:
 )
 @device_option
 @json_option
-def sweep(
-    store: Path,
-    adapters: Path,
-    out: Path,
-    validation: float | None,
-    halving: bool,
-    seed: int,
-    device: str,
-    as_json: bool,
-) -> None:
+def sweep(store: Path, halving: bool, as_json: bool, **options: Any) -> None:
     """Train many adapters from STORE, reading the data once an epoch for all of them.
 
     Leaves runs/NAME/ for each, best/, results.csv and results.parquet in the folder. Adapters are compared on a part of the
@@ -54,13 +49,9 @@ def sweep(
     with ProgressDisplay("epochs", "the same command goes on from the last saved state") as progress:
         report = run(
             store,
-            adapters=adapters,
-            out=out,
-            validation=validation,
             # Not given is not "no": the file may ask for it.
             halving=halving or None,
-            seed=seed,
-            device=device,
             on_phase=progress.phase,
+            **options,
         )
     emit(as_json, report.to_json(), str(report))

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 Example:
   udta train photos.zarr --adapter udta --out runs/photos-udta
   udta train photos.zarr --adapter udta --option width=64 --epochs 20 --out runs/narrow
-  udta train photos.zarr --adapter auto --out runs/best""",
+  udta train photos.zarr --adapter auto --out runs/best
+  udta train photos.zarr --labels colours.csv --column colour --out runs/colours""",
 )
 @click.argument("store", type=STORE)
 @options_of("udta.training.options:TrainOptions", leave_out=("recipe",))

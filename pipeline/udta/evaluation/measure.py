@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from udta._files.locks import one_writer_of
 from udta._files.paths import local_path
 from udta._files.table_file import check_table_name, write_table
 from udta._machine.device import resolve_device
-from udta.adapters import load_adapter
-from udta.errors import Problems
+from udta.adapters import AdapterHeader, load_adapter
+from udta.errors import AdapterError, Problems
 from udta.evaluation._comparison import paired_comparison
 from udta.evaluation._tables import confusion_columns, prediction_columns
+from udta.labels import with_labels
 from udta.scoring import class_indices, labelled_rows, log_probabilities
-from udta.store import Store, open_store
+from udta.store import MULTICLASS, Store
 from udta.tasks.classification_metrics import classification_metrics, confusion_matrix
 
 
@@ -29,6 +31,10 @@ def evaluate(
     run: str | Path,
     store: str | Path | Store,
     *,
+    labels: str | Path | None = None,
+    column: str | None = None,
+    task: str | None = None,
+    separator: str | None = None,
     split: str = "test",
     out: str | Path | None = None,
     predictions: str | Path | None = None,
@@ -48,12 +54,17 @@ def evaluate(
     cached views first; `*_low` and `*_high` are the ends of 95 % bootstrap intervals over images.
 
     `confusion` has the class names, and the matrix of counts with a row for each true class and a column for each predicted one
-    (view 0). `against` and `parity` are there when they were asked for. `untrained` is there when the rows have classes that no
-    image was there of in training: their names, and how many `images` cannot be right for it.
+    (view 0). `labels` says where labels came from that are not the store's own. `against` and `parity` are there when they were
+    asked for. `untrained` is there when the rows have classes that no image was there of in training: their names, and how many
+    `images` cannot be right for it.
 
     Args:
         run: a run folder or an adapter file.
         store: a store with the features that the adapter was trained on, of any images whose classes it knows.
+        labels: a file of other labels than the store's own; with `column`, `task` and `separator` as of `udta.with_labels`.
+        column: of `labels`.
+        task: what the labels are for; by default what the adapter is for.
+        separator: of `labels`.
         split: which rows.
         out: a JSON file to write the metrics to as well.
         predictions: a `.csv` or `.parquet` file for a line an image, see `prediction_columns`.
@@ -68,16 +79,18 @@ def evaluate(
 
     Raises:
         AdapterError: an adapter was trained on other features, or does not know a class of the store.
-        ConfigError: no labelled row has this split, or a table is neither CSV nor Parquet.
+        ConfigError: no labelled row has this split, labels do not fit, or a table is neither CSV nor Parquet.
         OutputBusyError: another process is writing one of these files.
     """
     # Before anything is read: a run over a large store must not end in a name that cannot be written.
     _check_files(out=out, predictions=predictions, confusion=confusion)
     device = str(resolve_device(device))
-    opened = store if isinstance(store, Store) else open_store(store)
+    opened = with_labels(store, labels, column=column, task=task or MULTICLASS, separator=separator)
     rows = labelled_rows(opened, split)
     found = _outcome(run, opened, rows, device)
     metrics = found.metrics(seed)
+    if opened.label_source:
+        metrics["labels"] = dict(opened.label_source)
     if against is not None:
         metrics["against"] = {"run": str(against), **found.compared_with(_outcome(against, opened, rows, device), seed)}
     if parity:
@@ -158,8 +171,18 @@ def _outcome(run: str | Path, store: Store, rows: np.ndarray, device: str) -> Ou
     header.check(store.fingerprint, name)
     # The fingerprint knows the backbone by its weights and names; what its code computes shows in the probe alone.
     header.check_code(store.layout.probe, name)
+    _check_label_file(run, header, store)
     # By name: the store may be of other images than the adapter's, with its classes in another order.
     labels = class_indices(store, header.classes)[store.labels[rows]]
     occurring = {header.classes[label] for label in np.unique(labels)}
     untrained = tuple(name for name in header.training.get("untrained_classes", ()) if name in occurring)
     return Outcome(header.classes, log_probabilities(adapter, store, rows, device), labels, untrained)
+
+
+def _check_label_file(run: str | Path, header: AdapterHeader, store: Store) -> None:
+    """Raises `AdapterError` where a run learned the labels of a file, and is measured by those of the store instead."""
+    source = header.training.get("labels")  # for people, so that it may be anything in a file of a stranger
+    if isinstance(source, Mapping) and source and not store.label_source and set(store.classes) - set(header.classes):
+        raise AdapterError(
+            f"{run} was trained on the labels of {source.get('file')!r}, and {store.path} has others: give the file by --labels"
+        )

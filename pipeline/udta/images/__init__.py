@@ -18,7 +18,7 @@ _png_text          megabytes of text in a PNG
 """
 
 from udta.images._decode import MAX_PIXELS, EncodedImage, decode_image
-from udta.images._manifest import UNLABELLED, Manifest
+from udta.images._manifest import Manifest
 from udta.images._read import OnError, read_images, read_unlabelled
 from udta.images._sample import Sample
 from udta.images._views import DECODERS, Decoder, Transform, ViewSpec
@@ -26,7 +26,6 @@ from udta.images._views import DECODERS, Decoder, Transform, ViewSpec
 __all__ = [
     "DECODERS",
     "MAX_PIXELS",
-    "UNLABELLED",
     "Decoder",
     "EncodedImage",
     "Manifest",

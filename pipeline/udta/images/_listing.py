@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
-import unicodedata
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
-
-# Up to 18 digits, which fit into 64 bits; longer ones are serial numbers, and sorted as texts.
-_INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -98,24 +93,3 @@ def relative_id(root: Path, path: str) -> str:
     """The one spelling of a path that is absolute or relative to `root`: relative, `/` between parts, no `.`."""
     # Not `resolve`: a link to an image would become an id outside of the folder, and another one where the link is changed.
     return Path(os.path.relpath(root / path, root)).as_posix()
-
-
-def other_spellings(name: str) -> Iterator[str]:
-    """How another system may have written a path: backslashes (Windows), accents as signs of their own (macOS)."""
-    # HFS+ stores accents decomposed, and zip files of a Mac carry them so; keyboards and most other systems compose them.
-    for path in dict.fromkeys((name, name.replace("\\", "/"))):
-        for form in ("NFC", "NFD"):
-            spelling = unicodedata.normalize(form, path)
-            if spelling != name:
-                yield spelling
-        if path != name:
-            yield path
-
-
-def class_order(names: Collection[str]) -> list[str]:
-    """Class names in the order of their numbers: whole numbers by value, anything else by the alphabet."""
-    # By the alphabet 10 comes before 2, and a set of digits or of numbered folders would be numbered in a way nobody expects.
-    distinct = set(names)
-    if all(_INTEGER.fullmatch(name) for name in distinct):
-        return sorted(distinct, key=lambda name: (int(name), name))  # `01` and `1` are two classes
-    return sorted(distinct)

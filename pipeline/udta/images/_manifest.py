@@ -18,7 +18,6 @@ from udta._files.names import labels_problem, path_problem
 from udta.errors import ConfigError, DataError, did_you_mean
 from udta.images._sample import Sample
 
-UNLABELLED = "unlabelled"  # the split of samples that have no class
 _FORMAT, _VERSION = "udta-manifest", 1
 
 

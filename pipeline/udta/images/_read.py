@@ -13,10 +13,11 @@ from typing import Literal
 import numpy as np
 
 from udta._console.terminal import first_few
+from udta._files.names import UNLABELLED, class_order
 from udta.errors import DataError, ImageError
 from udta.fingerprint import UNREADABLE
-from udta.images._listing import Listing, class_order
-from udta.images._manifest import UNLABELLED, Manifest, check_utf8
+from udta.images._listing import Listing
+from udta.images._manifest import Manifest, check_utf8
 from udta.images._sample import hash_image_file
 from udta.images._splits import split_notes, splits_from_file, stratified_rule, stratified_splits
 from udta.images.readers import find_reader, refusal

@@ -8,11 +8,11 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from udta._console.terminal import first_few
+from udta._files.names import UNLABELLED, other_spellings
 from udta._files.table_file import read_columns
 from udta.errors import DataError
 from udta.fingerprint import UNREADABLE
-from udta.images._listing import other_spellings, relative_id
-from udta.images._manifest import UNLABELLED
+from udta.images._listing import relative_id
 
 TRAIN, TEST = "train", "test"
 # Part of the rule's name, which stores record: another share is another rule.

@@ -25,6 +25,8 @@ def labelled_rows(store: Store, split: str, rows: ArrayLike | None = None) -> In
         if not len(given) or not store.labelled[given].all():
             raise ConfigError("rows must be at least one, and all of them must have a label")
         return given
+    if not store.labelled.any():
+        raise ConfigError(f"{store.path} has no labels: give a file of them (--labels)")
     found: np.ndarray = store.rows(split)
     found = found[store.labelled[found]]
     if not len(found):

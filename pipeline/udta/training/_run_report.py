@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ _FIELDS = (
     "cost",
     "selection",
     "untrained_classes",
+    "labels",
 )
 
 
@@ -37,6 +38,7 @@ class RunReport:
     `metrics` are empty where there was nothing to measure on. `cost` is the ledger of `cost`. When a training was killed and
     went on, times and bytes are those of all its processes. `selection` says why it was this adapter, when that was left to
     `auto`. `untrained` are classes of the store without an image among those trained on: images of them cannot be right.
+    `labels` says which file they were of, and which images it lacked or had too many; it is empty for the store's own.
     `found` says that the run was there already, so that nothing was done.
     """
 
@@ -50,6 +52,7 @@ class RunReport:
     cost: Mapping[str, Any]
     selection: Selection | None = None
     untrained: tuple[str, ...] = ()
+    labels: Mapping[str, Any] = field(default_factory=dict)
     found: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -64,6 +67,7 @@ class RunReport:
             "cost": dict(self.cost),
             **({"selection": self.selection.to_json()} if self.selection else {}),
             **({"untrained_classes": list(self.untrained)} if self.untrained else {}),
+            **({"labels": dict(self.labels)} if self.labels else {}),
         }
 
     @classmethod
@@ -82,6 +86,7 @@ class RunReport:
             chosen
             and Selection(chosen["picked"], chosen["folds"], tuple(Score.from_json(row) for row in chosen["table"])),
             tuple(document.get("untrained_classes", ())),
+            document.get("labels", {}),
             found=True,
         )
 
@@ -122,6 +127,7 @@ def leave_run(
         cost=cost_ledger(model, store, spent, epochs=recipe.epochs, samples=len(rows)),
         selection=selection,
         untrained=tuple(np.delete(np.array(store.classes), np.unique(store.labels[rows])).tolist()),
+        labels=store.label_source,
     )
     header = AdapterHeader(
         adapter=model.name,
@@ -138,6 +144,7 @@ def leave_run(
             "samples": len(rows),
             "cost": fixed_cost(model),
             "untrained_classes": list(report.untrained),
+            "labels": dict(report.labels),
             "asked": dict(asked or {}),
             "udta": version("udta"),
         },

@@ -21,8 +21,9 @@ from udta._files.locks import one_writer_of
 from udta._files.paths import local_path
 from udta._files.table_file import write_table
 from udta.errors import ConfigError, Problems
+from udta.labels import with_labels
 from udta.scoring import labelled_rows
-from udta.store import Store, open_store
+from udta.store import MULTICLASS, Store
 from udta.training.train import train
 
 # Close together where a curve is steep; None is all, the right end that others are compared with.
@@ -102,6 +103,10 @@ def few_shot(
     seeds: int | Sequence[int] = SEEDS,
     options: Mapping[str, Any] | None = None,
     recipe: Mapping[str, Any] | None = None,
+    labels: str | Path | None = None,
+    column: str | None = None,
+    task: str = MULTICLASS,
+    separator: str | None = None,
     split: str = "train",
     test_split: str = "test",
     overwrite: bool = False,
@@ -119,6 +124,10 @@ def few_shot(
         seeds: how many, counted from 0, or which; a seed decides both the subset and the training.
         options: as of `train`.
         recipe: as of `train`.
+        labels: as of `train`, with `column`.
+        column: as of `train`.
+        task: `multiclass`: others have no images of a class to count.
+        separator: as of `train`.
         split: the rows that subsets are taken from.
         test_split: the rows to evaluate on.
         overwrite: train anew where other runs are finished; those that are asked for are never trained twice.
@@ -133,9 +142,13 @@ def few_shot(
         OutputBusyError: another process is writing `out`.
     """
     folder = local_path("out", out)
-    opened = store if isinstance(store, Store) else open_store(store)
+    opened = with_labels(store, labels, column=column, task=task, separator=separator)
     chosen = list(range(seeds)) if isinstance(seeds, int) else list(seeds)
     problems = Problems()
+    if opened.task != MULTICLASS:
+        problems.add(
+            f"task is {opened.task!r}: few-shot curves count the images of a class, so they are of {MULTICLASS} alone"
+        )
     if not shots or any(count is not None and count < 1 for count in shots):
         problems.add(
             f"shots are {list(shots)}: give at least one number of images a class, each 1 or more, or None for all"

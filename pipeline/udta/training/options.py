@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from udta._files.validation import Listed, LocalPath, Mark, Options
+from udta.labels.options import LabelOptions
 
 # YAML has no way to write an empty mapping but `{}`; an entry without a value means the same.
 _Table = Annotated[dict[str, Any], BeforeValidator(lambda value: {} if value is None else value)]
@@ -34,8 +35,8 @@ class AdapterSettings(Options):
     recipe: _Table = Field(default={}, description="A field of its recipe, such as epochs=20.")
 
 
-class TrainOptions(AdapterSettings):
-    """Everything that a training is told but its store: an adapter, the rows that it learns from, and where it is left."""
+class TrainOptions(LabelOptions, AdapterSettings):
+    """Everything that a training is told but its store: an adapter, labels, the rows that it learns from, where it is left."""
 
     out: LocalPath = Field(description="The run folder.")
     seed: int = Field(0, description="Of initial weights, order, views and mixup.")

@@ -16,9 +16,10 @@ from udta._files.locks import one_writer_of
 from udta._machine.device import resolve_device
 from udta.adapters import find_adapter
 from udta.errors import Problems
+from udta.labels import with_labels
 from udta.loader import FeatureLoader
 from udta.scoring import labelled_rows, test_rows
-from udta.store import Store, open_store
+from udta.store import MULTICLASS, Store, open_store
 from udta.training._auto import AUTO, Score, auto_options, recipe_changes, select
 from udta.training._checkpoint import Checkpoints
 from udta.training._finished import finished_run, request, rows_digest
@@ -40,6 +41,10 @@ def train(
     adapter: str = "udta",
     options: Mapping[str, Any] | None = None,
     recipe: Mapping[str, Any] | None = None,
+    labels: str | Path | None = None,
+    column: str | None = None,
+    task: str = MULTICLASS,
+    separator: str | None = None,
     seed: int = 0,
     split: str = "train",
     rows: ArrayLike | None = None,
@@ -61,6 +66,10 @@ def train(
         adapter: a key of `udta.adapters.ADAPTERS`, or `auto`, which cross-validates some of them on `split` and trains the best.
         options: the adapter's own options.
         recipe: fields of `Recipe` that shall differ from the adapter's default, such as `{"epochs": 20}`.
+        labels: a file of other labels than the store's own; with `column`, `task` and `separator` as of `udta.with_labels`.
+        column: of `labels`.
+        task: what the labels are for: `multiclass`, `multilabel` or `regression`.
+        separator: of `labels`.
         seed: of initial weights, order, views and mixup.
         split: rows to train on; those without a label are left out.
         rows: exactly these rows instead of a split.
@@ -73,7 +82,8 @@ def train(
             that is gone through; see `udta._console.progress`.
 
     Raises:
-        ConfigError: unknown adapter, options, recipe fields or split; every problem is listed.
+        ConfigError: unknown adapter, options, recipe fields or split, labels that do not fit; every problem is listed.
+        DataError: the file of labels cannot be read.
         AdapterError: `out` holds something else or another finished run, or training diverged.
         FeatureError: features of an image are not finite.
         StoreError: the store cannot be read.
@@ -84,9 +94,12 @@ def train(
     resolved = resolve_device(device)
     opened = store if isinstance(store, Store) else open_store(store)
     # Nothing is written before all of it is known to be right, and everything that is wrong is told at once.
-    problems, selection = Problems(), None
-    chosen = problems.collect(labelled_rows, opened, split, rows)
-    problems.collect(test_rows, opened, test_split)
+    problems, selection, chosen = Problems(), None, None
+    seen = problems.collect(with_labels, opened, labels, column=column, task=task, separator=separator)
+    if seen is not None:
+        opened = seen
+        chosen = problems.collect(labelled_rows, opened, split, rows)
+        problems.collect(test_rows, opened, test_split)
     complete = problems.collect(_complete, adapter, opened, options or {}, recipe or {}, seed)
     problems.raise_any()
     assert chosen is not None

@@ -5,6 +5,7 @@ import pytest
 
 import udta
 from udta.adapters import ADAPTERS, load_adapter
+from udta.labels.options import LabelOptions
 from udta.scoring import log_probabilities
 from udta.training.sweep import _sharing as sharing
 from udta.training.sweep import _spec as spec
@@ -35,7 +36,7 @@ def counted(monkeypatch):
 
 
 def loop_of(store, entries, tmp_path):
-    members = spec.expand(spec.parse({"adapters": entries}, "test"), "test", tmp_path)
+    members = spec.expand(spec.parse({"adapters": entries}, "test"), "test", tmp_path, LabelOptions())
     loop = SweepLoop(store, trial.make_trials(store, members, validation=0, seed=0), None, tmp_path, 0, "cpu")
     loop.begin()
     return loop

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from udta.errors import ConfigError
+from udta.labels.options import LabelOptions
 from udta.training.sweep._spec import Halving, expand, load_file, parse
 
 
-def members(entries):
-    return expand(parse({"adapters": entries}, "f.yaml"), "f.yaml", Path("/data"))
+def members(entries, given=None):
+    return expand(parse({"adapters": entries}, "f.yaml"), "f.yaml", Path("/data"), given or LabelOptions())
 
 
 def test_an_entry_is_one_adapter_with_its_own_recipe():
@@ -38,8 +39,32 @@ def test_a_grid_is_a_product_and_every_adapter_has_a_name_of_its_own():
     assert len(found) == len({member.name for member in found}) == 32
     first = found[0]
     assert first.name == "u-taps=a+b-label_fraction=0.1-labels=colours-width=8-lr=0.001-seed=0"
-    assert (first.taps, first.label_fraction, first.labels) == (("a", "b"), 0.1, Path("/data/colours.csv"))
+    assert (first.taps, first.label_fraction, first.labels) == (
+        ("a", "b"),
+        0.1,
+        LabelOptions(labels="/data/colours.csv"),
+    )
     assert (first.options, first.settings.lr, first.settings.epochs) == ({"width": 8}, 0.001, 2)
+
+
+def test_labels_that_are_given_for_all_are_of_entries_without_some_of_their_own():
+    given = LabelOptions(labels="/here/t.csv", column="colour", task="multilabel")
+    entries = {
+        "a": {},
+        "b": {"column": "size"},
+        "c": {"labels": "u.csv"},
+        "d": {"labels": None},
+        "e": {"task": "regression"},
+    }
+    assert [member.labels for member in members(entries, given)] == [
+        given,
+        given.model_copy(update={"column": "size"}),
+        LabelOptions(labels="/data/u.csv"),
+        LabelOptions(),
+        given.model_copy(update={"task": "regression"}),
+    ]
+    names = [member.name for member in members({"x": {"grid": {"column": ["colour", "a b"]}}}, given)]
+    assert names == ["x-column=colour", "x-column=a_b"]
 
 
 def test_every_mistake_is_reported_with_the_nearest_name(tmp_path):

@@ -1,7 +1,6 @@
-"""What an adapter sees of a store: labels, shares of labels, validation."""
+"""What an adapter sees of a store: shares of labels, validation, taps; and what tasks are called."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,13 +8,14 @@ from made_stores import make_layout, write_store
 
 from udta import open_store
 from udta.errors import ConfigError
+from udta.labels.options import LabelOptions
+from udta.store import relabelled
 from udta.training.sweep._tasks import (
     UNUSED,
     VALIDATION,
     task_names,
     with_label_fraction,
     with_taps,
-    with_task,
     with_validation,
 )
 
@@ -62,53 +62,24 @@ def test_smaller_shares_of_labels_are_parts_of_larger_ones(store):
     assert chosen(tiny, UNUSED) == chosen(store, "train") - set(tiny.rows("train").tolist())
 
 
-def test_another_table_gives_other_classes(store, tmp_path):
-    table = tmp_path / "t.csv"
-    names = store.ids.tolist()
-    table.write_text(
-        "path,label\n" + "".join(f"{name},{'odd' if row % 2 else 'even'}\n" for row, name in enumerate(names[:50]))
-    )
-    task = with_task(store, table)
-    assert task.classes == ("even", "odd")
-    assert task.labels.tolist() == [row % 2 for row in range(50)] + [-1] * 10
-    assert store.classes != task.classes
-
-
-def test_a_table_that_does_not_fit_says_everything(store, tmp_path):
-    table = tmp_path / "t.csv"
-    table.write_text(f"path,label\n{store.ids[0]},a\n{store.ids[0]},a\nnowhere.png,a\n")
-    with pytest.raises(ConfigError) as caught:
-        with_task(store, table)
-    assert len(caught.value.problems) == 3
-    assert "nowhere.png" in str(caught.value)
-
-
-def test_labels_are_looked_up_without_going_through_all_ids_for_each(store, tmp_path):
-    """100,000 labels took 100,000 passes over as many ids."""
-
-    class Counted(np.ndarray):
-        passes = 0
-
-        def tolist(self):
-            Counted.passes += 1
-            return super().tolist()
-
-    counted, table = with_taps(store, None), tmp_path / "t.csv"
-    counted.__dict__["ids"] = store.ids.view(Counted)
-    table.write_text("path,label\n" + "".join(f"{name},{row % 2}\n" for row, name in enumerate(store.ids)))
-    with_task(counted, table)
-    assert Counted.passes <= 4
+def test_a_task_without_classes_has_one_share_for_all(store):
+    numbers = relabelled(store, np.arange(60.0)[:, None], ["age"], "regression")
+    assert len(chosen(with_validation(numbers, 0.25, 0), VALIDATION)) == 12
+    assert len(with_label_fraction(numbers, 0.1, 0).rows("train")) == 5
 
 
 def test_every_task_has_a_name_of_its_own():
-    def names(*tables):
-        return list(task_names([None if table is None else Path(table) for table in tables]).values())
+    def names(*tables, column=None):
+        return list(task_names([LabelOptions(labels=table, column=column) for table in tables]).values())
 
     assert names(None, "x/colours.csv", "x/colours.csv") == ["store", "colours"]
     assert names("a/labels.csv", "b/labels.csv", "b/c.csv") == ["c", "a-labels", "b-labels"]
     assert names(None, "a/store.csv") == ["store", "a-store"]
     assert names("a/T.csv", "a/t.csv", "a/t.parquet") == ["T-1", "t-2", "t-3"]
     assert names("a b/x y.csv") == ["x_y"]
+    columns = [LabelOptions(labels="a/birds.csv", column=name) for name in ("colour", "size,age")]
+    assert list(task_names(columns).values()) == ["birds-colour", "birds-size_age"]
+    assert names("a/t.csv", "b/t.csv", column="x") == ["a-t-x", "b-t-x"]
 
 
 def test_taps_can_be_fewer(store):

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from udta._console.terminal import first_few
+from udta._files.names import UNLABELLED, class_order
 from udta.errors import DataError
 from udta.images._formats import is_ignored, why_no_image
-from udta.images._listing import LeftOut, Listing, Reader, class_order
-from udta.images._manifest import UNLABELLED, describe_counts
+from udta.images._listing import LeftOut, Listing, Reader
+from udta.images._manifest import describe_counts
 
 # Folders of these names, and of no others, with class folders in them are the split.
 SPLIT_FOLDERS: Mapping[str, str] = {

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PureWindowsPath
 
 from udta._console.terminal import first_few
-from udta._files.table_file import TABLE_SUFFIXES, read_columns
+from udta._files.names import UNLABELLED, other_spellings
+from udta._files.table_file import TABLE_SUFFIXES, read_columns, whole_numbers
 from udta.errors import DataError
 from udta.images._formats import has_image_suffix, why_no_image
-from udta.images._listing import Listing, Reader, other_spellings, relative_id
-from udta.images._manifest import UNLABELLED
-
-_FLOAT = re.compile(r"-?\d+\.0", re.ASCII)
+from udta.images._listing import Listing, Reader, relative_id
 
 
 class ImageTables(Reader):
@@ -43,7 +40,7 @@ class ImageTables(Reader):
         """
         path = Path(images)
         columns = read_columns(path, required=("path", "label"), optional=("split",))
-        labels, ids = _whole_numbers(columns["label"]), ids_of_paths(path, columns["path"], missing=missing)
+        labels, ids = whole_numbers(columns["label"]), ids_of_paths(path, columns["path"], missing=missing)
         splits = columns.get("split")
         if splits is not None:
             # An unlabelled image needs no split: it is for nobody to train or to test on.
@@ -82,15 +79,6 @@ def ids_of_paths(path: Path, names: Sequence[str], *, missing: bool) -> tuple[st
     wrong = {name: reason for name in others if (reason := why_no_image(os.path.basename(name), f"{root}/{name}"))}  # noqa: PTH119
     _refuse(path, "are no images by their extension or content", [f"{name} ({wrong[name]})" for name in wrong])
     return tuple(ids)
-
-
-def _whole_numbers(labels: list[str]) -> list[str]:
-    """`1` for `1.0` where all labels of a CSV are like that and one is missing: pandas made floats of whole numbers."""
-    given = [label for label in labels if label]
-    # Where none is missing, `1.0` was meant: perhaps it is a version.
-    if len(given) == len(labels) or not all(_FLOAT.fullmatch(label) for label in given):
-        return labels
-    return [label.removesuffix(".0") for label in labels]
 
 
 def _existing(root: Path, name: str) -> str:

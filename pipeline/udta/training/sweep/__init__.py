@@ -2,7 +2,7 @@
 
 _sweep        `sweep`: what is asked, going on where it was left, what is left at the end
 _spec         the file of entries, and the adapters that its grids stand for
-_tasks        what an adapter sees of a store: its labels, its share of the rows, its taps
+_tasks        what an adapter sees of a store: its share of the rows, its taps; names of tasks
 _trial        one adapter on its way
 _sharing      what adapters share: what is solved, pooled vectors, batches
 _group        adapters that step together

@@ -176,6 +176,7 @@ def identity(store: Store, trials: Sequence[Trial], options: Mapping[str, Any]) 
     """All that decides a sweep's results, as JSON: two with the same identity may continue each other."""
     data = hashlib.sha256()
     for trial in trials:
+        data.update("\0".join((trial.store.task, *trial.store.classes)).encode())
         # Splits too: which rows are held back decides what is best.
         for values in (trial.rows, trial.store.labels, trial.store.splits):
             data.update(np.ascontiguousarray(values).tobytes())

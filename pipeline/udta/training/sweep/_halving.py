@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from udta.adapters import Adapter
+from udta.labels.options import LabelOptions
 from udta.loader import FeatureLoader
 from udta.scoring import labelled_rows
 from udta.training.sweep._tasks import VALIDATION
@@ -59,9 +59,9 @@ def losers(trials: Sequence[Trial], keep: float) -> list[Trial]:
     return lost
 
 
-def best_trials(trials: Sequence[Trial]) -> Mapping[Path | None, Trial]:
-    """By task's table of labels: the best finished trial of the configuration that is best on average over its seeds."""
-    best: dict[Path | None, tuple[float, Trial]] = {}
+def best_trials(trials: Sequence[Trial]) -> Mapping[LabelOptions, Trial]:
+    """By task: the best finished trial of the configuration that is best on average over its seeds."""
+    best: dict[LabelOptions, tuple[float, Trial]] = {}
     for repeats in _configurations(trials, ("finished", "diverged")):
         finished = [trial for trial in repeats if trial.status == "finished" and trial.validation is not None]
         task, mean = repeats[0].member.labels, _mean(repeats)

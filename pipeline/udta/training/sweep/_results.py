@@ -16,6 +16,7 @@ from udta._console.text_table import text_table
 from udta._files.atomic import new_folder, write_text
 from udta._files.table_file import csv_cell, write_table
 from udta.errors import AdapterError
+from udta.labels.options import LabelOptions
 from udta.training.sweep._tasks import task_names
 from udta.training.sweep._trial import Trial
 
@@ -24,7 +25,7 @@ _METRICS = ("top1", "top5", "mean_per_class", "balanced_accuracy", "macro_f1", "
 
 @dataclass(frozen=True)
 class SweepReport:
-    """`rows` is the table, `best` the name of the best adapter by task (`store`, or the label table's name, see `task_names`)."""
+    """`rows` is the table, `best` the name of the best adapter by task (see `task_names`)."""
 
     out: str
     rows: Sequence[Mapping[str, Any]]
@@ -41,7 +42,7 @@ class SweepReport:
         return "\n".join([text_table(_HEADINGS, cells, left=2), legend])
 
 
-def make_report(out: Path, trials: Sequence[Trial], best: Mapping[Path | None, Trial]) -> SweepReport:
+def make_report(out: Path, trials: Sequence[Trial], best: Mapping[LabelOptions, Trial]) -> SweepReport:
     """The table of what there is."""
     tasks = task_names(trial.member.labels for trial in trials)
     names = {tasks[labels]: trial.member.name for labels, trial in best.items()}

@@ -17,6 +17,7 @@ from udta._files.validation import Options
 from udta._files.yaml_file import load_yaml
 from udta.adapters import Recipe, find_adapter
 from udta.errors import ConfigError, Problems
+from udta.labels.options import LabelOptions
 from udta.training.options import AdapterSettings
 from udta.training.sweep._tasks import task_names
 
@@ -36,20 +37,20 @@ class Grid(Options):
     taps: list[list[str]] = Field(default=[])
     label_fraction: list[_Fraction] = Field(default=[])
     labels: list[Path] = Field(default=[])
+    column: list[str] = Field(default=[])
 
 
-class Entry(AdapterSettings):
+class Entry(LabelOptions, AdapterSettings):
     """One adapter, or a grid of them.
 
     `options` and `recipe` are as in `udta train`; one adapter is trained for each of `seeds`. `taps`: what it may read, all by
-    default. `label_fraction`: the share of each class that it is trained on. `labels`: a CSV or Parquet file `path,label` with
-    another task over the same images.
+    default. `label_fraction`: the share of each class that it is trained on. `labels`, `column`, `task` and `separator`: another
+    task over the same images, as in `udta train`; one without `labels` of its own has those that are given for all.
     """
 
     seeds: list[int] = Field(default=[0], min_length=1)
     taps: list[str] | None = None
     label_fraction: _Fraction = 1.0
-    labels: Path | None = None
     grid: Annotated[Grid, _Mapping] = Grid()
 
 
@@ -85,11 +86,11 @@ class Member:
     seed: int
     taps: tuple[str, ...] | None
     label_fraction: float
-    labels: Path | None
+    labels: LabelOptions
 
     def to_json(self) -> dict[str, Any]:
         """Everything that decides it."""
-        return {**asdict(self), "labels": None if self.labels is None else str(self.labels)}
+        return {**asdict(self), "labels": self.labels.model_dump(mode="json")}
 
 
 def load_file(path: Path) -> SweepFile:
@@ -112,8 +113,10 @@ def parse(document: Any, where: str) -> SweepFile:
     return SweepFile.checked(document, where, "setting")
 
 
-def expand(file: SweepFile, where: str, folder: Path) -> list[Member]:
+def expand(file: SweepFile, where: str, folder: Path, labels: LabelOptions) -> list[Member]:
     """Every adapter that the file stands for, in its order; paths in it are relative to `folder`.
+
+    `labels` are those of entries without some of their own.
 
     Raises:
         ConfigError: unknown adapters or recipe fields, impossible values, two adapters of one name; every problem is listed.
@@ -129,7 +132,9 @@ def expand(file: SweepFile, where: str, folder: Path) -> list[Member]:
         for varied, chosen in _product(entry):
             for seed in entry.seeds:
                 suffix = [*varied, *([f"seed={seed}"] if len(entry.seeds) > 1 else [])]
-                found = problems.collect(_member, "-".join([name, *suffix]), entry, chosen, seed, folder)
+                called = "-".join([name, *suffix])
+                asked = _labels(entry, chosen, folder, labels)
+                found = problems.collect(_member, called, entry, chosen, seed, asked)
                 members += [] if found is None else [found]
     problems.found = list(dict.fromkeys(f"{where}: {problem}" for problem in problems.found))
     # Each name is a folder, and two adapters in one would overwrite each other.
@@ -143,7 +148,7 @@ def expand(file: SweepFile, where: str, folder: Path) -> list[Member]:
 def _axes(entry: Entry) -> dict[tuple[str, ...], Sequence[Any]]:
     """The values by field that an entry's grid combines."""
     axes: dict[tuple[str, ...], Sequence[Any]] = {}
-    for field in ("adapter", "taps", "label_fraction", "labels"):
+    for field in ("adapter", "taps", "label_fraction", "labels", "column"):
         axes[field,] = getattr(entry.grid, field)
     for field in ("options", "recipe"):
         axes |= {(field, key): values for key, values in getattr(entry.grid, field).items()}
@@ -153,7 +158,9 @@ def _axes(entry: Entry) -> dict[tuple[str, ...], Sequence[Any]]:
 def _product(entry: Entry) -> Iterator[tuple[list[str], dict[tuple[str, ...], Any]]]:
     """Every combination of an entry's grid: what to call it, and the values by field."""
     axes = _axes(entry)
-    tasks = task_names(entry.grid.labels)
+    tasks = {
+        task.labels: name for task, name in task_names(LabelOptions(labels=file) for file in entry.grid.labels).items()
+    }
     for values in itertools.product(*axes.values()):
         chosen = dict(zip(axes, values, strict=True))
         called = {where: tasks[value] if isinstance(value, Path) else _label(value) for where, value in chosen.items()}
@@ -165,14 +172,22 @@ def _label(value: Any) -> str:
     return re.sub(r"[^\w.+=-]", "_", "+".join(map(str, value)) if isinstance(value, list) else str(value))
 
 
-def _member(name: str, entry: Entry, chosen: Mapping[tuple[str, ...], Any], seed: int, folder: Path) -> Member:
+def _labels(entry: Entry, chosen: Mapping[tuple[str, ...], Any], folder: Path, given: LabelOptions) -> LabelOptions:
+    """What an adapter is taught: what its entry says, and where that names no file of labels, what was given for all."""
+    names = LabelOptions.model_fields
+    own = {name: value for name, value in entry.model_dump(exclude_unset=True).items() if name in names}
+    own |= {where[0]: value for where, value in chosen.items() if where[0] in names}
+    if own.get("labels") is not None:
+        own["labels"] = folder / own["labels"]
+    return LabelOptions(**own if "labels" in own else {**given.model_dump(), **own})
+
+
+def _member(name: str, entry: Entry, chosen: Mapping[tuple[str, ...], Any], seed: int, labels: LabelOptions) -> Member:
     problems = Problems()
     # Names come out of a file: none may lead out of `runs/`, be hidden, or be longer than file systems take (255 bytes).
     if not re.fullmatch(r"[\w+=][\w.+=-]{0,199}", name):
         problems.add(f"adapters.{name}: a name becomes a folder: letters, digits and . _ + = - only, 200 at the most")
-    values = {
-        field: chosen.get((field,), getattr(entry, field)) for field in ("adapter", "taps", "label_fraction", "labels")
-    }
+    values = {field: chosen.get((field,), getattr(entry, field)) for field in ("adapter", "taps", "label_fraction")}
     options, recipe = (
         {
             **getattr(entry, field),
@@ -196,5 +211,5 @@ def _member(name: str, entry: Entry, chosen: Mapping[tuple[str, ...], Any], seed
         seed,
         None if values["taps"] is None else tuple(values["taps"]),
         values["label_fraction"],
-        None if values["labels"] is None else folder / values["labels"],
+        labels,
     )

@@ -16,7 +16,8 @@ from udta._files.paths import local_path
 from udta._machine.device import resolve_device
 from udta._machine.memory import freed_memory_kept
 from udta.errors import AdapterError, ConfigError
-from udta.store import Store, open_store
+from udta.labels.options import LabelOptions
+from udta.store import MULTICLASS, Store, open_store
 from udta.training._checkpoint import FORMAT, States, read_checkpoint, write_checkpoint
 from udta.training.sweep._epochs import SweepLoop, identity
 from udta.training.sweep._halving import best_trials
@@ -39,6 +40,10 @@ def sweep(
     *,
     adapters: str | Path | Mapping[str, Any],
     out: str | Path,
+    labels: str | Path | None = None,
+    column: str | None = None,
+    task: str = MULTICLASS,
+    separator: str | None = None,
     validation: float | None = None,
     halving: Mapping[str, Any] | bool | None = None,
     seed: int = 0,
@@ -53,6 +58,11 @@ def sweep(
         store: where the features are.
         adapters: a YAML file, or what it would hold: `{"adapters": {name: entry}}`; see `udta.training.sweep._spec`.
         out: `runs/<name>/` for each adapter as `train` leaves it, `best/`, `results.csv` and, with pyarrow, `results.parquet`.
+        labels: a file of labels for all adapters whose entry names none, with `column`, `task` and `separator` as of
+            `udta.with_labels`.
+        column: of `labels`, for entries that name none.
+        task: what the labels are for, for entries that do not say it.
+        separator: of `labels`.
         validation: share of the training rows that adapters are compared on and not trained on; that of the file by default.
             With 0 all rows are trained on, and there is no best one.
         halving: `{"rungs": 3, "keep": 0.5}` stops losers early; that of the file by default. True is the file's, or these values.
@@ -66,6 +76,7 @@ def sweep(
 
     Raises:
         ConfigError: anything wrong in the file, alone or beside this store; every problem is listed.
+        DataError: a file of labels cannot be read.
         AdapterError: `out` holds something else, or another sweep.
         StoreError: the store cannot be read.
         OutputBusyError: another process is writing `out`.
@@ -73,7 +84,8 @@ def sweep(
     resolved, target = str(resolve_device(device)), local_path("out", out)
     opened = store if isinstance(store, Store) else open_store(store)
     called, folder, file = _asked(adapters, validation, halving)
-    members = expand(file, called, folder)
+    given = LabelOptions.checked({"labels": labels, "column": column, "task": task, "separator": separator})
+    members = expand(file, called, folder, given)
     trials = make_trials(opened, members, validation=file.validation, seed=seed)
     options = {"validation": file.validation, "halving": file.halving and file.halving.model_dump(), "seed": seed}
     asked = identity(opened, trials, options)

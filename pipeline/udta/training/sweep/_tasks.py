@@ -1,4 +1,4 @@
-"""What one adapter sees of a store: its task's labels, its share of the training rows, its taps."""
+"""What one adapter sees of a store: its share of the training rows, its taps; and what tasks are called."""
 
 from __future__ import annotations
 
@@ -8,73 +8,45 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 
-from udta._files.table_file import read_columns
-from udta.errors import ConfigError, did_you_mean
+from udta.labels.options import LabelOptions
 from udta.store import Store, twin
+from udta.tasks import find_task
 
 TRAIN, VALIDATION, UNUSED = "train", "validation", "unused"
 STORE_TASK = "store"  # the task that a store itself has labels of
 
 
-def with_task(store: Store, table: Path | None) -> Store:
-    """The store with another task's labels over the same images; rows that the table lacks, or leaves empty, are unlabelled.
+def task_names(tasks: Iterable[LabelOptions]) -> dict[LabelOptions, str]:
+    """What to call these tasks: a name each, which is fit for a folder; `store` is that of the store's own labels.
 
-    Raises:
-        ConfigError: paths that are not in the store, or twice in the table, fewer than two classes.
-        DataError: the table cannot be read.
+    The stem of the file of labels, `birds`; where two have the same, with the column, `birds-colour`, and with the folder,
+    `2024-birds-colour`; where that is no help, numbered. Upper and lower case tell none apart, because they do not on every file
+    system.
     """
-    task = twin(store)  # a copy that shares the features: what differs are labels and classes alone
-    if table is None:
-        return task
-    columns = read_columns(table, required=("path", "label"))
-    label_of = dict(zip(columns["path"], columns["label"], strict=True))
-    known = set(store.ids.tolist())
-    unknown = [name for name in label_of if name not in known]
-    problems = []
-    if unknown:
-        hint = did_you_mean(unknown[0], store.ids.tolist())
-        problems.append(f"{table}: {len(unknown)} path(s) are not in {store.path}, such as {unknown[0]!r}: {hint}")
-    if len(label_of) < len(columns["path"]):
-        problems.append(
-            f"{table}: {len(columns['path']) - len(label_of)} of its rows repeat the path of an earlier one"
-        )
-    # Sorted: their order must not depend on that of the table, as it is that of the logits.
-    classes = tuple(sorted({label for label in label_of.values() if label}))
-    if len(classes) < 2:
-        problems.append(f"{table}: {len(classes)} class(es), but a classifier needs at least two")
-    if problems:
-        raise ConfigError(problems)
-    index = {name: number for number, name in enumerate(classes)}
-    task.classes = classes
-    task.labels = np.array([index.get(label_of.get(name, ""), -1) for name in store.ids.tolist()], dtype=np.int64)
-    return task
-
-
-def task_names(tables: Iterable[Path | None]) -> dict[Path | None, str]:
-    """What to call the tasks of these label tables: a name each, which is fit for a folder; None is the store's own labels.
-
-    The stem of the file, `colours`; where two have the same, with the folder, `birds-colours`; where that is no help, numbered.
-    Upper and lower case tell none apart, because they do not on every file system.
-    """
-    found = list(dict.fromkeys(tables))
-    names: dict[Path | None, str] = dict.fromkeys([None] if None in found else [], STORE_TASK)
+    found = list(dict.fromkeys(tasks))
+    names = {task: STORE_TASK for task in found if task.labels is None}
     taken = Counter(names.values())
-    left = [table for table in found if table is not None]
-    for levels in (1, 2):
-        short = {table: _folder_name((*table.absolute().parts[:-1], table.stem)[-levels:]) for table in left}
+    left = [(task, _name_parts(task)) for task in found if task.labels is not None]
+    for chosen in (slice(1, 2), slice(1, 3), slice(0, 3)):
+        short = {task: _folder_name(filter(None, parts[chosen])) for task, parts in left}
         there = taken + Counter(name.casefold() for name in short.values())
-        names |= {table: name for table, name in short.items() if there[name.casefold()] == 1}
-        left = [table for table in left if table not in names]
+        names |= {task: name for task, name in short.items() if there[name.casefold()] == 1}
+        left = [(task, parts) for task, parts in left if task not in names]
         taken = Counter(name.casefold() for name in names.values())
-    for table in left:
-        numbered = (f"{_folder_name([table.stem])}-{number}" for number in itertools.count(1))
-        names[table] = next(name for name in numbered if not taken[name.casefold()])
-        taken[names[table].casefold()] += 1
+    for task, parts in left:
+        numbered = (f"{_folder_name([parts[1]])}-{number}" for number in itertools.count(1))
+        names[task] = next(name for name in numbered if not taken[name.casefold()])
+        taken[names[task].casefold()] += 1
     return names
+
+
+def _name_parts(task: LabelOptions) -> tuple[str, str, str]:
+    """Folder, stem and column."""
+    assert task.labels is not None
+    return task.labels.absolute().parent.name, task.labels.stem, task.column or ""
 
 
 def _folder_name(parts: Iterable[str]) -> str:
@@ -90,7 +62,7 @@ def with_taps(store: Store, taps: Sequence[str] | None) -> Store:
 
 
 def with_validation(store: Store, share: float, seed: int) -> Store:
-    """The store with `share` of each class's training rows in the split `validation` instead.
+    """The store with `share` of the training rows of each class in the split `validation` instead.
 
     Rows are ranked by SHA-256("seed:content hash"), so that two copies of an image are always on the same side. A class keeps
     at least one image for training. Rows of other splits stay as they are.
@@ -126,9 +98,11 @@ def with_label_fraction(store: Store, fraction: float, seed: int) -> Store:
 
 
 def _by_class(store: Store) -> list[list[int]]:
-    """The labelled training rows of each class."""
+    """The labelled training rows of each class; of a task without classes all in one."""
     rows = store.rows(TRAIN)
-    return [rows[store.labels[rows] == label].tolist() for label in range(len(store.classes))]
+    rows = rows[store.labelled[rows]]
+    kinds = find_task(store.task).strata(store.labels[rows])
+    return [rows[kinds == kind].tolist() for kind in np.unique(kinds)]
 
 
 def _ranked(names: Iterable[str], seed: int) -> list[str]:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from udta.adapters import Adapter
 from udta.errors import ConfigError, Problems
+from udta.labels import with_labels
+from udta.labels.options import LabelOptions
 from udta.scoring import labelled_rows
 from udta.store import Store
 from udta.training._learner import EpochResult
 from udta.training.sources import build
 from udta.training.sweep._spec import Member
-from udta.training.sweep._tasks import TRAIN, with_label_fraction, with_taps, with_task, with_validation
+from udta.training.sweep._tasks import TRAIN, with_label_fraction, with_taps, with_validation
 
 Status = Literal["running", "finished", "stopped", "diverged"]
 
@@ -40,7 +41,7 @@ class Trial:
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def pool(self) -> tuple[Path | None, float]:
+    def pool(self) -> tuple[LabelOptions, float]:
         """Trials are compared within the same task and share of labels only."""
         return self.member.labels, self.member.label_fraction
 
@@ -94,8 +95,8 @@ def make_trials(store: Store, members: Sequence[Member], *, validation: float, s
         DataError: a label table cannot be read.
     """
     problems, trials = Problems(), []
-    tasks: dict[Path | None, Store | None] = {}
-    shares: dict[tuple[Path | None, float], Store] = {}
+    tasks: dict[LabelOptions, Store | None] = {}
+    shares: dict[tuple[LabelOptions, float], Store] = {}
     for member in members:
         labels, fraction = member.labels, member.label_fraction
         if labels not in tasks:
@@ -114,8 +115,8 @@ def make_trials(store: Store, members: Sequence[Member], *, validation: float, s
     return trials
 
 
-def _task(store: Store, labels: Path | None, validation: float, seed: int) -> Store:
-    task = with_task(store, labels)
+def _task(store: Store, labels: LabelOptions, validation: float, seed: int) -> Store:
+    task = with_labels(store, **labels.model_dump())
     labelled_rows(task, TRAIN)
     return with_validation(task, validation, seed) if validation else task
 
