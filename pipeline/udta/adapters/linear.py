@@ -42,7 +42,7 @@ class LinearProbe(nn.Module):
 def narrow_gain(n_features: int) -> float:
     """The gain at which one recipe suits few features as it suits many: logits are sums over features of steps alike in size.
 
-    Figures: docs/adapters.md.
+    Figures: docs/family.md.
     """
     return min(max(_CHOSEN_AT / n_features, 1.0), _LARGEST_GAIN)
 
