@@ -59,6 +59,15 @@ def net(width=8, nan=False, deaths=None, loud=None):
     return ToyNet(width, nan, deaths, loud)
 
 
+def channels_net(channels=1):
+    """Takes images of so many channels, each with a mean and a deviation of its own."""
+    made = ToyNet()
+    made.stage1[0] = nn.Conv2d(channels, 8, 3, padding=1, bias=False)
+    values = [0.1 + 0.8 * channel / channels for channel in range(channels)]
+    made.input_spec = {**ToyNet.input_spec, "mean": values, "std": values[::-1]}
+    return made
+
+
 def careless(width=8):
     """A factory that does to its process what factories of others do."""
     random.seed(0)

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_info
 
 import udta
 from udta._machine.process_state import left_as_found
-from udta.images import _decode as decode
+from udta.images import _quiet as quiet
 
 TAPS = {"backbone": "toy:net", "taps": "stage1=grid(4),stage2=avg", "views": 2}
 SHORT = {"epochs": 2, "mixup": 0.2}
@@ -42,8 +42,8 @@ def process_state():
         "folder": Path.cwd(),
         "environment": dict(os.environ),
         "umask": umask(),
-        # That for Pillow stays, see `udta.images._decode`.
-        "warnings": [each for each in warnings.filters if getattr(each[3], "pattern", None) != decode._PILLOW],
+        # That for libraries that decode stays, see `udta.images._quiet`.
+        "warnings": [each for each in warnings.filters if getattr(each[3], "pattern", None) != quiet._LIBRARIES],
         "signals": {number: signal.getsignal(number) for number in signal.valid_signals()},
     }
 

@@ -25,9 +25,9 @@ def work(monkeypatch):
         opened[name] += 1
         begin(self, content, name)
 
-    def counted_decode(self, reduction):
+    def counted_decode(self, reduction, pixels):
         decoded[self._name] += 1
-        return decode(self, reduction)
+        return decode(self, reduction, pixels)
 
     monkeypatch.setattr(EncodedImage, "__init__", counted_begin)
     monkeypatch.setattr(EncodedImage, "_decode", counted_decode)

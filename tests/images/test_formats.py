@@ -84,7 +84,7 @@ def test_what_is_left_out_is_counted_by_extension_and_reason(tmp_path, monkeypat
     manifest = read_images(tmp_path)
     assert manifest.ids == ("cat/1.jpg",)
     assert manifest.left_out == {
-        ".heic (HEIF, which needs pip install pillow-heif)": 2,
+        ".heic (HEIF, which needs pip install 'udta[formats]')": 2,
         ".mp4 (no image by its content)": 1,
         ".nef (a camera's raw file, convert it)": 1,
         ".psd (a Photoshop file, convert it)": 1,
@@ -92,7 +92,9 @@ def test_what_is_left_out_is_counted_by_extension_and_reason(tmp_path, monkeypat
         "7 (AVIF, which needs pip install 'pillow>=11.3')": 1,
         "empty (no image by its content)": 1,
     }
-    assert manifest.summary()[-1].startswith("left out: 2 .heic (HEIF, which needs pip install pillow-heif), 1 .mp4")
+    assert manifest.summary()[-1].startswith(
+        "left out: 2 .heic (HEIF, which needs pip install 'udta[formats]'), 1 .mp4"
+    )
 
 
 def test_a_plug_in_that_is_there_makes_its_files_images(tmp_path, monkeypatch):

@@ -20,14 +20,19 @@ _BYTES = torch.uint8
 
 @dataclass(frozen=True)
 class InputSpec:
-    """What the backbone wants to see: the evaluation transform, then (x / 255 - mean) / std for each of RGB.
+    """What the backbone wants to see: the evaluation transform, then (x / 255 - mean) / std for each channel.
 
-    The default is that of torchvision's ImageNet networks.
+    As many channels as `mean` and `std` have values. The default is that of torchvision's ImageNet networks, in RGB.
     """
 
     evaluate: str = "resize(256)|centre_crop(224)"
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[float, ...] = (0.485, 0.456, 0.406)
+    std: tuple[float, ...] = (0.229, 0.224, 0.225)
+
+    @property
+    def channels(self) -> int:
+        """How many there are."""
+        return len(self.mean)
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,8 @@ class TapForward:
             fold_batchnorm(self._module, keep=modules.values())
         _convert(self._module, device, self.compute, self._format)
         mean, std = (
-            torch.tensor(values, device=device).view(1, 3, 1, 1) for values in (backbone.input.mean, backbone.input.std)
+            torch.tensor(values, device=device).view(1, -1, 1, 1)
+            for values in (backbone.input.mean, backbone.input.std)
         )
         # (x / 255 - mean) / std as one product and one sum.
         self._scale, self._shift = 1 / (255 * std), -mean / std
@@ -89,7 +90,7 @@ class TapForward:
         for name, module in modules.items():
             self._watch(name, self._module.get_submodule(module), given=name != module)
 
-    def __call__(self, images: UInt8[Tensor, "batch 3 height width"]) -> dict[str, Float[Tensor, "batch ..."]]:
+    def __call__(self, images: UInt8[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch ..."]]:
         """Features by tap on the device, `[batch, *shape of the tap]`, in the stored dtype, or in float32 where that is a code.
 
         Raises:
@@ -104,7 +105,7 @@ class TapForward:
             self._ready = True
         return {tap: values[: len(images)] for tap, values in kept.items()} if missing else kept
 
-    def _pass(self, images: UInt8[Tensor, "batch 3 height width"]) -> dict[str, Float[Tensor, "batch ..."]]:
+    def _pass(self, images: UInt8[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch ..."]]:
         with torch.inference_mode():  # here and not around a run, since it holds for the calling thread alone
             # In float32 up to here: 8-bit values minus a mean have more digits than bf16. Only pinned memory is copied
             # without waiting; from any other, `non_blocking` does no harm.

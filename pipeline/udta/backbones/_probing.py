@@ -99,7 +99,7 @@ def run_plain(
 
 
 def pictures(backbone: Backbone, count: int) -> Tensor:
-    """Pictures as the backbone takes them, uint8 `[count, 3, height, width]`.
+    """Pictures as the backbone takes them, uint8 `[count, channels, height, width]`.
 
     Raises:
         ConfigError: its transform gives images of different sizes.
@@ -108,13 +108,15 @@ def pictures(backbone: Backbone, count: int) -> Tensor:
     size = Transform.parse(backbone.input.evaluate).size
     if size is None:
         raise ConfigError(f"{backbone.input.evaluate} gives images of different sizes; end it with centre_crop(n)")
+    channels = backbone.input.channels
     axes = np.meshgrid(
-        *(np.arange(length, dtype=np.uint64) for length in (count, 3, *size)), indexing="ij", sparse=True
+        *(np.arange(length, dtype=np.uint64) for length in (count, channels, *size)), indexing="ij", sparse=True
     )
     image, channel, row, column = axes
+    apart = np.uint64(max(8, channels))  # 8 with three channels, as probes in stores were made
     # 64 bits shifted by 58 leave numbers below 64, so that the sum of four of them, 252 at most, is a pixel.
     total = sum(
-        random_bits((((image * 8 + channel) << 40) + (row // side << 20) + column // side) * 8 + number) >> 58
+        random_bits((((image * apart + channel) << 40) + (row // side << 20) + column // side) * 8 + number) >> 58
         for number, side in enumerate(map(np.uint64, _SCALES))
     )
     return torch.from_numpy(total.astype(np.uint8))  # type: ignore[union-attr]  # four numbers below 64

@@ -82,7 +82,7 @@ class _Call:
 def _culprits(backbone: Backbone, batch: Tensor) -> list[str]:
     """Modules that got the same and gave something else, and have no such module inside."""
     module = clone(backbone.module, share_parameters=True)
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (backbone.input.mean, backbone.input.std))
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (backbone.input.mean, backbone.input.std))
     pixels = ((batch / 255 - mean) / std).to(*device_and_dtype(module))
     first, again, alone = (_calls(module, each) for each in (pixels, pixels, pixels[:1]))
     # Not strict: a forward that draws may call a module in one pass and not in the next.

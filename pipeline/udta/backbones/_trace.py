@@ -102,11 +102,12 @@ def trace(backbone: Backbone) -> Trace:
     device, dtype = device_and_dtype(module)
     try:
         with torch.inference_mode():
-            result = module(torch.zeros(IMAGES, 3, *size, device=device, dtype=dtype))
+            result = module(torch.zeros(IMAGES, backbone.input.channels, *size, device=device, dtype=dtype))
     except Exception as error:  # whatever a stranger's forward raises
+        channels = backbone.input.channels
         raise BackboneError(
-            f"backbone {backbone.factory} fails on an image of {size[0]} x {size[1]} pixels{failed_in(module, error)} "
-            f"({type(error).__name__}: {error})"
+            f"backbone {backbone.factory} fails on an image of {size[0]} x {size[1]} pixels and {channels} channel(s), as many as"
+            f" its input_spec has means{failed_in(module, error)} ({type(error).__name__}: {error})"
         ) from error
     taps = [
         name

@@ -27,7 +27,7 @@ from udta.errors import ConfigError, Problems, did_you_mean
 from udta.extraction._chosen_taps import ChosenTaps, TapsReport, choose_taps
 from udta.extraction.options import ExtractOptions
 from udta.fingerprint import FEATURE_VERSION, Fingerprint, TapSpec
-from udta.images import Manifest, Transform, ViewSpec, read_images
+from udta.images import Manifest, PixelSpec, Transform, ViewSpec, Window, read_images
 from udta.images.ops.gpu_ops import check_on_gpu
 from udta.probe import Probe
 from udta.store import Layout, default_block_rows, known_layout, only_more
@@ -101,8 +101,9 @@ def feature_fingerprint(
                 "evaluate": str(views.evaluate),
                 "mean": list(backbone.input.mean),
                 "std": list(backbone.input.std),
-                # Stores of before there was another decoder have no such field, and shall not be stale for that.
+                # Stores of before there was another decoder or window have no such field, and shall not be stale for that.
                 **({} if views.decoder == "pillow" else {"decoder": views.decoder}),
+                **({} if views.pixels.window.is_auto else {"window": str(views.pixels.window)}),
             },
             "taps": {tap.name: tap.identity for tap in taps},
             "views": views.to_json(),
@@ -204,8 +205,10 @@ def _view_spec(backbone: Backbone, options: ExtractOptions) -> ViewSpec:
         if options.views > 1 and not square:
             raise ConfigError(f"the default augmentation is square, but {evaluate} is not; give --augment")
         side = evaluate.size[0] if evaluate.size else 0
-        augment = f"random_resized_crop({side},scale=0.35..1)|flip|jitter(0.2)" if square else str(evaluate)
-    views = ViewSpec(options.views, options.seed, evaluate, Transform.parse(augment), options.decoder)
+        colours = "|jitter(0.2)" if backbone.input.channels == 3 else ""
+        augment = f"random_resized_crop({side},scale=0.35..1)|flip{colours}" if square else str(evaluate)
+    pixels = PixelSpec(backbone.input.channels, Window.parse(options.window))
+    views = ViewSpec(options.views, options.seed, evaluate, Transform.parse(augment), options.decoder, pixels)
     if options.decoder == "nvjpeg":
         # View 0 has a transform of its own, all others share one.
         for view in range(min(views.count, 2)):

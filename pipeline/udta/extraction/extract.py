@@ -52,6 +52,7 @@ def extract(
     seed: int = 0,
     transform: str | None = None,
     augment: str | None = None,
+    window: str = "auto",
     decoder: Decoder = "pillow",
     if_stale: IfStale = "refuse",
     prune: bool = False,
@@ -88,7 +89,9 @@ def extract(
         on_error: `fail` at the first image that cannot be used, or `skip` it and record why.
         seed: of the views and of the split rule.
         transform: replaces the backbone's evaluation transform.
-        augment: the transform of views 1 and up; random resized crop, flip and colour jitter by default.
+        augment: the transform of views 1 and up; random resized crop, flip and colour jitter by default, this last of RGB alone.
+        window: which values become black and white in images of more than 8 bits: `auto` is a DICOM's own window and all of 16
+            bits, `minmax` the smallest and largest value of each image, `-160:240` these values for all.
         decoder: `pillow`, or `nvjpeg`: plain JPEGs are decoded and their views are made on the GPU.
         if_stale: `refuse` a store at `out` that was made from something else, or `replace` it, also where it holds more taps or
             views.

@@ -112,6 +112,11 @@ class StoreOptions(Options):
     augment: Annotated[str | None, Mark.OF_A_STORE] = Field(
         None, description="The transform of the other views, such as 'random_resized_crop(224,scale=0.35..1)|flip'."
     )
+    window: Annotated[str, Mark.OF_A_STORE] = Field(
+        "auto",
+        description="Black and white where images have more than 8 bits: LOW:HIGH, such as -160:240 for CT; minmax, of each "
+        "image; auto, what the file says.",
+    )
     allow_impure: Annotated[bool, Mark.OF_A_STORE] = Field(
         False,
         description="Extract a backbone that is no function of one image, such as one that draws random numbers.",
@@ -194,6 +199,14 @@ class ExtractOptions(StoreOptions):
         with told_by_pydantic():
             Transform.parse(text) if text else None
         return text
+
+    @field_validator("window")
+    @classmethod
+    def _a_window(cls, text: str) -> str:
+        from udta.images import Window
+
+        with told_by_pydantic():
+            return str(Window.parse(text))
 
     @field_validator("transform")
     @classmethod

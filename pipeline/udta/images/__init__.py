@@ -5,7 +5,7 @@ readers            what IMAGES may be, a file each, registered: folders, tables,
 builtin            the datasets that are known by name, a file each, registered
 _manifest          the ordered table of samples
 _sample            one of them: the bytes of its file, as they were when it was listed
-_decode            bytes -> upright pixels in sRGB
+_decode            bytes -> upright pixels in sRGB, by one of _pillow_file, _dicom_file, _tiff_file
 _views             pixels -> views, each by a transform and random numbers of its own
 decode_process     all of that in a process of its own, for a GPU that takes more than one Python makes
 ops                the operations that transforms are made of
@@ -13,14 +13,23 @@ ops                the operations that transforms are made of
 _listing           what a reader is, and what it gives
 _splits            which samples are for training: from a file, or by a seeded rule
 _formats           which files are images, and which decoders they need
+_pillow_file       what Pillow and its plug-ins read
+_dicom_file        what pydicom reads
+_tiff_file         what tifffile reads
+_pixel_spec        channels, and which values become black and white
+_size              how large an image may be
+_jxl_size          how large a JPEG XL is, by its header
+_quiet             warnings and logs of those libraries
 _colour_profiles   other colour spaces than sRGB
 _png_text          megabytes of text in a PNG
 """
 
-from udta.images._decode import MAX_PIXELS, EncodedImage, decode_image
+from udta.images._decode import EncodedImage, decode_image
 from udta.images._manifest import Manifest
+from udta.images._pixel_spec import PixelSpec, Window
 from udta.images._read import OnError, read_images, read_unlabelled
 from udta.images._sample import Sample
+from udta.images._size import MAX_PIXELS
 from udta.images._views import DECODERS, Decoder, Transform, ViewSpec
 
 __all__ = [
@@ -30,9 +39,11 @@ __all__ = [
     "EncodedImage",
     "Manifest",
     "OnError",
+    "PixelSpec",
     "Sample",
     "Transform",
     "ViewSpec",
+    "Window",
     "decode_image",
     "read_images",
     "read_unlabelled",

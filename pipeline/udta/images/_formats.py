@@ -11,13 +11,14 @@ import re
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 
 from PIL import features
 
 from udta.errors import ImageError
 from udta.images._sample import opened_image
 
-# What Pillow may be asked to open. Other decoders are never reached: EPS, for one, starts Ghostscript.
+# What Pillow may be asked to open by itself. Other decoders are never reached: EPS, for one, starts Ghostscript.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 _SUFFIXES = frozenset(
     (
@@ -26,9 +27,17 @@ _SUFFIXES = frozenset(
     )
 )  # fmt: skip
 
-# Formats that Pillow reads with a library or a plug-in that may be missing: their extensions, and what brings them.
-_EXTRA_SUFFIXES = {"AVIF": (".avif", ".avifs"), "HEIF": (".heic", ".heics", ".heif", ".hif"), "JXL": (".jxl",)}
-_BROUGHT_BY = {"AVIF": "'pillow>=11.3'", "HEIF": "pillow-heif", "JXL": "pillow-jxl-plugin"}
+# Formats that are read with a library or a plug-in of Pillow that may be missing: their extensions, and what brings them.
+_EXTRA_SUFFIXES = {
+    "AVIF": (".avif", ".avifs"), "HEIF": (".heic", ".heics", ".heif", ".hif"), "JXL": (".jxl",), "DICOM": (".dcm", ".dicom"),
+}  # fmt: skip
+_BROUGHT_BY = {
+    "AVIF": "'pillow>=11.3'",
+    "HEIF": "'udta[formats]'",
+    "JXL": "'udta[formats]'",
+    "DICOM": "'udta[medical]'",
+    "TIFF": "'udta[medical]'",  # what Pillow cannot read of it
+}
 
 # Cameras' raw files: TIFF by their first bytes, but what Pillow finds in there is a thumbnail.
 _RAW_SUFFIXES = frozenset(
@@ -38,10 +47,13 @@ _RAW_SUFFIXES = frozenset(
     )
 )  # fmt: skip
 
-# Of Synology's disks, macOS's zip files and Windows; in some of them are thumbnails, which are images by their content.
-_SYSTEM_NAMES = frozenset(("@eadir", "__macosx", "#recycle", "$recycle.bin", "system volume information", "thumbs.db"))
+# Of Synology's disks, macOS's zip files, Windows and DICOM; in some of them are thumbnails, which are images by their content.
+_SYSTEM_NAMES = frozenset(
+    ("@eadir", "__macosx", "#recycle", "$recycle.bin", "system volume information", "thumbs.db", "dicomdir")
+)
 
-_HEAD_BYTES = 64  # with them, of an AVIF or HEIF, the major brand and up to twelve compatible ones
+HEAD_BYTES = 132  # of a DICOM: a preamble of 128, then its four letters (PS3.10, 7.1)
+_BRAND_BYTES = 64  # with them, of an AVIF or HEIF, the major brand and up to twelve compatible ones
 _OTHERS = {b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG 2000", b"\xff\x4f\xff\x51": "JPEG 2000", b"8BPS": "a Photoshop file"}
 # `P5` alone begins many a text: a width or a comment has to follow.
 _NETPBM = re.compile(rb"P[1-6]\s+(#|\d+\s+\d)")
@@ -80,7 +92,7 @@ def why_no_image(name: str, path: str) -> str:
         return "a camera's raw file, convert it"
     try:
         with opened_image(path, name) as file:
-            found = format_of(file.read(_HEAD_BYTES))
+            found = format_of(file.read(HEAD_BYTES))
     except ImageError as error:
         return error.reason
     if found in FORMATS or (found in _EXTRA_SUFFIXES and _reads(found)):
@@ -91,7 +103,10 @@ def why_no_image(name: str, path: str) -> str:
 
 
 def format_of(head: bytes) -> str:
-    """The format that a file of these first 64 bytes has, as Pillow calls it; another image format in words; '' for all else."""
+    """The format that a file of these first 132 bytes has, as Pillow calls it; another image format in words; '' for all else."""
+    # First, since what stands in the preamble may be the head of a TIFF: scanners write that too.
+    if head[128:132] == b"DICM":
+        return "DICOM"
     if head.startswith(b"\xff\xd8\xff"):
         return "JPEG"
     if head.startswith(b"\x89PNG\r\n\x1a\n"):
@@ -110,7 +125,7 @@ def format_of(head: bytes) -> str:
     if head.startswith(b"\0\0\0\x0cJXL \r\n\x87\n"):
         return "JXL"
     if head[4:8] == b"ftyp":
-        return _of_brands({head[start : start + 4] for start in (8, *range(16, len(head), 4))})
+        return _of_brands({head[start : start + 4] for start in (8, *range(16, min(len(head), _BRAND_BYTES), 4))})
     return next((name for magic, name in _OTHERS.items() if head.startswith(magic)), "")
 
 
@@ -120,13 +135,13 @@ def missing_reader(name: str) -> str:
 
 
 def extra_format(content: bytes, name: str) -> str | None:
-    """The extra format that a file has, and that Pillow can be asked to open from now on; None for any other file.
+    """The format of a plug-in that a file has, and that Pillow can be asked to open from now on; None for any other file.
 
     Raises:
         ImageError: what reads it is not installed.
     """
     # A bare codestream of JPEG XL starts with two bytes: enough where a file was called an image, too few to call one so.
-    found = "JXL" if content.startswith(b"\xff\x0a") else format_of(content[:_HEAD_BYTES])
+    found = "JXL" if content.startswith(b"\xff\x0a") else format_of(content[:HEAD_BYTES])
     if found not in _EXTRA_SUFFIXES:
         return None
     if not _reads(found):
@@ -148,7 +163,7 @@ def _suffix(name: str) -> str:
 
 @cache
 def _reads(extra: str) -> bool:
-    """Whether Pillow reads this format; its plug-in is loaded the first time that it is asked for."""
+    """Whether this format can be read; a plug-in of Pillow is loaded the first time that it is asked for."""
     return _READERS[extra]()
 
 
@@ -172,4 +187,5 @@ _READERS: dict[str, Callable[[], bool]] = {
     "AVIF": lambda: bool(features.check("avif")),
     "HEIF": _has_heif,
     "JXL": _has_jxl,
+    "DICOM": lambda: find_spec("pydicom") is not None,
 }

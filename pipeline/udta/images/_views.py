@@ -19,6 +19,7 @@ from PIL import Image
 
 from udta.errors import ConfigError, Problems, did_you_mean
 from udta.images._decode import EncodedImage
+from udta.images._pixel_spec import RGB, PixelSpec, Window
 from udta.images.ops import Op, Size
 from udta.images.ops.parse import parse_ops
 
@@ -69,15 +70,15 @@ class Transform:
         # Only the first operation sees the picture as it was decoded; a crop of n x n pixels in front means these very pixels.
         return self.ops[0].input_side
 
-    def apply(self, picture: Image.Image, rng: np.random.Generator) -> UInt8[np.ndarray, "height width 3"]:
-        """The transformed RGB image, uint8; the result depends on the image and the state of `rng` alone.
+    def apply(self, picture: Image.Image, rng: np.random.Generator) -> UInt8[np.ndarray, "height width channels"]:
+        """The transformed image in RGB or grey, uint8; the result depends on the image and the state of `rng` alone.
 
         Raises:
             ImageError: an image so elongated that `resize` would make it too large to hold.
         """
         for op in self.ops:
             picture = op.apply(picture, rng)
-        return np.array(picture)
+        return np.array(picture).reshape(picture.height, picture.width, -1)
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,8 @@ class ViewSpec:
     """How many views there are and how each is made; view 0 by `evaluate`, views 1 to `count - 1` by `augment`.
 
     Raises:
-        ConfigError: `count` under 1, a random `evaluate`, sizes of the two transforms that are not fixed and equal, or an unknown
-            `decoder`.
+        ConfigError: `count` under 1, a random `evaluate`, sizes of the two transforms that are not fixed and equal, an unknown
+            `decoder`; operations on colours, or the decoder `nvjpeg`, for other than three channels.
     """
 
     count: int
@@ -94,6 +95,7 @@ class ViewSpec:
     evaluate: Transform
     augment: Transform
     decoder: Decoder = "pillow"
+    pixels: PixelSpec = RGB
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> ViewSpec:
@@ -101,8 +103,9 @@ class ViewSpec:
         try:
             given, views = fields["input"], fields["views"]
             evaluate, augment = Transform.parse(given["evaluate"]), Transform.parse(views["augment"])
-            # `pillow` is left out of fingerprints, so that those of before nvJPEG are still the same.
-            return cls(views["count"], views["seed"], evaluate, augment, given.get("decoder", "pillow"))
+            # `pillow` and `auto` are left out of fingerprints: those of before there was anything else are still the same.
+            pixels = PixelSpec(len(given["mean"]), Window.parse(given.get("window", "auto")))
+            return cls(views["count"], views["seed"], evaluate, augment, given.get("decoder", "pillow"), pixels)
         except (KeyError, TypeError, AttributeError) as error:
             raise ConfigError(f"the fingerprint does not say how its views were made ({error})") from error
 
@@ -127,6 +130,7 @@ class ViewSpec:
             )
         if self.decoder not in DECODERS:
             problems.add(f"decoder is {self.decoder!r}: {did_you_mean(self.decoder, DECODERS)}")
+        problems.found += self._wrong_with_channels()
         problems.raise_any()
 
     @property
@@ -136,6 +140,11 @@ class ViewSpec:
         assert size is not None  # refused when it was made
         return size
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of every view."""
+        return *self.size, self.pixels.channels
+
     def transform(self, v: int) -> Transform:
         """What makes view `v`."""
         return self.evaluate if v == 0 else self.augment
@@ -144,28 +153,51 @@ class ViewSpec:
         """The random numbers that view `v` of the image whose file has this SHA-256 is made with."""
         return view_rng(self.seed, sha256, v) if self.transform(v).is_random else _UNUSED
 
-    def view(self, image: EncodedImage, sha256: str, v: int) -> UInt8[np.ndarray, "height width 3"]:
+    def view(self, image: EncodedImage, sha256: str, v: int) -> UInt8[np.ndarray, "height width channels"]:
         """View `v` of the image whose file has this SHA-256.
 
         At which size it is decoded depends on this view's transform alone: view 0 has the same bits beside any other views.
 
         Raises:
             ConfigError: there is no view `v`.
-            ImageError: the image cannot be decoded, or is so elongated that `resize` would make it too large to hold.
+            ImageError: the image cannot be decoded, has other channels, or is so elongated that `resize` would make it too large
+                to hold.
         """
         if not 0 <= v < self.count:
             raise ConfigError(f"view {v} was asked for, but there are views 0 to {self.count - 1}")
         # The picture of one reduction is kept in `image`: views of one transform decode a file once.
         transform = self.transform(v)
-        return transform.apply(image.picture(transform.input_side), self.rng(sha256, v))
+        # The same random numbers for each band, which makes the same cut of each.
+        made = [transform.apply(band, self.rng(sha256, v)) for band in image.bands(transform.input_side, self.pixels)]
+        return made[0] if len(made) == 1 else np.concatenate(made, axis=2)
 
-    def make(self, image: EncodedImage, sha256: str, which: Sequence[int]) -> UInt8[np.ndarray, "views height width 3"]:
+    def make(
+        self, image: EncodedImage, sha256: str, which: Sequence[int]
+    ) -> UInt8[np.ndarray, "views height width channels"]:
         """The views `which` of one image, in this order. Raises what `view` raises for the first of them that fails."""
         return np.stack([self.view(image, sha256, v) for v in which])
 
     def to_json(self) -> dict[str, int | str]:
         """The field `views` of a fingerprint; `evaluate` stands in the field `input`, since the backbone decides it."""
         return {"count": self.count, "seed": self.seed, "augment": str(self.augment)}
+
+    def _wrong_with_channels(self) -> list[str]:
+        channels = self.pixels.channels
+        if channels == 3:
+            return []
+        colourful = dict.fromkeys(
+            op for transform in (self.evaluate, self.augment) for op in transform.ops if op.is_colour
+        )
+        found = [f"{op} is of colours, but the backbone takes {_channels(channels)}: leave it out" for op in colourful]
+        if self.decoder == "nvjpeg":
+            found.append(
+                f"decoder nvjpeg gives three channels, but the backbone takes {_channels(channels)}: use pillow"
+            )
+        return found
+
+
+def _channels(count: int) -> str:
+    return "one channel" if count == 1 else f"{count} channels"
 
 
 def view_rng(seed: int, sha256: str, v: int) -> np.random.Generator:

@@ -53,7 +53,7 @@ class DecodeProcess:
     """
 
     def __init__(self, root: Path, views: ViewSpec) -> None:
-        shape = (views.count, rows_of_request(views), *views.size, 3)
+        shape = (views.count, rows_of_request(views), *views.shape)
         # The child fills what it was given the number of; here the descriptor is closed at once, the mapping keeps the memory.
         with shared_memory(shape) as (memory, self._pixels):
             self._process = Child(_serve, memory, shape, root, views, keep=[memory])
@@ -62,7 +62,7 @@ class DecodeProcess:
         self,
         images: Sequence[tuple[str, str]],
         which: Sequence[int],
-        target: UInt8[np.ndarray, "views rows height width 3"],
+        target: UInt8[np.ndarray, "views rows height width channels"],
     ) -> Made:
         """Put the views `which` of up to `rows_of_request` images into `target`, zeros for those that cannot be used.
 
@@ -106,7 +106,7 @@ def _made(
     which: Sequence[int],
     root: Path,
     views: ViewSpec,
-    pixels: UInt8[np.ndarray, "views rows height width 3"],
+    pixels: UInt8[np.ndarray, "views rows height width channels"],
 ) -> Made:
     bad, read, decode, notes = dict[int, str](), 0.0, 0.0, Counter[str]()
     for index, (name, sha256) in enumerate(images):

@@ -16,6 +16,7 @@ from udta.errors import ImageError
 from udta.extraction._meter import Meter
 from udta.extraction.decode import _shared as shared_views
 from udta.extraction.decode._shared import SharedViews, StoppedExtraction
+from udta.images._pixel_spec import RGB
 
 BATCH, PREFETCH, AHEAD, TOTAL = 4, 2, 8, 60
 LONG_S = 20.0  # nothing here takes a second: a thread that lives after this is stuck
@@ -34,7 +35,7 @@ class Rows:
 class Shifted:
     """A view is [row, view + shift]; transforms of the same shift are the same one."""
 
-    seed = 0
+    seed, pixels = 0, RGB
 
     def __init__(self, shift):
         self.shift = shift

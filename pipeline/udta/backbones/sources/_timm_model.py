@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle, islice
 from typing import Any
 
 import torch
@@ -43,7 +44,7 @@ class TimmModel:
             # The prefix is part of the one spelling: a later torchvision may have a model of the same name.
             "timm:" + self.name,
             self._create if "img_size" in given else self._create_for(size),
-            lambda module: _input(module, pair(given.get("img_size"))),
+            lambda module: _input(module, pair(given.get("img_size")), {**self.arguments, **given}.get("in_chans")),
             defaults={} if built_for is None else {"img_size": built_for},
             # A configuration that says a size says that of its weights.
             arguments={
@@ -145,20 +146,33 @@ class TimmModel:
         return name.rpartition(".")[0] in ((layers,) if isinstance(layers, str) else layers)
 
 
-def _input(module: nn.Module, size: tuple[int, int] | None) -> InputSpec:
-    """As `timm.data.create_transform` does for evaluation, on the size that the model was trained at."""
+def _input(module: nn.Module, size: tuple[int, int] | None, channels: int | None) -> InputSpec:
+    """As `timm.data.create_transform` does for evaluation, on the size that the model was trained at.
+
+    Args:
+        module: of timm.
+        size: that it was built for, where that is another one.
+        channels: that it was built for, where they were given.
+    """
     from timm.data.config import resolve_data_config
 
     args = {} if size is None else {"input_size": (3, *size)}
     config: dict[str, Any] = resolve_data_config(args, pretrained_cfg=module.pretrained_cfg)  # type: ignore[no-untyped-call]
     _, height, width = config["input_size"]
-    mean, std = tuple(config["mean"]), tuple(config["std"])
+    mean, std = (_of_channels(tuple(config[name]), channels) for name in ("mean", "std"))
     if height != width or config["crop_mode"] not in ("center", "squash") or config["interpolation"] not in FILTERS:
         return InputSpec("", mean, std)  # a border, or no square: 8 models of 1371
     before = math.floor(height / config["crop_pct"])
     exactly = before if config["crop_mode"] == "squash" else None
     ops: tuple[Op, ...] = (Resize(before, exactly, filter=config["interpolation"]), CentreCrop(height))
     return InputSpec(str(Transform(ops)), mean, std)
+
+
+def _of_channels(values: tuple[float, ...], channels: int | None) -> tuple[float, ...]:
+    """Means or deviations for so many channels, as timm makes weights for them: averaged for one, else repeated in order."""
+    if channels is None or channels == len(values):
+        return values
+    return (sum(values) / len(values),) if channels == 1 else tuple(islice(cycle(values), channels))
 
 
 def pair(size: object) -> tuple[int, int] | None:

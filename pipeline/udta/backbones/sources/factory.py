@@ -92,17 +92,17 @@ def _import(name: str) -> Callable[..., nn.Module]:
 
 
 def _input(module: nn.Module) -> InputSpec:
-    """The `input_spec` of a module, checked; torchvision's ImageNet input where it has none."""
+    """The `input_spec` of a module, checked, with a mean for each channel; torchvision's ImageNet input where it has none."""
     declared: Any = getattr(module, "input_spec", None)
     if declared is None:
         return InputSpec()
     try:
         mean, std = (tuple(float(value) for value in declared[name]) for name in ("mean", "std"))
-        if len(mean) == len(std) == 3 and min(std) > 0:
+        if len(mean) == len(std) and min(std) > 0:
             return InputSpec(str(declared["evaluate"]), mean, std)
     except (TypeError, KeyError, ValueError):
         pass  # the error below says what it should be
     raise BackboneError(
         f"the backbone's input_spec is {declared!r}, but must be like {{'evaluate': 'resize(256)|centre_crop(224)', "
-        "'mean': (0.5, 0.5, 0.5), 'std': (0.25, 0.25, 0.25)}"
+        "'mean': (0.5, 0.5, 0.5), 'std': (0.25, 0.25, 0.25)}, a value for each channel"
     )

@@ -19,7 +19,7 @@ class ViewBatch:
 
     # One view after another, because a forward pass takes one: it is a piece of memory, not a gathering of rows.
     rows: Sequence[int]
-    images: UInt8[Tensor, "views rows height width 3"]
+    images: UInt8[Tensor, "views rows height width channels"]
     skipped: dict[int, str]
 
 

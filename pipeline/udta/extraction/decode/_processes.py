@@ -63,7 +63,7 @@ class ProcessDecoder(ThreadDecoder):
             child.end()
 
     def _fill(
-        self, rows: Sequence[int], which: Sequence[int], target: UInt8[np.ndarray, "views rows height width 3"]
+        self, rows: Sequence[int], which: Sequence[int], target: UInt8[np.ndarray, "views rows height width channels"]
     ) -> dict[int, str]:
         child = self._free.get()
         try:

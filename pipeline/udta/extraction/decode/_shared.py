@@ -21,11 +21,11 @@ from udta.extraction._meter import Meter
 from udta.extraction._work import Effort, WorkItem
 from udta.extraction.decode._decoder import Decoding
 from udta.extraction.decode._threads import ThreadDecoder, make_views, note_colours, read_image
-from udta.images import EncodedImage, Manifest, OnError, Transform, ViewSpec
+from udta.images import EncodedImage, Manifest, OnError, PixelSpec, Transform, ViewSpec
 
-# What a view is made by: its transform, and what its random numbers come from.
-_Key = tuple[Transform, int, int]
-_Made = Mapping[_Key, UInt8[np.ndarray, "height width 3"] | ImageError]
+# What a view is made by: its transform, channels and window, and what its random numbers come from.
+_Key = tuple[Transform, PixelSpec, int, int]
+_Made = Mapping[_Key, UInt8[np.ndarray, "height width channels"] | ImageError]
 
 
 # No `Exception`, for nothing may take it for a bad image: the error that stopped it all is raised elsewhere.
@@ -128,7 +128,7 @@ class SharedViews:
         with meter.step("decode"):
             image = EncodedImage(content, sample.id)
             note_colours(image, meter)
-            # The image keeps what it has decoded, by size; what two have in common, transform, seed and view, is one key.
+            # The image keeps what it has decoded, by size; what two have in common is one key.
             for key, (views, view) in wanted.items():
                 try:
                     made[key] = views.view(image, sample.sha256, view)
@@ -163,7 +163,7 @@ class Reader:
 
     def make(
         self, manifest: Manifest, row: int, views: ViewSpec, which: Sequence[int], meter: Meter
-    ) -> UInt8[np.ndarray, "views height width 3"]:
+    ) -> UInt8[np.ndarray, "views height width channels"]:
         """Views `which` of a row: the bits and the errors that `make_views` gives.
 
         Raises:
@@ -215,9 +215,9 @@ class SharedDecoder(ThreadDecoder):
             self._reader.wait_to_begin(item.rows)
         return super().__call__(item)
 
-    def _make(self, row: int, which: Sequence[int]) -> UInt8[np.ndarray, "views height width 3"]:
+    def _make(self, row: int, which: Sequence[int]) -> UInt8[np.ndarray, "views height width channels"]:
         return self._reader.make(self._manifest, row, self._views, which, self._meter)
 
 
 def _key(views: ViewSpec, view: int) -> _Key:
-    return views.transform(view), views.seed, view
+    return views.transform(view), views.pixels, views.seed, view

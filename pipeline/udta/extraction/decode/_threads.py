@@ -56,8 +56,8 @@ class ThreadDecoder:
         self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="udta-decode")
 
     def __call__(self, item: WorkItem) -> Decoding:
-        """Begin with the views of an item, `[views, rows, height, width, 3]`, every chunk of rows as a task of its own."""
-        shape = (len(item.views), len(item.rows), *self._views.size, 3)
+        """Begin with the views of an item, `[views, rows, height, width, channels]`, every chunk of rows as a task of its own."""
+        shape = (len(item.views), len(item.rows), *self._views.shape)
         # Not zeroed: every row is filled, with zeros where it is skipped.
         images = torch.empty(shape, dtype=torch.uint8, pin_memory=self._pinned)
         chunks = [slice(start, start + self._chunk) for start in range(0, len(item.rows), self._chunk)]
@@ -71,7 +71,7 @@ class ThreadDecoder:
         self._pool.shutdown(cancel_futures=True)
 
     def _fill(
-        self, rows: Sequence[int], which: Sequence[int], target: UInt8[np.ndarray, "views rows height width 3"]
+        self, rows: Sequence[int], which: Sequence[int], target: UInt8[np.ndarray, "views rows height width channels"]
     ) -> dict[int, str]:
         """Put the views `which` of a chunk in their places; why some rows were skipped, which become zeros."""
         skipped = {}
@@ -85,13 +85,13 @@ class ThreadDecoder:
                 skipped[row], target[:, position] = error.reason, 0
         return skipped
 
-    def _make(self, row: int, which: Sequence[int]) -> UInt8[np.ndarray, "views height width 3"]:
+    def _make(self, row: int, which: Sequence[int]) -> UInt8[np.ndarray, "views height width channels"]:
         return make_views(self._manifest, row, self._views, which, self._meter)
 
 
 def make_views(
     manifest: Manifest, row: int, views: ViewSpec, which: Sequence[int], meter: Meter
-) -> UInt8[np.ndarray, "views height width 3"]:
+) -> UInt8[np.ndarray, "views height width channels"]:
     """Some views of one sample, from a file that is read once.
 
     Raises:

@@ -23,11 +23,12 @@ class Op(ABC):
 
     name: ClassVar[str]
     is_random: ClassVar[bool] = False
+    is_colour: ClassVar[bool] = False  # needs the three channels of RGB
 
     # Images stay Pillow's from one operation to the next, so that a chain of them copies nothing in between.
     @abstractmethod
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
-        """The result on an RGB image; draws from `rng` only when `is_random`.
+        """The result on an image in RGB, or in grey unless `is_colour`; draws from `rng` only when `is_random`.
 
         Random numbers come from `Generator.random()` alone; see `views.view_rng`.
         """

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageEnhance
 
 from udta.errors import ImageError
-from udta.images._decode import MAX_PIXELS
+from udta.images._size import MAX_PIXELS
 from udta.images.ops.op import Op, Size, Span, choice, number, span, whole
 
 _BILINEAR = Image.Resampling.BILINEAR
@@ -185,7 +185,7 @@ class Jitter(Op):
     """`jitter(s)`: brightness, contrast and saturation, in this order, each times a factor uniform in 1±s."""
 
     name = "jitter"
-    is_random = True
+    is_random = is_colour = True
     strength: float = field(metadata=number(1.0))
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -220,6 +220,7 @@ class Grey(Op):
     """`grey`: the luma of ITU-R 601 in all three channels."""
 
     name = "grey"
+    is_colour = True
 
     def apply(self, image: Image.Image, rng: np.random.Generator) -> Image.Image:
         """Draws nothing."""
