@@ -110,7 +110,7 @@ def train(store: udta.Store, row: Row, rows: np.ndarray, held_out: np.ndarray, s
         with own_randomness(seed):
             shapes = {tap.name: tap.shape for tap in store.taps.values()}
             model = row.adapter(shapes, len(store.classes), **row.options)
-        batches, every_view = training_sources(model, store, rows, settings.batch_size, seed, "cpu")
+        batches, every_view = training_sources(model, store, rows, settings, seed, "cpu")
         wall, cpu = time.perf_counter(), time.process_time()
         fit(model, batches, recipe=settings, every_view=every_view, seed=seed)
         spent = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}

@@ -77,8 +77,7 @@ def train_together(
 def train_alone(store: udta.Store, member: spec.Member, times: Times, device: str) -> float:
     """Top-1; in the order and views that the adapter has in the sweep. The clock is stopped before the evaluation."""
     trained = trial.make_trials(store, [member], validation=0, seed=0)[0]
-    size = member.settings.batch_size
-    source, every_view = training_sources(trained.model, store, trained.rows, size, member.seed, device)
+    source, every_view = training_sources(trained.model, store, trained.rows, member.settings, member.seed, device)
     with clock(times, 1):
         trainer.fit(
             trained.model, source, recipe=member.settings, every_view=every_view, seed=member.seed, device=device

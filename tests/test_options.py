@@ -90,7 +90,8 @@ def test_what_params_yaml_takes_of_them():
 def test_the_fields_of_a_recipe_that_have_an_option_are_some_of_it():
     kinds = {field.name: field.type for field in fields(Recipe)}
     for name, field in RecipeOptions.model_fields.items():
-        assert kinds[name] in str(field.annotation), name
+        # A file of weights by class is named on the command line; the recipe holds what stands in it.
+        assert kinds[name].replace("ClassWeights", "str") in str(field.annotation), name
 
 
 @pytest.mark.parametrize(

@@ -186,3 +186,26 @@ def test_without_scikit_learn_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "sklearn.base", None)
     with pytest.raises(ConfigError, match=r"pip install 'udta\[sklearn\]'"):
         _ = udta.UDTAClassifier
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"class_weight": "balanced"},
+        {"class_weight": {"rare": 9.0}},
+        {"sampling": "balanced"},
+        {"logit_adjustment": 1.0},
+    ],
+)
+def test_rare_classes_are_made_up_for(options):
+    """Inputs that say nothing: what is predicted of them are the shares that probabilities are for."""
+    inputs = np.random.default_rng(0).normal(size=(100, 4))
+    labels = np.where(np.arange(100) < 90, "often", "rare")
+    found = [
+        UDTAClassifier("linear", epochs=10, lr=0.1, label_smoothing=0.0, **more)
+        .fit(inputs, labels)
+        .predict_proba(inputs)
+        for more in ({}, options)
+    ]
+    assert found[0].mean(axis=0)[1] < 0.25
+    assert found[1].mean(axis=0)[1] == pytest.approx(0.5, abs=0.05)

@@ -7,6 +7,7 @@ from made_stores import all_features, make_layout, write_store
 
 from udta import FeatureLoader, open_store
 from udta.errors import ConfigError, UncommittedRowError
+from udta.store import relabelled
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +111,48 @@ def test_an_unfinished_store_is_refused(tmp_path, layout):
     write_store(tmp_path / "s", layout, blocks=[0])
     with pytest.raises(UncommittedRowError):
         FeatureLoader(open_store(tmp_path / "s"))
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory):
+    """Of classes with 30, 8 and 2 rows, far apart."""
+    labels = np.repeat([1, 0, 2], [8, 30, 2])
+    path = tmp_path_factory.mktemp("uneven") / "s.zarr"
+    write_store(path, make_layout(40, views=3, block_rows=8, labels=labels, classes=("a", "b", "c")))
+    return open_store(path)
+
+
+@pytest.mark.parametrize("options", [{}, {"memory_budget": 20 * (12 * 2 + 5 * 4)}, {"resident": True}])
+def test_balanced_sampling_shows_each_class_as_often_as_another(uneven, options):
+    loader = FeatureLoader(uneven, split=None, batch_size=8, sampling="balanced", **options)
+    assert loader.windowed == ("memory_budget" in options)
+    (rows, batches), (others, _) = epoch(loader), epoch(loader)
+    assert len(batches) == len(loader) == 5
+    labels = torch.cat([batch.labels for batch in batches])
+    assert labels.tolist() == uneven.labels[rows].tolist()
+    assert sorted(np.bincount(labels)) == [13, 13, 14]
+    times = np.bincount(rows, minlength=40)
+    assert set(times[uneven.labels == 0]) == {0, 1}  # of a frequent class some
+    assert set(times[uneven.labels == 1]) <= {1, 2}  # of rarer ones each, as evenly as can be
+    assert set(times[uneven.labels == 2]) <= {6, 7}
+    assert set(rows.tolist()) != set(others.tolist())
+    # The same again from the same numbers, and from the middle of an epoch.
+    again = FeatureLoader(uneven, split=None, batch_size=8, sampling="balanced", **options)
+    reader = iter(again)
+    first = [next(reader) for _ in range(2)]
+    resumed = FeatureLoader(uneven, split=None, batch_size=8, sampling="balanced", **options)
+    resumed.load_state_dict(again.state_dict())
+    assert torch.cat([batch.rows for batch in [*first, *resumed]]).tolist() == rows.tolist()
+
+
+def test_balanced_sampling_of_what_has_no_classes_or_no_shuffle_is_refused(uneven):
+    for options, message in (
+        ({"sampling": "balance"}, "did you mean 'balanced'"),
+        ({"sampling": "balanced", "shuffle": False}, "way to shuffle"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            FeatureLoader(uneven, split=None, **options)
+    unknown = relabelled(uneven, np.where(uneven.labels == 2, -1, uneven.labels), uneven.classes)
+    with pytest.raises(ConfigError, match="not every row has one class"):
+        FeatureLoader(unknown, split=None, sampling="balanced")
+    assert len(FeatureLoader(unknown, rows=np.flatnonzero(unknown.labels >= 0), sampling="balanced")) == 1

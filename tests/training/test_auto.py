@@ -109,7 +109,7 @@ def test_the_run_says_what_was_picked_and_is_the_adapter_trained_alone(store, tm
 
 def test_one_view_decides_then_all_views_then_the_order():
     def score(name, top1, top1_views):
-        return Score(name, top1, top1_views, (), 0.0)
+        return Score(name, top1, top1_views, 0.0, 0.0, (), 0.0)
 
     assert best([score("a", 0.8, 0.9), score("b", 0.9, 0.8)]).adapter == "b"
     assert best([score("a", 0.9, 0.8), score("b", 0.9, 0.9)]).adapter == "b"

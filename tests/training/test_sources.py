@@ -18,7 +18,7 @@ POOLED = ["udta", "linear", "concat_linear", "head2toe"]
 def prepared(store, name, rows=None):
     rows = labelled_rows(store, "train") if rows is None else rows
     model = build(name, store, {}, seed=0)
-    return model, *training_sources(model, store, rows, 8, 0, "cpu")
+    return model, *training_sources(model, store, rows, model.recipe.override(FAST), 0, "cpu")
 
 
 @pytest.mark.parametrize("name", POOLED)
@@ -77,7 +77,8 @@ def test_vectors_stay_on_a_gpu(toy_store):
     found = {}
     for device in ("cpu", "cuda"):
         model = build("udta", store, {}, seed=0)
-        loader, every_view = training_sources(model, store, labelled_rows(store, "train"), 8, 0, device)
-        fit(model, loader, recipe=model.recipe.override(FAST), every_view=every_view, device=device)
+        recipe = model.recipe.override(FAST)
+        loader, every_view = training_sources(model, store, labelled_rows(store, "train"), recipe, 0, device)
+        fit(model, loader, recipe=recipe, every_view=every_view, device=device)
         found[device] = log_probabilities(model, store, store.rows(), device)
     np.testing.assert_allclose(found["cuda"], found["cpu"], atol=5e-2)

@@ -2,6 +2,7 @@
 
 base             what every adapter is: taps in, logits out, options, a recipe
 output           what its task decides: temperature, thresholds, units
+recipe_values    what the fields of a recipe may be
 registry         adapters by name
 udta             ours: second-order pooling of middle taps beside a linear path
 _choice          which taps it pools, and what they weigh

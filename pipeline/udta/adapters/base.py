@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int64, Num
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from udta._files.validation import Options
 from udta.adapters.output import Output
+from udta.adapters.recipe_values import AFTERWARDS, ClassWeights, checked
 from udta.errors import AdapterError, ConfigError, Problems, did_you_mean
 from udta.tasks import find_task
 
@@ -27,6 +28,9 @@ class Recipe:
 
     `lr` is the peak of a one-cycle schedule, `weight_decay` is decoupled (AdamW), `mixup` is the parameter of the symmetric
     Beta distribution that feature maps are mixed with (0 turns it off), `clip` bounds the norm of the whole gradient.
+
+    The last three make up for rare classes, one of them at a time: `class_weights` in the loss, `sampling` in the order of an
+    epoch, `logit_adjustment` by the shares of classes to this power, in the loss or, of a closed form, afterwards.
     """
 
     epochs: int
@@ -36,29 +40,17 @@ class Recipe:
     label_smoothing: float = 0.1
     mixup: float = 0.0
     clip: float = 1.0
+    class_weights: ClassWeights = "none"
+    sampling: str = "uniform"
+    logit_adjustment: float = 0.0
 
     def override(self, changes: Mapping[str, Any]) -> Recipe:
-        """This recipe with some fields replaced.
+        """This recipe with some fields replaced; `class_weights` may be a file `class,weight`, which is read here.
 
         Raises:
             ConfigError: unknown fields or impossible values; every problem is listed.
         """
-        # One sample has no batch statistics, and where all of a target is smoothed away every class is the same.
-        limits = {"epochs": (1, 10_000), "batch_size": (2, 65_536), "label_smoothing": (0, 0.99)}
-        names = [field.name for field in fields(self)]
-        problems = [f"a recipe has no {name!r}: {did_you_mean(name, names)}" for name in changes if name not in names]
-        kinds = {name: type(getattr(self, name)) for name in names}
-        for name, value in changes.items():
-            low, high = limits.get(name, (0, math.inf))
-            # A truth value is an int to Python: `epochs: yes` of a YAML file would be one epoch.
-            number = isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
-            # 40.0 is 40, as JSON and YAML may write it; 2.5 epochs were taken once.
-            if name in kinds and not (number and kinds[name](value) == value):
-                what = "a whole number" if kinds[name] is int else "a number"
-                problems.append(f"recipe: {name} is {value!r}, but it is {what} from {low} to {high}")
-        if problems:
-            raise ConfigError(problems)
-        return replace(self, **{name: kinds[name](value) for name, value in changes.items()})
+        return replace(self, **checked(vars(self), changes))
 
 
 @runtime_checkable
@@ -171,11 +163,13 @@ class Adapter(Output, ABC):
         """The default recipe with some fields replaced.
 
         Raises:
-            ConfigError: unknown fields or impossible values, or any field at all for a closed form; every problem is listed.
+            ConfigError: unknown fields or impossible values, or any field but `logit_adjustment` for a closed form; every problem
+                is listed.
         """
-        if cls.closed_form and changes:
+        refused = [name for name in changes if name not in AFTERWARDS]
+        if cls.closed_form and refused:
             raise ConfigError(
-                f"adapter {cls.name!r} is solved in closed form: it has no {', '.join(changes)}; leave such settings out"
+                f"adapter {cls.name!r} is solved in closed form: it has no {', '.join(refused)}; leave such settings out"
             )
         return cls.recipe.override(changes)
 

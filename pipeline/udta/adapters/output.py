@@ -17,12 +17,14 @@ class Output(nn.Module):
         task: what is asked.
         n_classes: how many classes, labels or targets there are.
         temperature: that logits are divided by.
+        adjustment: that is added to them then, by class: 0 but for a closed form with logit adjustment.
         threshold: of a task that `decides`, by label the logit, at this temperature, above which it is said to be there.
         target_mean, target_scale: of a task that is `in_units`, of the targets of the training images.
     """
 
     task: Task
     temperature: Tensor
+    adjustment: Tensor
     threshold: Tensor
     target_mean: Tensor
     target_scale: Tensor
@@ -32,6 +34,7 @@ class Output(nn.Module):
         self.task, self.n_classes = task, n_classes
         # Buffers: they stand in the file and move to a device, and no step changes them.
         self.register_buffer("temperature", torch.ones(()))
+        self.register_buffer("adjustment", torch.zeros(n_classes))
         if task.decides:
             self.register_buffer("threshold", torch.zeros(n_classes))
         if task.in_units:
@@ -62,19 +65,25 @@ class Output(nn.Module):
         return self.task.targets(self.standardise_labels(labels), self.n_classes)
 
     def answers(self, logits: Float[Tensor, "batch classes"]) -> Float[Tensor, "batch classes"]:
-        """Logits at the temperature, or numbers in the units of the labels."""
-        found = logits / self.temperature
+        """Logits at the temperature, adjusted, or numbers in the units of the labels."""
+        found = logits / self.temperature + self.adjustment
         return found * self.target_scale + self.target_mean if self.task.in_units else found
 
     @torch.no_grad()
-    def calibrate(self, logits: Float[Tensor, "samples classes"], labels: Num[Tensor, "samples ..."]) -> None:
+    def calibrate(
+        self,
+        logits: Float[Tensor, "samples classes"],
+        labels: Num[Tensor, "samples ..."],
+        importance: Float[Tensor, " classes"],
+    ) -> None:
         """The temperature, and thresholds where the task has them, from what is said of images that were left out.
 
         Args:
             logits: at the temperature 1.
             labels: of the same images.
+            importance: how much an image of each class counts, where labels are classes.
         """
-        temperature = self.task.temperature(logits, labels)
+        temperature = self.task.temperature(logits, labels, importance)
         self.temperature.fill_(temperature)
         if self.task.decides:
             self.threshold.copy_(self.task.thresholds(logits / temperature, labels))

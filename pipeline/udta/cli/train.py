@@ -23,7 +23,8 @@ Example:
   udta train photos.zarr --adapter udta --out runs/photos-udta
   udta train photos.zarr --adapter udta --option width=64 --epochs 20 --out runs/narrow
   udta train photos.zarr --adapter auto --out runs/best
-  udta train photos.zarr --labels colours.csv --column colour --out runs/colours""",
+  udta train photos.zarr --labels colours.csv --column colour --out runs/colours
+  udta train photos.zarr --adapter udta --class-weights balanced --out runs/rare-classes""",
 )
 @click.argument("store", type=STORE)
 @options_of("udta.training.options:TrainOptions", leave_out=("recipe",))
@@ -32,8 +33,8 @@ Example:
 def train(store: Path, out: Path, as_json: bool, **options: Any) -> None:
     """Train an adapter from STORE into a run folder: adapter.safetensors, metrics.json, history.csv.
 
-    What is not given comes from the adapter's own recipe. Closed forms (ridge, ranpac, gda, knn) have none. Interrupted, the same
-    command goes on from the last checkpoint.
+    What is not given comes from the adapter's own recipe, of which closed forms (ridge, ranpac, gda, knn) have logit adjustment
+    alone. Interrupted, the same command goes on from the last checkpoint.
     """
     # Here, after everything that click can refuse: it loads torch.
     from udta.training.options import RecipeOptions

@@ -15,7 +15,7 @@ from torch import Tensor
 from udta._machine.device import own_randomness, resolve_device
 from udta.adapters import Adapter, build_adapter, find_adapter
 from udta.errors import ConfigError
-from udta.loader import Batch, FeatureLoader
+from udta.loader import Batch, FeatureLoader, balanced_rows
 from udta.scoring import log_probabilities
 from udta.store import Store, open_store, relabelled
 from udta.training.loop import fit
@@ -32,7 +32,9 @@ except ImportError as missing:
 
 _TAP = "features"  # what the one tap of an array is called
 # scikit-learn wants parameters one by one, to set and to search them; these together are what differs from the adapter's recipe.
-_RECIPE = ("epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "mixup")
+_RECIPE = (
+    "epochs", "batch_size", "lr", "weight_decay", "label_smoothing", "mixup", "sampling", "logit_adjustment",
+)  # fmt: skip
 
 
 class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -50,12 +52,15 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         adapter: the adapter's name; on a single tap without positions, `udta` is the linear probe.
         store: a path or an opened store; None for arrays.
         options: the adapter's own options.
-        epochs: passes over the samples. None, here and in the next five, takes what the adapter's own recipe says.
+        epochs: passes over the samples. None, here and in the next eight, takes what the adapter's own recipe says.
         batch_size: rows a step.
         lr: peak of the one-cycle schedule.
         weight_decay: decoupled, as AdamW has it.
         label_smoothing: share of the target spread over all classes.
         mixup: Beta parameter of feature mixup, 0 for none.
+        class_weight: `balanced`, or weights by label, 1 for labels that are not named.
+        sampling: `uniform` or `balanced`: every sample once an epoch, or every class as often as another.
+        logit_adjustment: 1 for probabilities as if classes had equal shares; closed forms have it too.
         average_views: with a store: predict from all cached views instead of view 0 alone.
         device: where to train and predict: `auto`, `cpu`, `cuda` or `cuda:N`.
         random_state: of initial weights, order, views and mixup, as scikit-learn has it.
@@ -78,6 +83,9 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         weight_decay: float | None = None,
         label_smoothing: float | None = None,
         mixup: float | None = None,
+        class_weight: Mapping[Any, float] | str | None = None,
+        sampling: str | None = None,
+        logit_adjustment: float | None = None,
         average_views: bool = False,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = 0,
@@ -92,6 +100,9 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.weight_decay = weight_decay
         self.label_smoothing = label_smoothing
         self.mixup = mixup
+        self.class_weight = class_weight
+        self.sampling = sampling
+        self.logit_adjustment = logit_adjustment
         self.average_views = average_views
         self.device = device
         self.random_state = random_state
@@ -104,22 +115,21 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             ConfigError: unknown adapter, options or recipe values.
             UncommittedRowError, IndexError: rows that the store does not have.
         """
-        changes = {name: getattr(self, name) for name in _RECIPE if getattr(self, name) is not None}
-        recipe = find_adapter(self.adapter).recipe_with(changes)
         store = self._open()
         inputs, codes = self._checked(store, X, y)
+        recipe = find_adapter(self.adapter).recipe_with(self._changes(store))
         # A draw and not the number: two fits with one RandomState differ, as scikit-learn has it.
         seed = int(check_random_state(self.random_state).randint(2**31))
         model, device = self._build(store, seed), resolve_device(self.device)
         batches: ArrayBatches | FeatureLoader
         every_view: ArrayBatches | EveryView
         if store is None:
-            batches = ArrayBatches(inputs, codes, recipe.batch_size, device, seed)
+            batches = ArrayBatches(inputs, codes, recipe.batch_size, device, seed, recipe.sampling)
             every_view = ArrayBatches(inputs, codes, recipe.batch_size, device)
         else:
             # With labels of its own: the caller's store keeps those it has.
             task = relabelled(store, _labels_by_row(len(store), inputs, codes), list(map(str, self.classes_)))
-            batches, every_view = training_sources(model, task, inputs, recipe.batch_size, seed, device)
+            batches, every_view = training_sources(model, task, inputs, recipe, seed, device)
         fit(model, batches, recipe=recipe, every_view=every_view, seed=seed, device=str(device))
         self.adapter_ = model.cpu()  # pickles of it load where there is no GPU
         return self
@@ -176,6 +186,17 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
             raise ValueError(f"y has one class, {self.classes_[0]!r}: a classifier needs at least two")
         return inputs, codes
 
+    def _changes(self, store: Store | None) -> dict[str, Any]:
+        """What differs from the adapter's own recipe; weights are by the names that classes have in training."""
+        changes = {name: getattr(self, name) for name in _RECIPE if getattr(self, name) is not None}
+        weights = self.class_weight
+        if isinstance(weights, Mapping):
+            named = enumerate(self.classes_.tolist())
+            weights = {
+                str(index if store is None else label): weights[label] for index, label in named if label in weights
+            }
+        return {**changes, **({"class_weights": weights} if weights else {})}
+
     def _open(self) -> Store | None:
         return self.store if self.store is None or isinstance(self.store, Store) else open_store(self.store)
 
@@ -197,7 +218,7 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
 
 
 class ArrayBatches:
-    """Epochs over an array in memory, as one tap; a seed shuffles every one of them."""
+    """Epochs over an array in memory, as one tap; a seed shuffles every one of them, `uniform` or `balanced` by class."""
 
     def __init__(
         self,
@@ -206,11 +227,13 @@ class ArrayBatches:
         batch_size: int,
         device: torch.device,
         seed: int | None = None,
+        sampling: str = "uniform",
     ) -> None:
         # Copies, because torch warns of arrays that must not be written to, and joblib's are such.
         self._inputs, self._codes = torch.tensor(inputs, device=device), torch.tensor(codes, device=device)
         self._batch_size = batch_size
         self._generator = None if seed is None else torch.Generator().manual_seed(seed)
+        self._drawn = np.random.default_rng(seed) if sampling == "balanced" else None
 
     def __len__(self) -> int:
         return -(-len(self._codes) // self._batch_size)
@@ -218,6 +241,8 @@ class ArrayBatches:
     def __iter__(self) -> Iterator[Batch]:
         n = len(self._codes)
         order = torch.arange(n) if self._generator is None else torch.randperm(n, generator=self._generator)
+        if self._drawn is not None:
+            order = torch.from_numpy(balanced_rows(np.arange(n), self._codes.cpu().numpy(), self._drawn))[order]
         for part in torch.split(order.to(self._codes.device), self._batch_size):
             yield Batch({_TAP: self._inputs[part]}, self._codes[part], part)
 

@@ -11,5 +11,6 @@ _batch      what is yielded, and the buffers that it is read into
 
 from udta.loader._batch import Batch
 from udta.loader._loader import FeatureLoader
+from udta.loader._order import balanced_rows
 
-__all__ = ["Batch", "FeatureLoader"]
+__all__ = ["Batch", "FeatureLoader", "balanced_rows"]

@@ -12,6 +12,7 @@ from udta.errors import ConfigError, did_you_mean
 from udta.store import Store
 
 DTYPES = ("float16", "float32", "bfloat16")
+SAMPLINGS = ("uniform", "balanced")
 
 
 def view_choice(store: Store, views: str | int | Sequence[int]) -> Literal["random"] | int | list[int]:
@@ -57,3 +58,14 @@ def dtype_name(dtype: str | torch.dtype | None) -> str | None:
     if name is not None and name not in DTYPES:
         raise ConfigError(f"dtype is {name!r}: {did_you_mean(name, DTYPES)}")
     return name
+
+
+def checked_sampling(sampling: str, labels: np.ndarray, *, shuffle: bool) -> str:
+    """The sampling of rows with these labels; raises `ConfigError`."""
+    if sampling not in SAMPLINGS:
+        raise ConfigError(f"sampling is {sampling!r}: {did_you_mean(sampling, SAMPLINGS)}")
+    if sampling == "balanced" and not shuffle:
+        raise ConfigError("sampling is 'balanced', which is a way to shuffle: give shuffle=True too")
+    if sampling == "balanced" and (labels.ndim > 1 or (labels < 0).any()):
+        raise ConfigError("sampling is 'balanced', but not every row has one class: choose rows that have")
+    return sampling

@@ -15,8 +15,8 @@ from torch.utils.data import IterableDataset, get_worker_info
 from udta._machine.memory import default_budget, fits_on
 from udta.errors import Problems
 from udta.loader._batch import Batch
-from udta.loader._choices import class_mask, distinct_views, dtype_name, view_choice
-from udta.loader._order import Epoch, order_rows
+from udta.loader._choices import checked_sampling, class_mask, distinct_views, dtype_name, view_choice
+from udta.loader._order import Epoch, balanced_rows, order_rows
 from udta.loader._reading import BatchReader
 from udta.loader._resident import Resident, load_taps
 from udta.store import Store, row_bytes
@@ -41,6 +41,8 @@ class FeatureLoader(IterableDataset[Batch]):
         batch_size: rows a batch; the last one may be shorter.
         shuffle: a new order every epoch: an exact permutation of all rows where they fit `memory_budget`, otherwise shuffled
             blocks in windows of exactly shuffled rows.
+        sampling: `"uniform"` delivers every row once an epoch; `"balanced"` as many rows, but of each class as many as of
+            another: rows of rare classes several times, of frequent ones some, others in every epoch.
         views: `"random"` draws one view for each row and epoch; a number is that view; a list or `"all"` adds a view axis.
         seed: of order and views.
         device: where the batches are delivered.
@@ -55,7 +57,8 @@ class FeatureLoader(IterableDataset[Batch]):
         bytes_read: of features that were delivered, as stored; what is resident counts once.
 
     Raises:
-        ConfigError: unknown split, tap, view, dtype, class, or a batch size or budget below 1; all of them at once.
+        ConfigError: unknown split, tap, view, dtype, class, or a batch size or budget below 1; all of them at once. Balanced
+            sampling without a shuffle, or of rows without a class.
         UncommittedRowError: some of the rows were never committed, or their image was skipped.
     """
 
@@ -74,6 +77,7 @@ class FeatureLoader(IterableDataset[Batch]):
         classes: Sequence[str] | None = None,
         memory_budget: int | None = None,
         resident: bool | Literal["auto"] = False,
+        sampling: str = "uniform",
     ) -> None:
         problems = Problems()  # all of them at once: whoever mistyped two options should not have to start three times
         if batch_size < 1:
@@ -90,6 +94,7 @@ class FeatureLoader(IterableDataset[Batch]):
         problems.raise_any()
         assert chosen is not None
         self.rows: np.ndarray = chosen if wanted is None else chosen[wanted[chosen]]
+        self._sampling = checked_sampling(sampling, self.store.labels[self.rows], shuffle=shuffle)
         self.memory_budget = default_budget() if memory_budget is None else memory_budget
         self._epoch, self._skip, self._delivered = 0, 0, (0, 0)
         self._held: Mapping[str, Tensor] | None = None
@@ -170,8 +175,11 @@ class FeatureLoader(IterableDataset[Batch]):
             window_rows = max(
                 self.batch_size, int(self.memory_budget * _WINDOW_SHARE) // (self._row_bytes * self._views_per_row)
             )
+        chosen = self.rows
+        if self._sampling == "balanced":
+            chosen = balanced_rows(self.rows, self.store.labels[self.rows], rng)
         rows, windows = order_rows(
-            self.rows,
+            chosen,
             block_rows=self.store.layout.block_rows,
             window_rows=window_rows,
             rng=rng if self.shuffle else None,

@@ -22,6 +22,22 @@ class Epoch:
         return np.repeat(self.rows[part], self.views.shape[1]), self.views[part].reshape(-1)
 
 
+def balanced_rows(
+    rows: Int64[np.ndarray, " samples"], labels: Int64[np.ndarray, " samples"], rng: np.random.Generator
+) -> Int64[np.ndarray, " samples"]:
+    """As many rows as are given, in ascending order, of each class as many as of another; `labels` are those of the rows.
+
+    Of a class with more rows than its share some are drawn, of one with fewer each comes as often as another, or once more.
+    """
+    order = rng.permutation(len(rows))
+    order = order[np.argsort(labels[order], kind="stable")]  # one class after the other, at random within
+    sizes = np.unique(labels, return_counts=True)[1]
+    starts, turns = sizes.cumsum() - sizes, np.arange(len(rows))
+    # Dealt to the classes in turn; which of them come first, and so may have one more, is drawn too.
+    classes = rng.permutation(len(sizes))[turns % max(len(sizes), 1)]
+    return np.sort(rows[order[starts[classes] + turns // max(len(sizes), 1) % sizes[classes]]])
+
+
 def order_rows(
     rows: Int64[np.ndarray, " samples"], *, block_rows: int, window_rows: int | None, rng: np.random.Generator | None
 ) -> tuple[Int64[np.ndarray, " samples"], tuple[int, ...]]:

@@ -63,9 +63,14 @@ class Multiclass(Task):
         """One factor for all classes; the prior is added to what was scaled."""
         return Rescaling(fit_scale(scores, labels, prior), prior)
 
-    def temperature(self, logits: Float[Tensor, "samples outputs"], labels: Int64[Tensor, " samples"]) -> float:
+    def temperature(
+        self,
+        logits: Float[Tensor, "samples outputs"],
+        labels: Int64[Tensor, " samples"],
+        importance: Float[Tensor, " outputs"] | None = None,
+    ) -> float:
         """See `fit_temperature`."""
-        return fit_temperature(logits, labels)
+        return fit_temperature(logits, labels, importance)
 
     def strata(self, labels: Int64[np.ndarray, " samples"]) -> Int64[np.ndarray, " samples"]:
         """Classes."""

@@ -57,7 +57,12 @@ class Multilabel(Task):
         """A factor and an offset for each label, as Platt has it; they know how often it is there, so a prior plays no part."""
         return Rescaling(*fit_logistic(scores, labels))
 
-    def temperature(self, logits: Float[Tensor, "samples outputs"], labels: Float[Tensor, "samples outputs"]) -> float:
+    def temperature(
+        self,
+        logits: Float[Tensor, "samples outputs"],
+        labels: Float[Tensor, "samples outputs"],
+        importance: Float[Tensor, " outputs"] | None = None,  # samples have no class that could count
+    ) -> float:
         """One for all labels."""
         return fit_binary_temperature(logits, labels)
 

@@ -97,8 +97,16 @@ class Task(ABC):
             prior: logarithms of the shares of classes, of scores that know nothing of them.
         """
 
-    def temperature(self, logits: Float[Tensor, "samples outputs"], labels: Num[Tensor, "samples ..."]) -> float:
-        """What logits of samples that were left out are divided by to have the least loss."""
+    def temperature(
+        self,
+        logits: Float[Tensor, "samples outputs"],
+        labels: Num[Tensor, "samples ..."],
+        importance: Float[Tensor, " outputs"] | None = None,
+    ) -> float:
+        """What logits of samples that were left out are divided by to have the least loss.
+
+        Samples of a class count as its `importance` says, where labels are classes.
+        """
         return 1.0
 
     def thresholds(

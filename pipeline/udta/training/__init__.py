@@ -7,6 +7,7 @@ _auto          which adapter, where that is left open: a few are cross-validated
 sources        what is trained on: an adapter of the store's shape, shuffled batches, every view once, pooled vectors
 loop           the training loop: what is solved, epochs of steps, the temperature
 _learner       what takes a step: one adapter, or many side by side; loss, mixup, and all that changes
+_imbalance     what is made up for rare classes, and the shares of classes that probabilities are then for
 _temperature   images that are left out, so that probabilities mean what they say
 _checkpoint    a killed training goes on: one file for one adapter or many
 cost           what it took, and when the cache has paid

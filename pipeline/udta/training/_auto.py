@@ -18,6 +18,7 @@ from pydantic import Field
 
 from udta._console.progress import announce
 from udta.adapters import ADAPTERS, AdapterOptions, find_adapter
+from udta.adapters.recipe_values import AFTERWARDS
 from udta.errors import ConfigError, Problems, did_you_mean
 from udta.scoring import log_probabilities
 from udta.store import Store
@@ -46,11 +47,16 @@ class AutoOptions(AdapterOptions):
 
 @dataclass(frozen=True)
 class Score:
-    """A candidate on the images left out: accuracy of view 0, and of the log-probabilities averaged over views."""
+    """A candidate on the images left out: accuracy of view 0, and of the log-probabilities averaged over views.
+
+    Beside them what becomes of rare classes, which decides nothing: `top1` picks, whatever a recipe makes up for.
+    """
 
     adapter: str
     top1: float
     top1_views: float
+    balanced_accuracy: float
+    macro_f1: float
     top1_by_fold: tuple[float, ...]
     seconds: float
 
@@ -138,8 +144,9 @@ def assign_folds(store: Store, rows: np.ndarray, n_folds: int, seed: int) -> Int
 
 def recipe_changes(adapter: str, changes: Mapping[str, Any]) -> Mapping[str, Any]:
     """What of a recipe that is asked of all candidates concerns this one."""
-    # A closed form has no recipe and refuses one, but `auto --epochs 20` means those candidates that are trained by steps.
-    return {} if find_adapter(adapter).closed_form else changes
+    # A closed form refuses what concerns steps, but `auto --epochs 20` means those candidates that are trained by steps.
+    closed = find_adapter(adapter).closed_form
+    return {name: value for name, value in changes.items() if name in AFTERWARDS or not closed}
 
 
 def auto_options(options: Mapping[str, Any], recipe: Mapping[str, Any]) -> AutoOptions:
@@ -172,9 +179,10 @@ def _cross_validate(
     by_fold = []
     for fold in range(int(folds.max()) + 1):
         model, left_out = build(adapter, store, {}, seed), folds == fold
-        loader, every_view = training_sources(model, store, rows[~left_out], settings.batch_size, seed, device)
+        loader, every_view = training_sources(model, store, rows[~left_out], settings, seed, device)
         fit(model, loader, recipe=settings, every_view=every_view, seed=seed, device=device)
         log_p[left_out] = log_probabilities(model, store, rows[left_out], device)
         by_fold.append(classification_metrics(log_p[left_out], store.labels[rows[left_out]])["top1"])
     metrics = classification_metrics(log_p, store.labels[rows])
-    return Score(adapter, metrics["top1"], metrics["top1_views"], tuple(by_fold), time.perf_counter() - started)
+    figures = {name: metrics[name] for name in ("top1", "top1_views", "balanced_accuracy", "macro_f1")}
+    return Score(adapter, **figures, top1_by_fold=tuple(by_fold), seconds=time.perf_counter() - started)

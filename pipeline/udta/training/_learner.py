@@ -17,6 +17,7 @@ from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 
 from udta.adapters import Adapter, PooledAdapter, Recipe
 from udta.adapters.optimiser import Optimiser, one_cycle
+from udta.training._imbalance import Balance
 from udta.training.sources import VECTORS
 
 
@@ -147,7 +148,7 @@ class Learner:
     Args:
         model: the adapters.
         recipes: of each of them.
-        n_classes: of all.
+        balances: what each makes up for rare classes; all of one number of classes.
         n_batches: of an epoch.
         seed: of mixup.
         device: where they are.
@@ -157,14 +158,18 @@ class Learner:
         self,
         model: Model,
         recipes: Sequence[Recipe],
+        balances: Sequence[Balance],
         *,
-        n_classes: int,
         n_batches: int,
         seed: int,
         device: torch.device,
     ) -> None:
         self.device, self.recipes, self._model = device, list(recipes), model
-        self._n_classes, self._n_batches = n_classes, n_batches
+        self._n_classes, self._n_batches = len(balances[0].weights), n_batches
+        self._weights, self._log_priors = (
+            torch.stack([getattr(balance, name) for balance in balances]).to(device)[:, None]
+            for name in ("weights", "log_prior")
+        )
         self.optimiser = Optimiser(model.parameters, recipes, vectorised=model.vectorised)
         # One generator for all epochs, beside torch's own: what an adapter draws in its steps does not move it.
         self._generator = torch.Generator().manual_seed(seed)
@@ -183,7 +188,9 @@ class Learner:
                 values = {tap: value for tap, value in values.items() if tap in self._model.taps_used}
                 values, targets = mix(values, targets, mixup, self._generator)
             logits = self._model(values)
-            losses = cross_entropy(logits, targets * self._kept + self._spread)
+            # Of a sample as a whole, smoothed or mixed: 1 where nothing is weighted, which changes no bit.
+            shares = (targets * self._weights).sum(2, keepdim=True)
+            losses = cross_entropy(logits + self._log_priors, (targets * self._kept + self._spread) * shares)
             # Adapters share no parameter, so each gets the gradient of its own loss from that of the sum.
             torch.autograd.backward(losses.sum())
             self.optimiser.step(self._done())
@@ -224,6 +231,7 @@ class Learner:
         self.recipes = [self.recipes[number] for number in kept]
         self.optimiser.pick(kept, self._model.parameters)
         self.progress.loss, self.progress.correct = self.progress.loss[list(kept)], self.progress.correct[list(kept)]
+        self._weights, self._log_priors = self._weights[list(kept)], self._log_priors[list(kept)]
         self._smooth()
 
     def _done(self) -> list[float]:

@@ -14,6 +14,7 @@ from udta._files.atomic import write_json
 from udta.adapters import AdapterHeader, save_adapter
 from udta.scoring import evaluate_rows, test_rows
 from udta.training._auto import Score, Selection
+from udta.training._imbalance import prior_of
 from udta.training.cost import TrainingCost, cost_ledger, fixed_cost
 from udta.training.sources import Training
 
@@ -28,6 +29,7 @@ _FIELDS = (
     "selection",
     "untrained_classes",
     "labels",
+    "prior",
 )
 
 
@@ -39,6 +41,7 @@ class RunReport:
     went on, times and bytes are those of all its processes. `selection` says why it was this adapter, when that was left to
     `auto`. `untrained` are classes of the store without an image among those trained on: images of them cannot be right.
     `labels` says which file they were of, and which images it lacked or had too many; it is empty for the store's own.
+    `prior` is which shares of classes its probabilities are for: those of the `training` rows, `uniform` or `weighted` ones.
     `found` says that the run was there already, so that nothing was done.
     """
 
@@ -53,6 +56,7 @@ class RunReport:
     selection: Selection | None = None
     untrained: tuple[str, ...] = ()
     labels: Mapping[str, Any] = field(default_factory=dict)
+    prior: str = "training"
     found: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -65,6 +69,7 @@ class RunReport:
             "train_samples": self.train_samples,
             "train_seconds": round(self.seconds, 3),
             "cost": dict(self.cost),
+            "prior": self.prior,
             **({"selection": self.selection.to_json()} if self.selection else {}),
             **({"untrained_classes": list(self.untrained)} if self.untrained else {}),
             **({"labels": dict(self.labels)} if self.labels else {}),
@@ -87,6 +92,7 @@ class RunReport:
             and Selection(chosen["picked"], chosen["folds"], tuple(Score.from_json(row) for row in chosen["table"])),
             tuple(document.get("untrained_classes", ())),
             document.get("labels", {}),
+            document["prior"],
             found=True,
         )
 
@@ -126,6 +132,7 @@ def leave_run(
         metrics=metrics,
         cost=cost_ledger(model, store, spent, epochs=recipe.epochs, samples=len(rows)),
         selection=selection,
+        prior=prior_of(recipe),
         untrained=tuple(np.delete(np.array(store.classes), np.unique(store.labels[rows])).tolist()),
         labels=store.label_source,
     )
@@ -145,6 +152,7 @@ def leave_run(
             "cost": fixed_cost(model),
             "untrained_classes": list(report.untrained),
             "labels": dict(report.labels),
+            "prior": report.prior,
             "asked": dict(asked or {}),
             "udta": version("udta"),
         },

@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from udta.adapters import Adapter, Samples
@@ -88,9 +88,17 @@ def rows_to_leave_out(source: Source, every_view: Iterable[Samples], seed: int, 
 
 
 def temperature_from(
-    like: Adapter, source: Source, every_view: Iterable[Samples], out: Bool[Tensor, " rows"], device: torch.device
+    like: Adapter,
+    source: Source,
+    every_view: Iterable[Samples],
+    out: Bool[Tensor, " rows"],
+    device: torch.device,
+    importance: Float[Tensor, " classes"],
 ) -> float:
-    """From what `like`, which was trained without the rows that are `out`, says of them; of a store in view 0."""
+    """From what `like`, which was trained without the rows that are `out`, says of them; of a store in view 0.
+
+    `importance` is how much a row of each class counts, see `udta.training._imbalance.Balance`.
+    """
     with torch.inference_mode():
         if isinstance(source, FeatureLoader):
             rows = np.flatnonzero(out.cpu().numpy())
@@ -100,4 +108,4 @@ def temperature_from(
         else:
             parts = [(like(batch.taps), batch.labels, out[batch.rows]) for batch in every_view]
             logits, labels = (torch.cat([part[which][part[2]] for part in parts]).cpu() for which in (0, 1))
-    return fit_temperature(logits, labels)
+    return fit_temperature(logits, labels, importance)

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Protocol
 
+import numpy as np
 import torch
 
 from udta._console.progress import announce
@@ -20,6 +21,7 @@ from udta.adapters import Adapter, PooledAdapter, Recipe, Samples
 from udta.errors import AdapterError
 from udta.loader import FeatureLoader
 from udta.training._checkpoint import Checkpoints
+from udta.training._imbalance import Balance, prior_of
 from udta.training._learner import Batch, EpochResult, Learner, OneAdapter
 from udta.training._temperature import Without, rows_to_leave_out, temperature_from
 from udta.training.sources import VECTORS, EveryView, check_features, pool_views
@@ -89,20 +91,32 @@ def _fit(
     checkpoints: Checkpoints | None,
 ) -> None:
     started = time.perf_counter()
+    balance = _balance(adapter, batches, recipe, every_view)
     solved = adapter.solve(every_view)
     if solved is not None:
+        # It has no loss to take the shares of classes from: what it says of them is taken away afterwards.
+        adapter.adjustment.copy_(-balance.log_prior)
         if on_epoch:
             on_epoch(EpochResult(1, solved.loss, solved.accuracy, 0.0, time.perf_counter() - started))
         return
     # What the temperature is found with begins as this one does; a checkpoint would bring it to where this one is.
     like = copy.deepcopy(adapter)
-    learner = _learner(adapter, recipe, len(batches), seed, device)
+    learner = _learner(adapter, recipe, balance, len(batches), seed, device)
     if checkpoints:
         checkpoints.resume(adapter, learner)
     pooled = _hold_vectors(adapter, batches, every_view, recipe)
     with _few_threads(adapter, recipe, pooled):
         _epochs(learner, batches, on_epoch, checkpoints)
     set_temperature(adapter, like, batches, recipe, every_view, seed, device, pooled=pooled)
+
+
+def _balance(adapter: Adapter, batches: BatchSource, recipe: Recipe, every_view: Iterable[Samples]) -> Balance:
+    """What the recipe makes up for rare classes, of a store's rows or of arrays."""
+    if isinstance(batches, FeatureLoader):
+        return Balance.of(recipe, batches.store.labels[batches.rows], batches.store.classes)
+    # Of arrays classes have numbers alone, and samples are counted only where something depends on it.
+    labels = [batch.labels.cpu().numpy() for batch in every_view] if prior_of(recipe) != "training" else []
+    return Balance.of(recipe, np.concatenate([np.empty(0, np.int64), *labels]), [*map(str, range(adapter.n_classes))])
 
 
 def take_steps(
@@ -125,10 +139,10 @@ def _few_threads(adapter: Adapter, recipe: Recipe, pooled: bool) -> AbstractCont
     return one_thread(4 * recipe.batch_size * adapter.n_parameters) if pooled else nullcontext()
 
 
-def _learner(adapter: Adapter, recipe: Recipe, n_batches: int, seed: int, device: torch.device) -> Learner:
-    return Learner(
-        OneAdapter(adapter), [recipe], n_classes=adapter.n_classes, n_batches=n_batches, seed=seed, device=device
-    )
+def _learner(
+    adapter: Adapter, recipe: Recipe, balance: Balance, n_batches: int, seed: int, device: torch.device
+) -> Learner:
+    return Learner(OneAdapter(adapter), [recipe], [balance], n_batches=n_batches, seed=seed, device=device)
 
 
 def _hold_vectors(adapter: Adapter, batches: BatchSource, every_view: Iterable[Samples], recipe: Recipe) -> bool:
@@ -172,10 +186,11 @@ def set_temperature(
     if isinstance(batches, FeatureLoader):
         batches.epoch = recipe.epochs  # the same views and order whether the training was interrupted or not
     # Seeded again: where the first training ended, killed or not, plays no part in the second.
+    balance = _balance(like, batches, recipe, every_view)
     with own_randomness(seed, device), _few_threads(like, recipe, pooled):
-        learner = _learner(like, short, len(batches), seed, device)
+        learner = _learner(like, short, balance, len(batches), seed, device)
         _epochs(learner, Without(batches, out), what="epochs for the temperature")
-    adapter.temperature.fill_(temperature_from(like.eval(), batches, every_view, out, device))
+    adapter.temperature.fill_(temperature_from(like.eval(), batches, every_view, out, device, balance.importance))
 
 
 def _epochs(

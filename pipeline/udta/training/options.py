@@ -60,3 +60,13 @@ class RecipeOptions(Options):
     weight_decay: float | None = Field(None, description="Decoupled, as AdamW has it.")
     label_smoothing: float | None = Field(None, description="Share of the target spread over all classes.")
     mixup: float | None = Field(None, description="Beta parameter of feature mixup, 0 for none.")
+    class_weights: str | None = Field(
+        None, description="Of samples in the loss; FILE is a CSV class,weight.", title="none|balanced|FILE"
+    )
+    sampling: str | None = Field(
+        None, description="Every image once an epoch, or every class as often as another.", title="uniform|balanced"
+    )
+    logit_adjustment: float | None = Field(
+        None,
+        description="By the shares of classes to this power, 1 for classes of equal shares; closed forms have it too.",
+    )

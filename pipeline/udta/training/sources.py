@@ -69,9 +69,12 @@ class EveryView:
 
 
 def training_sources(
-    adapter: Adapter, store: Store, rows: np.ndarray, batch_size: int, seed: int, device: str | torch.device
+    adapter: Adapter, store: Store, rows: np.ndarray, recipe: Recipe, seed: int, device: str | torch.device
 ) -> tuple[FeatureLoader, EveryView]:
-    """Shuffled batches of one random view a row, and all views in row order; nothing is read before they are iterated."""
+    """Shuffled batches of one random view a row, as the recipe wants them, and all views in row order.
+
+    Nothing is read before they are iterated.
+    """
 
     def loader(batch_size: int, **order: Any) -> FeatureLoader:
         return FeatureLoader(
@@ -85,7 +88,7 @@ def training_sources(
         )
 
     # Gradient steps read the same features every epoch, so a GPU may keep them; every view is read three times at the most.
-    return loader(batch_size, seed=seed, resident="auto"), EveryView(
+    return loader(recipe.batch_size, seed=seed, resident="auto", sampling=recipe.sampling), EveryView(
         loader(max(1, _SAMPLES // store.n_views), shuffle=False, views="all")
     )
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from udta._console.progress import Listener, heard
 from udta._files.locks import one_writer_of
 from udta._machine.device import resolve_device
-from udta.adapters import find_adapter
+from udta.adapters import Recipe, find_adapter
 from udta.errors import Problems
 from udta.labels import with_labels
 from udta.loader import FeatureLoader
@@ -23,6 +23,7 @@ from udta.store import MULTICLASS, Store, open_store
 from udta.training._auto import AUTO, Score, auto_options, recipe_changes, select
 from udta.training._checkpoint import Checkpoints
 from udta.training._finished import finished_run, request, rows_digest
+from udta.training._imbalance import check_balance
 from udta.training._learner import EpochResult
 from udta.training._run_folder import CHECKPOINT, claim, empty, history_writer
 from udta.training._run_report import RunReport, leave_run
@@ -134,9 +135,7 @@ def _train(
 ) -> TrainingCost:
     """The training itself, from its last checkpoint; `history.csv` grows meanwhile."""
     model, recipe = training.adapter, training.recipe
-    loader, every_view = training_sources(
-        model, training.store, training.rows, recipe.batch_size, training.seed, device
-    )
+    loader, every_view = training_sources(model, training.store, training.rows, recipe, training.seed, device)
     checkpoints = Checkpoints(run / CHECKPOINT, _task(training, loader), loader)
     empty(run)
     # Seconds that a killed process spent count: the cost is that of the training, not of its last part.
@@ -161,9 +160,15 @@ def _complete(
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """Options and recipe with what was not given; raises `ConfigError`."""
     if adapter == AUTO:
-        return auto_options(options, recipe).model_dump(mode="json"), recipe
+        complete = auto_options(options, recipe).model_dump(mode="json")
+        # As a recipe holds them: of a file of weights what stands in it, not its name.
+        changed = Recipe(epochs=1).override(recipe)
+        check_balance(changed, store)
+        return complete, {name: getattr(changed, name) for name in recipe}
     problems = Problems()
     settings = problems.collect(find_adapter(adapter).recipe_with, recipe)
+    if settings is not None:
+        problems.collect(check_balance, settings, store)
     # Built to be checked: taps that are too few, options that do not fit. What is trained is built anew, from the seed.
     model = problems.collect(build, adapter, store, options, seed)
     problems.raise_any()

@@ -149,11 +149,12 @@ class SweepLoop:
         if VALIDATION in set(trial.store.splits.tolist()):
             rows = labelled_rows(trial.store, VALIDATION)
             logits = view_logits(model, trial.store, rows, self._device, views=[0])[:, 0]
-            model.temperature.fill_(fit_temperature(logits, torch.from_numpy(trial.store.labels[rows])))
+            labels = torch.from_numpy(trial.store.labels[rows])
+            model.temperature.fill_(fit_temperature(logits, labels, trial.balance.importance))
             return
         member, vectors = trial.member, self._batches.vectors(trial)
         device, recipe = torch.device(self._device), member.settings
-        loader, every = training_sources(model, trial.store, trial.rows, recipe.batch_size, member.seed, device)
+        loader, every = training_sources(model, trial.store, trial.rows, recipe, member.seed, device)
         if vectors is not None:
             loader.hold({VECTORS: vectors})
         like = build(member.adapter, trial.store, member.options, member.seed).to(device)

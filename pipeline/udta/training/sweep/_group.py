@@ -42,7 +42,7 @@ def form_groups(trials: Sequence[Trial], in_memory: Callable[[Trial], bool], dev
 def _key(trial: Trial) -> tuple[Any, ...]:
     """Trials with the same key may be in one group. Mixup is a part of it: its maps are the input of all adapters of a group."""
     recipe = trial.member.settings
-    return pool_key(trial), trial.model.n_classes, recipe.mixup, recipe.batch_size
+    return pool_key(trial), trial.model.n_classes, recipe.mixup, recipe.batch_size, trial.order_key
 
 
 def _chunks(trials: Sequence[Trial], size: int, *, apart: bool) -> Iterator[list[Trial]]:
@@ -80,7 +80,7 @@ class Group(Learner):
         super().__init__(
             self._vectorised,
             [trial.member.settings for trial in trials],
-            n_classes=first.model.n_classes,
+            [trial.balance for trial in trials],
             n_batches=n_batches,
             seed=first.member.seed,
             device=torch.device(device),

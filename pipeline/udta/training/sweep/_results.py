@@ -83,7 +83,7 @@ def _row(trial: Trial, task: str) -> dict[str, Any]:
         "taps": " ".join(trial.model.taps_used),
         # Sorted, so that equal adapters have equal cells.
         "options": json.dumps(trial.model.options, sort_keys=True),
-        **{name: value if name in _WHOLE else float(value) for name, value in asdict(member.settings).items()},
+        **{name: _cell(name, value) for name, value in asdict(member.settings).items()},
         "epochs_done": len(trial.history),
         "parameters": trial.model.n_parameters,
         "train_samples": len(trial.rows),
@@ -91,6 +91,13 @@ def _row(trial: Trial, task: str) -> dict[str, Any]:
         "validation_top1": trial.validation,
         **{name: trial.metrics.get(name) for name in _METRICS},
     }
+
+
+def _cell(name: str, value: Any) -> Any:
+    """A field of a recipe, of one kind whatever an adapter has: weights by class as JSON."""
+    if isinstance(value, str | tuple):
+        return value if isinstance(value, str) else json.dumps(dict(value))
+    return value if name in _WHOLE else float(value)
 
 
 _WHOLE = ("epochs", "batch_size")

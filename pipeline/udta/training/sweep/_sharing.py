@@ -15,7 +15,7 @@ from torch import Tensor
 from udta._machine.memory import default_budget
 from udta.adapters import PooledAdapter
 from udta.loader import FeatureLoader
-from udta.store import Store
+from udta.store import Store, relabelled
 from udta.training._learner import Batch
 from udta.training.sources import VECTORS, EveryView, pool_views, training_sources
 from udta.training.sweep._group import Group
@@ -84,7 +84,8 @@ class SharedBatches:
             if vectors is not None:
                 yield [group], self._picked(number, group, vectors)
             else:
-                together[trial.rows.tobytes(), trial.member.settings.batch_size, trial.member.seed].append(group)
+                key = trial.rows.tobytes(), trial.member.settings.batch_size, trial.member.seed, trial.order_key
+                together[key].append(group)
         for alike in together.values():
             yield alike, self._read(number, alike)
 
@@ -110,16 +111,18 @@ class SharedBatches:
 
     def _order(self, trial: Trial, vectors: Tensor) -> FeatureLoader:
         """The loader of single training: what it would read plays no part, but its order does."""
-        batch_size, seed = trial.member.settings.batch_size, trial.member.seed
-        loader = training_sources(trial.model, trial.store, trial.rows, batch_size, seed, self._device)[0]
+        member = trial.member
+        loader = training_sources(trial.model, trial.store, trial.rows, member.settings, member.seed, self._device)[0]
         # With vectors in memory it shuffles exactly, as single training then does, however large the taps are.
         loader.hold({VECTORS: vectors})
         return loader
 
     def _read(self, number: int, alike: Sequence[Group]) -> Iterator[Batch]:
         trial = alike[0].trials[0]
+        # All taps of the store, with the labels of the trial, by which balanced sampling draws.
+        store = relabelled(self._store, trial.store.labels, trial.store.classes, trial.store.task)
         loader = FeatureLoader(
-            self._store,
+            store,
             rows=trial.rows,
             # The union of what they read, in the order of the store: one pass over the disk for all.
             taps=[tap for tap in self._store.taps if any(tap in group.trials[0].model.taps_used for group in alike)],
@@ -127,12 +130,12 @@ class SharedBatches:
             seed=trial.member.seed,
             device=self._device,
             dtype=self._store.value_dtype,
+            sampling=trial.member.settings.sampling,
         )
-        loader.epoch = (
-            number - 1
-        )  # the order of an epoch depends on its number: a resumed sweep goes on with the right one
+        # The order of an epoch depends on its number: a resumed sweep goes on with the right one.
+        loader.epoch = number - 1
         return iter(loader)
 
 
 def _every_view(trial: Trial, device: str) -> EveryView:
-    return training_sources(trial.model, trial.store, trial.rows, trial.member.settings.batch_size, 0, device)[1]
+    return training_sources(trial.model, trial.store, trial.rows, trial.member.settings, 0, device)[1]

@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field
 from udta._files.validation import Options
 from udta._files.yaml_file import load_yaml
 from udta.adapters import Recipe, find_adapter
+from udta.adapters.recipe_values import CLASS_WEIGHTS
 from udta.errors import ConfigError, Problems
 from udta.labels.options import LabelOptions
 from udta.training.options import AdapterSettings
@@ -134,7 +135,7 @@ def expand(file: SweepFile, where: str, folder: Path, labels: LabelOptions) -> l
                 suffix = [*varied, *([f"seed={seed}"] if len(entry.seeds) > 1 else [])]
                 called = "-".join([name, *suffix])
                 asked = _labels(entry, chosen, folder, labels)
-                found = problems.collect(_member, called, entry, chosen, seed, asked)
+                found = problems.collect(_member, called, entry, chosen, seed, asked, folder)
                 members += [] if found is None else [found]
     problems.found = list(dict.fromkeys(f"{where}: {problem}" for problem in problems.found))
     # Each name is a folder, and two adapters in one would overwrite each other.
@@ -182,7 +183,9 @@ def _labels(entry: Entry, chosen: Mapping[tuple[str, ...], Any], folder: Path, g
     return LabelOptions(**own if "labels" in own else {**given.model_dump(), **own})
 
 
-def _member(name: str, entry: Entry, chosen: Mapping[tuple[str, ...], Any], seed: int, labels: LabelOptions) -> Member:
+def _member(
+    name: str, entry: Entry, chosen: Mapping[tuple[str, ...], Any], seed: int, labels: LabelOptions, folder: Path
+) -> Member:
     problems = Problems()
     # Names come out of a file: none may lead out of `runs/`, be hidden, or be longer than file systems take (255 bytes).
     if not re.fullmatch(r"[\w+=][\w.+=-]{0,199}", name):
@@ -195,6 +198,9 @@ def _member(name: str, entry: Entry, chosen: Mapping[tuple[str, ...], Any], seed
         }
         for field in ("options", "recipe")
     )
+    weights = recipe.get("class_weights")
+    if isinstance(weights, str) and weights not in CLASS_WEIGHTS:  # a file, beside that of the sweep as all others
+        recipe["class_weights"] = str(folder / weights)
     found = problems.collect(find_adapter, values["adapter"])
     changed = None if found is None else problems.collect(found.recipe_with, recipe)
     if problems.found:

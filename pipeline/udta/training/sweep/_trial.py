@@ -14,6 +14,7 @@ from udta.labels import with_labels
 from udta.labels.options import LabelOptions
 from udta.scoring import labelled_rows
 from udta.store import Store
+from udta.training._imbalance import Balance, check_balance
 from udta.training._learner import EpochResult
 from udta.training.sources import build
 from udta.training.sweep._spec import Member
@@ -61,6 +62,17 @@ class Trial:
     def closed_form(self) -> bool:
         """Whether it is solved at once instead of trained by steps."""
         return self.model.closed_form
+
+    @property
+    def order_key(self) -> bytes:
+        """Trials of the same rows, seed and batch size with the same one see their rows in the same order."""
+        # Balanced sampling draws by class: two tasks over the same rows have orders of their own.
+        return self.store.labels[self.rows].tobytes() if self.member.settings.sampling == "balanced" else b""
+
+    @property
+    def balance(self) -> Balance:
+        """What its recipe makes up for rare classes."""
+        return Balance.of(self.member.settings, self.store.labels[self.rows], self.store.classes)
 
     def record(self) -> dict[str, Any]:
         """What changes, as JSON."""
@@ -124,6 +136,7 @@ def _task(store: Store, labels: LabelOptions, validation: float, seed: int) -> S
 def _trial(store: Store, member: Member) -> Trial:
     try:
         seen = with_taps(store, member.taps)
+        check_balance(member.settings, seen)
         model = build(member.adapter, seen, member.options, member.seed)
     except ConfigError as error:
         raise ConfigError([f"adapters.{member.name}: {problem}" for problem in error.problems]) from error
