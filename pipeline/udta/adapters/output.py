@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from udta.adapters.standardisation import standardisation
 from udta.tasks import Task
 
+# What `Output` registers: found by training or calibration, never by `solve`.
+OUTPUT_BUFFERS = ("temperature", "adjustment", "threshold", "target_mean", "target_scale")
+
 
 class Output(nn.Module):
     """The part of an adapter that its task decides; what a training finds of it are buffers.

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from udta._machine.memory import default_budget
 from udta.adapters import PooledAdapter
+from udta.adapters.output import OUTPUT_BUFFERS
 from udta.loader import FeatureLoader
 from udta.store import Store, relabelled
 from udta.training._learner import Batch
@@ -47,7 +48,8 @@ def solve(trials: Sequence[Trial], device: str) -> None:
             # What was solved are buffers; parameters are each adapter's own, from its seed.
             found = dict(first.model.named_buffers())
             for name, buffer in model.named_buffers():
-                buffer.copy_(found[name])
+                if name not in OUTPUT_BUFFERS:  # these are of its own task, with classes of another number
+                    buffer.copy_(found[name])
 
 
 class SharedBatches:
