@@ -8,7 +8,7 @@ from udta import extract as extract_features
 from udta._console.display import ProgressDisplay
 from udta._console.messages import say
 from udta._files.atomic import write_json
-from udta.images import Manifest
+from udta.images import load_manifest
 
 
 def extract(params: Params, backbone: str, dataset: str) -> None:
@@ -17,7 +17,7 @@ def extract(params: Params, backbone: str, dataset: str) -> None:
     Only features of images that are gone are not thrown away: that takes `prune: true` in the backbone's entry.
     """
     options = {**params.backbones[backbone].model_dump(), "weights": params.weights(backbone)}
-    manifest = Manifest.load(params.paths.out / "manifests" / f"{dataset}.json")
+    manifest = load_manifest(params.paths.out / "manifests" / f"{dataset}.json")
     with ProgressDisplay("rows") as progress:
         report = extract_features(
             manifest, out=store_path(params, backbone, dataset), if_stale="replace", progress=progress, **options

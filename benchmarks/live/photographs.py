@@ -65,7 +65,7 @@ class Photographs:
     def _decode(self, row: int) -> EncodedImage:
         """It keeps what it has decoded."""
         sample = self.manifest.sample(row)
-        image = EncodedImage(sample.path.read_bytes(), sample.id)
+        image = EncodedImage(sample.read(), sample.id)
         image.pixels(self._spec.augment.input_side)
         return image
 

@@ -56,7 +56,7 @@ SMALL = Rival("small", lambda backbone, n_classes: Small(n_classes), LiveRecipe(
 def test_epochs_are_the_views_of_a_store(photographs):
     spec = ViewSpec(5, 0, Transform.parse(EVALUATE), Transform.parse(AUGMENT))
     sample = photographs.manifest.sample(7)
-    expected = spec.view(EncodedImage(sample.path.read_bytes(), sample.id), sample.sha256, 4)
+    expected = spec.view(EncodedImage(sample.read(), sample.id), sample.sha256, 4)
     (images, labels), *others = photographs.batches([7, 2, 5], 4, 2)
     assert (images[0].permute(1, 2, 0).numpy() == expected).all()
     assert labels.tolist() == photographs.labels[[7, 2]].tolist()

@@ -32,7 +32,7 @@ def test_the_official_split_in_the_order_of_its_lists(tmp_path, name):
     assert manifest.classes == tuple(sorted({label for _, label, _ in expected}))
     assert manifest.root == tmp_path
     assert manifest.split_rule == f"official, {BUILTIN[name].title}"
-    assert all(manifest.path(row).is_file() for row in range(len(manifest)))
+    assert all((manifest.root / manifest.ids[row]).is_file() for row in range(len(manifest)))
 
 
 @EVERY

@@ -23,13 +23,13 @@ def manifest(tmp_path):
 
 @pytest.fixture
 def child(manifest):
-    process = DecodeProcess(manifest.root, SPEC)
+    process = DecodeProcess(manifest.contents, SPEC)
     yield process
     process.end()
 
 
 def key(sample):
-    return sample.id, sample.sha256
+    return sample.row, sample.id, sample.sha256
 
 
 def test_pixels_are_the_same_and_bad_images_are_named(manifest, child):
@@ -54,7 +54,7 @@ def test_pixels_are_the_same_and_bad_images_are_named(manifest, child):
 
 def test_a_file_that_changed_is_told(manifest, child):
     sample = manifest.sample(3)
-    sample.path.write_bytes(sample.path.read_bytes() + b" ")
+    (manifest.root / sample.id).write_bytes(sample.read() + b" ")
     with pytest.raises(DataError, match="changed after the manifest was made"):
         child.make([key(sample)], WHICH, np.zeros((2, 1, 16, 16, 3), np.uint8))
     child.make([key(manifest.sample(4))], WHICH, np.zeros((2, 1, 16, 16, 3), np.uint8))

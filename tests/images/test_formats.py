@@ -27,7 +27,7 @@ def test_an_image_by_its_content_is_one(tmp_path, fmt, name):
     (tmp_path / "cat" / name).write_bytes(ENCODED[fmt])
     manifest = read_images(tmp_path)
     assert (manifest.ids, manifest.left_out) == ((f"cat/{name}",), {})
-    assert decode_image(manifest.path(0), "a").shape == RGB.shape
+    assert decode_image((manifest.root / manifest.ids[0]), "a").shape == RGB.shape
 
 
 @pytest.mark.parametrize("suffix", [".jfif", ".jpe", ".JPG", ".mpo", ".dib", ".pnm", ".apng"])

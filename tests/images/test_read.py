@@ -104,7 +104,7 @@ def test_absolute_paths_become_relative(tmp_path):
     path = table(tmp_path / "lists/d.csv", f"path,label\n{tmp_path / 'images/a.jpg'},x\n")
     manifest = read_images(path)
     assert manifest.ids == ("../images/a.jpg",)
-    assert manifest.path(0).is_file()
+    assert (manifest.root / manifest.ids[0]).is_file()
 
 
 def test_relative_arguments(tmp_path, monkeypatch):
@@ -127,7 +127,7 @@ def test_a_split_column(tmp_path):
     ("text", "message"),
     [
         ("path,lable\na.jpg,x\n", "no column 'label': did you mean 'lable'"),
-        ("file,class\na.jpg,x\n", "no column 'path': .*\n.*no column 'label'"),
+        ("file,lable\na.jpg,x\n", "no column 'path': .*\n.*no column 'label'"),
         ("path,label,Splits\na.jpg,x,train\n", "no column 'split': did you mean 'Splits'"),
         ("path,label,split\na.jpg,x,\n", "1 of its rows have a label but no split: row 1"),
         ("path,label\n", "has no rows"),

@@ -24,7 +24,7 @@ def ids(images, **options):
     manifest = read_unlabelled(images, **options)
     assert manifest.classes == ()
     assert set(manifest.splits) == {"unlabelled"}
-    assert all(manifest.path(row).exists() for row in range(len(manifest)))
+    assert all((manifest.root / manifest.ids[row]).exists() for row in range(len(manifest)))
     return manifest.ids
 
 

@@ -13,7 +13,7 @@ from toy import photographs
 import udta
 from udta.errors import DataError, ImageError
 from udta.fingerprint import UNREADABLE
-from udta.images import _sample as sample
+from udta.images import _image_file as files
 from udta.images import read_images
 
 
@@ -26,7 +26,7 @@ def refuse(monkeypatch, name, number):
             raise OSError(number, os.strerror(number), os.fspath(path))
         return found(path, *arguments, **keywords)
 
-    monkeypatch.setattr(sample.os, "open", opened)
+    monkeypatch.setattr(files.os, "open", opened)
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_all_of_them_are_named_with_their_reasons(bad):
         assert f"{name} {reason}" in str(caught.value)
     for name, reason in REASONS.items():
         with pytest.raises(ImageError) as one:
-            sample.read_image_file(bad / name, name)
+            files.read_image_file(bad / name, name)
         assert (one.value.path, one.value.reason) == (name, reason)
 
 
@@ -88,7 +88,7 @@ def test_they_are_skipped_with_their_reasons_and_computed_when_they_are_there(ba
 def test_an_image_that_vanishes_after_it_was_listed_is_skipped(tmp_path, monkeypatch):
     root = photographs(tmp_path / "photos", per_class=2)
     manifest = read_images(root)
-    manifest.path(3).unlink()
+    (manifest.root / manifest.ids[3]).unlink()
     report = udta.extract(manifest, backbone="toy:net", taps="stage2=avg", out=tmp_path / "s", on_error="skip")
     assert report.skipped == {"cat/001.png": "cannot be read (No such file or directory)"}
 

@@ -193,7 +193,7 @@ def _request(manifest: Manifest, options: ExtractOptions) -> Request:
         split_rule=manifest.split_rule,
         codec=options.codec,
         **_examined(backbone, taps, compute, device, allow_impure=options.allow_impure),
-        source={"images": str(manifest.root.resolve()), **backbone.source, **chosen.source},
+        source={"images": manifest.contents.source, **backbone.source, **chosen.source},
     )
     return Request(options, manifest, backbone, views, chosen, layout, compute, device)
 

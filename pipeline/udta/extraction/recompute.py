@@ -15,7 +15,7 @@ from udta.errors import ConfigError, StaleStoreError
 from udta.extraction._job import feature_batches
 from udta.extraction._request import feature_fingerprint
 from udta.extraction._work import FeatureSource
-from udta.images import Manifest, ViewSpec
+from udta.images import Manifest, ViewSpec, find_packed
 from udta.probe import check_probe
 from udta.store import Store, as_tensor, open_store, value_dtype
 
@@ -147,6 +147,7 @@ def manifest_of(store: Store, images: str | Path | None) -> Manifest:
         splits=tuple(store.splits.tolist()),
         hashes=tuple(store.hashes.get(name, "") for name in store.ids.tolist()),
         split_rule=store.layout.split_rule,
+        packed=find_packed(str(root), store.ids.tolist()),
     )
 
 

@@ -4,12 +4,14 @@ _read              IMAGES, as a user names them -> the manifest
 readers            what IMAGES may be, a file each, registered: folders, tables, lists of paths, built-in datasets by name
 builtin            the datasets that are known by name, a file each, registered
 _manifest          the ordered table of samples
-_sample            one of them: the bytes of its file, as they were when it was listed
+_sample            one of them: its bytes, as they were when it was listed
 _decode            bytes -> upright pixels in sRGB, by one of _pillow_file, _dicom_file, _tiff_file
 _views             pixels -> views, each by a transform and random numbers of its own
 decode_process     all of that in a process of its own, for a GPU that takes more than one Python makes
 ops                the operations that transforms are made of
 
+_contents          where the bytes are: files here; archives and tables beside their readers
+_image_file        a file of its own for each
 _listing           what a reader is, and what it gives
 _splits            which samples are for training: from a file, or by a seeded rule
 _formats           which files are images, and which decoders they need
@@ -27,7 +29,7 @@ _png_text          megabytes of text in a PNG
 from udta.images._decode import EncodedImage, decode_image
 from udta.images._manifest import Manifest
 from udta.images._pixel_spec import PixelSpec, Window
-from udta.images._read import OnError, read_images, read_unlabelled
+from udta.images._read import OnError, find_packed, load_manifest, read_images, read_unlabelled
 from udta.images._sample import Sample
 from udta.images._size import MAX_PIXELS
 from udta.images._views import DECODERS, Decoder, Transform, ViewSpec
@@ -45,6 +47,8 @@ __all__ = [
     "ViewSpec",
     "Window",
     "decode_image",
+    "find_packed",
+    "load_manifest",
     "read_images",
     "read_unlabelled",
 ]

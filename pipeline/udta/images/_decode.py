@@ -12,10 +12,10 @@ from jaxtyping import UInt8
 
 from udta.errors import ImageError
 from udta.images._dicom_file import DicomFile, is_dicom
+from udta.images._image_file import read_image_file
 from udta.images._pillow_file import PillowFile
 from udta.images._pixel_spec import RGB, Bands, PixelSpec
 from udta.images._quiet import silence_decoders
-from udta.images._sample import read_image_file
 from udta.images._tiff_file import TiffFile, is_tiff
 
 

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from PIL import features
 
 from udta.errors import ImageError
-from udta.images._sample import opened_image
+from udta.images._image_file import opened_image
 
 # What Pillow may be asked to open by itself. Other decoders are never reached: EPS, for one, starts Ghostscript.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")

@@ -6,9 +6,11 @@ import os
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
+
+from udta.images._contents import Contents, Files
 
 
 @dataclass(frozen=True)
@@ -16,7 +18,7 @@ class Listing:
     """One entry for each image: its id relative to `root`, its class name ('' where unknown), its split if it has one.
 
     `split_rule` says where given splits come from; `left_out` counts files that are no images, by extension and reason; `notes`
-    are sentences for the user.
+    are sentences for the user. `packed` has the images where they are no files of their own: nothing opens an id as a path then.
     """
 
     root: Path
@@ -26,30 +28,44 @@ class Listing:
     split_rule: str = "column"
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    packed: Contents | None = None
 
     @classmethod
     def unlabelled(
-        cls, root: Path, ids: Iterable[str], left_out: Mapping[str, int] | None = None, notes: tuple[str, ...] = ()
+        cls, root: Path, ids: Iterable[str], left_out: Mapping[str, int] | None = None, packed: Contents | None = None
     ) -> Listing:
         """Images of which no class is known."""
         names = tuple(ids)
-        return cls(root, names, ("",) * len(names), left_out=left_out or {}, notes=notes)
+        return cls(root, names, ("",) * len(names), left_out=left_out or {}, packed=packed)
+
+    @property
+    def contents(self) -> Contents:
+        """The encoded image of every row."""
+        return self.packed or Files(self.root)
+
+    def without_classes(self) -> Listing:
+        """The same images, of which no class and no split is known."""
+        return replace(self, labels=("",) * len(self.ids), splits=None)
 
 
 class Reader(ABC):
     """One form that IMAGES may have. A new one is a file in `readers/` and a line in its registry.
 
     `takes` is that form in the words of an error. `by_name` tells a name of something from a path: a list of paths may hold no
-    names. `has_classes` is False where images are named for prediction alone.
+    names. `packs` where the images lie in archives or tables and are no files of their own.
     """
 
     takes: ClassVar[str]
     by_name: ClassVar[bool] = False
-    has_classes: ClassVar[bool] = True
+    packs: ClassVar[bool] = False
 
     @abstractmethod
     def accepts(self, images: str) -> bool:
         """Whether what a user named has this form, which is seen without opening it."""
+
+    def is_there(self, images: str) -> bool:
+        """Whether what has this form is there; a reader of names or patterns says yes, and itself what is missing."""
+        return self.by_name or os.path.exists(images)  # noqa: PTH110  # as every other path here
 
     @abstractmethod
     def read(self, images: str, *, missing: bool) -> Listing:
@@ -66,7 +82,7 @@ class Reader(ABC):
 
     def read_unlabelled(self, images: str, *, missing: bool) -> Listing:
         """The images alone, for prediction, whatever folders or columns would mean. Arguments and errors are those of `read`."""
-        return self.read(images, missing=missing)
+        return self.read(images, missing=missing).without_classes()
 
 
 class LeftOut:
@@ -93,3 +109,8 @@ def relative_id(root: Path, path: str) -> str:
     """The one spelling of a path that is absolute or relative to `root`: relative, `/` between parts, no `.`."""
     # Not `resolve`: a link to an image would become an id outside of the folder, and another one where the link is changed.
     return Path(os.path.relpath(root / path, root)).as_posix()
+
+
+def packed_id(name: str) -> str:
+    """The id of an image that an archive or a table calls so: whatever stands there, a relative path, as stores ask for."""
+    return "/".join(part for part in name.split("/") if part not in ("", ".", ".."))

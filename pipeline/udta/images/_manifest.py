@@ -16,6 +16,7 @@ from udta._console.terminal import first_few, utf8
 from udta._files.atomic import write_json
 from udta._files.names import labels_problem, path_problem
 from udta.errors import ConfigError, DataError, did_you_mean
+from udta.images._contents import Contents, Files
 from udta.images._sample import Sample
 
 _FORMAT, _VERSION = "udta-manifest", 1
@@ -27,7 +28,7 @@ class Manifest:
     """All samples in row order, one entry of `ids`, `labels`, `splits` and `hashes` (SHA-256 of the file) for each.
 
     `hashes` has 64 zeros for a file that could not be read. `left_out` counts files beside them that are no images, by extension
-    and reason; `notes` are sentences that the user should hear.
+    and reason; `notes` are sentences that the user should hear. `packed` has the images that are no files of their own.
 
     Raises:
         DataError: columns of different lengths, ids that are not unique or not UTF-8, labels that no class stands for.
@@ -42,6 +43,7 @@ class Manifest:
     split_rule: str
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    packed: Contents | None = None
 
     def __post_init__(self) -> None:
         lengths = {len(self.ids), len(self.labels), len(self.splits), len(self.hashes)}
@@ -63,11 +65,12 @@ class Manifest:
 
     def sample(self, row: int) -> Sample:
         """Everything about one row."""
-        return Sample(row, self.ids[row], self.path(row), self.hashes[row], int(self.labels[row]), self.splits[row])
+        return Sample(row, self.ids[row], self.contents, self.hashes[row], int(self.labels[row]), self.splits[row])
 
-    def path(self, row: int) -> Path:
-        """Where the image of a row is."""
-        return self.root / self.ids[row]
+    @property
+    def contents(self) -> Contents:
+        """The encoded image of every row."""
+        return self.packed or Files(self.root)
 
     def rows(self, split: str) -> Int64[np.ndarray, " rows"]:
         """The rows of a split in ascending order.
@@ -81,7 +84,7 @@ class Manifest:
         return rows
 
     def save(self, path: Path) -> None:
-        """Write it as JSON, whole or not at all; `root` is stored as it was given."""
+        """Write it as JSON, whole or not at all; `root` is stored as it was given, and what images are packed in is not."""
         write_json(
             path,
             {
@@ -101,7 +104,7 @@ class Manifest:
 
     @classmethod
     def load(cls, path: Path) -> Manifest:
-        """The inverse of `save`.
+        """The inverse of `save`, with every image as a file of its own; `udta.images.load_manifest` finds those that are none.
 
         Raises:
             DataError: the file cannot be read, is damaged, or is no manifest.

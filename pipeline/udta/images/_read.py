@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,9 +16,9 @@ from udta._console.terminal import first_few
 from udta._files.names import UNLABELLED, class_order
 from udta.errors import DataError, ImageError
 from udta.fingerprint import UNREADABLE
+from udta.images._contents import Chosen, Contents, Files
 from udta.images._listing import Listing
 from udta.images._manifest import Manifest, check_utf8
-from udta.images._sample import hash_image_file
 from udta.images._splits import split_notes, splits_from_file, stratified_rule, stratified_splits
 from udta.images.readers import find_reader, refusal
 
@@ -26,9 +26,6 @@ from udta.images.readers import find_reader, refusal
 OnError = Literal["fail", "skip"]
 
 _LOG = logging.getLogger(__name__)
-
-# Files handed to a thread at once: with one, handing them over takes longer than hashing a thumbnail.
-_HASHED_TOGETHER = 64
 
 
 def read_images(
@@ -55,7 +52,7 @@ def read_images(
     listing = _list(str(images), missing=on_error == "skip")
     check_utf8(listing.root, (*listing.ids, *listing.labels))
     # The split needs the hashes: files with the same bytes go to one side.
-    hashes = _hash_files(listing.root, listing.ids, on_error)
+    hashes = _hash(listing, on_error)
     split_names, rule = _split(listing, hashes, splits, seed)
     return _manifest(listing, hashes, split_names, rule, split_notes(listing.ids, listing.labels, hashes, split_names))
 
@@ -73,12 +70,39 @@ def read_unlabelled(images: str | Path | Sequence[str | Path], *, on_error: OnEr
         DataError: nothing is named, something is not there, has no images or cannot be read.
     """
     named = [images] if isinstance(images, str | Path) else list(images)
-    found = _list_unlabelled([str(one) for one in named], missing=on_error == "skip")
-    check_utf8(found.root, found.ids)
-    # A built-in dataset has given classes and splits.
-    listing = Listing.unlabelled(found.root, found.ids, found.left_out, found.notes)
-    hashes = _hash_files(listing.root, listing.ids, on_error)
+    listing = _list_unlabelled([str(one) for one in named], missing=on_error == "skip")
+    check_utf8(listing.root, listing.ids)
+    hashes = _hash(listing, on_error)
     return _manifest(listing, hashes, (UNLABELLED,) * len(hashes), UNLABELLED, ())
+
+
+def load_manifest(path: Path) -> Manifest:
+    """What `Manifest.save` wrote, with its images as they are found now.
+
+    Raises:
+        DataError: the file cannot be read, is damaged, or is no manifest; an archive or table that the images were in is so.
+    """
+    manifest = Manifest.load(path)
+    return replace(manifest, packed=find_packed(str(manifest.root), manifest.ids))
+
+
+def find_packed(images: str, ids: Sequence[str]) -> Contents | None:
+    """Where images that were listed before lie in archives or tables; None where they are files.
+
+    Args:
+        images: what was named then.
+        ids: of the images, in the order of the rows that are wanted. What is not there any more cannot be read.
+
+    Raises:
+        DataError, ConfigError: as `read_images`.
+    """
+    reader = find_reader(images)
+    if reader is None or not reader.packs:
+        return None
+    listing = reader.read_unlabelled(images, missing=True)
+    row_of = {name: row for row, name in enumerate(listing.ids)}
+    rows = np.array([row_of.get(name, -1) for name in ids], dtype=np.int64)
+    return Chosen((listing.contents,), np.zeros(len(rows), dtype=np.int64), rows)
 
 
 def _manifest(
@@ -96,6 +120,7 @@ def _manifest(
         split_rule=rule,
         left_out=listing.left_out,
         notes=(*listing.notes, *notes),
+        packed=listing.packed,
     )
     for line in manifest.summary():
         _LOG.info("%s", line)
@@ -107,7 +132,7 @@ def _manifest(
 def _list(images: str, *, missing: bool) -> Listing:
     reader = find_reader(images)
     # Tables are known by their names: one that is not there is none.
-    if reader is None or not reader.has_classes or not (reader.by_name or Path(images).exists()):
+    if reader is None or not reader.is_there(images):
         raise refusal(images)
     return reader.read(images, missing=missing)
 
@@ -121,25 +146,39 @@ def _list_unlabelled(named: Sequence[str], *, missing: bool) -> Listing:
     if not named:
         raise DataError("no image is named: give a file, a folder, or a table of paths")
     only = find_reader(named[0]) if len(named) == 1 else None
-    if only and only.by_name:
+    if only and only.is_there(named[0]):
         return only.read_unlabelled(named[0], missing=missing)
+    # `photo 12:30.jpg` that is missing looks like a name.
+    readers = {one: find_reader(one, by_name=False) for one in named}
     # A link to nothing is there: why it cannot be read is said when it is.
-    absent = [one for one in named if not os.path.lexists(Path(one))]
-    if absent and (not missing or len(absent) == len(named)):
+    absent = [
+        one for one, reader in readers.items() if not os.path.lexists(one) and not (reader and reader.is_there(one))
+    ]
+    if absent and (not missing or len(absent) == len(readers)):
         raise DataError(f"{len(absent)} of what was named is not there: {first_few(absent)}")
-    if only:
-        return only.read_unlabelled(named[0], missing=missing)
-    every: dict[str, None] = {}
+    return _joined(
+        reader.read_unlabelled(one, missing=missing) if reader else Listing.unlabelled(Path(), [Path(one).as_posix()])
+        for one, reader in readers.items()
+    )
+
+
+def _joined(listings: Iterable[Listing]) -> Listing:
+    """Several as one without classes, each image once; ids are paths that lead to the files from here."""
+    rows: dict[str, tuple[int, int]] = {}
+    parts: list[Contents] = []
     left_out = Counter[str]()
-    for one in named:
-        reader = find_reader(one, by_name=False)  # `photo 12:30.jpg` that is missing looks like a name
-        if reader is None:
-            every[Path(one).as_posix()] = None
-            continue
-        listing = reader.read_unlabelled(one, missing=missing)
-        every |= dict.fromkeys((listing.root / name).as_posix() for name in listing.ids)
+    for listing in listings:
+        # Files are found by their ids, whichever part they came with.
+        part = len(parts)
+        parts.append(listing.packed or Files(Path()))
+        for row, name in enumerate(listing.ids):
+            rows.setdefault((listing.root / name).as_posix(), (part, row))
         left_out.update(listing.left_out)
-    return Listing.unlabelled(Path(), every, dict(left_out))
+    packed = None
+    if any(not isinstance(part, Files) for part in parts):
+        part_and_row = np.array(list(rows.values()), dtype=np.int64)
+        packed = Chosen(tuple(parts), part_and_row[:, 0], part_and_row[:, 1])
+    return Listing.unlabelled(Path(), rows, dict(left_out), packed)
 
 
 def _split(listing: Listing, hashes: Sequence[str], file: Path | None, seed: int) -> tuple[tuple[str, ...], str]:
@@ -153,26 +192,14 @@ def _split(listing: Listing, hashes: Sequence[str], file: Path | None, seed: int
     return stratified_splits(listing.ids, listing.labels, hashes, seed), rule
 
 
-def _hash_files(root: Path, ids: Sequence[str], on_error: OnError) -> tuple[str, ...]:
-    """SHA-256 of every file, in threads (hashlib lets go of the interpreter lock); `UNREADABLE` where there is none."""
-    groups = [ids[start : start + _HASHED_TOGETHER] for start in range(0, len(ids), _HASHED_TOGETHER)]
-    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="udta-hash") as pool:
-        found = [
-            one for group in pool.map(lambda group: [_hash(root, name) for name in group], groups) for one in group
-        ]
+def _hash(listing: Listing, on_error: OnError) -> tuple[str, ...]:
+    """SHA-256 of every image; `UNREADABLE` where there is none."""
+    found = listing.contents.hashes(range(len(listing.ids)), listing.ids)
     unreadable = [error for error in found if isinstance(error, ImageError)]
     # Where nothing at all can be read, it is no matter of bad images: a disk is gone, or a permission.
     if unreadable and (on_error == "fail" or len(unreadable) == len(found)):
         raise DataError(
-            f"{root}: {len(unreadable)} image(s) cannot be used: "
+            f"{listing.root}: {len(unreadable)} image(s) cannot be used: "
             + first_few(f"{error.path} {error.reason}" for error in unreadable)
         )
     return tuple(UNREADABLE if isinstance(one, ImageError) else one for one in found)
-
-
-def _hash(root: Path, name: str) -> str | ImageError:
-    """Or why the file cannot be read, so that all of those are reported together."""
-    try:
-        return hash_image_file(f"{root}/{name}" if name[0] != "/" else name, name)
-    except ImageError as error:
-        return error

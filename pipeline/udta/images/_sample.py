@@ -1,42 +1,35 @@
-"""One image file: its bytes, as they were when images were listed, or why there are none. Every image is opened here."""
+"""One image of a manifest: its bytes, as they were when images were listed, or why there are none."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedReader
-from pathlib import Path
 
-from udta._files.paths import NotRegularError, opened_regular
 from udta.errors import DataError, ImageError
 from udta.fingerprint import UNREADABLE
+from udta.images._contents import Contents
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One image. `id` is its path relative to the manifest's root, `label` the class index or -1 where unknown."""
+    """Row `row` of `contents`. `id` is its path relative to the manifest's root, `label` the class index or -1 where unknown."""
 
     row: int
     id: str
-    path: Path
+    contents: Contents
     sha256: str
     label: int
     split: str
 
     def read(self) -> bytes:
-        """The file, as it was when the manifest was made.
+        """The encoded image, as it was when the manifest was made.
 
         Raises:
             ImageError: it cannot be read, or could not then.
             DataError: its content has changed.
         """
         # Read first: where it still cannot be read, why is the better message.
-        content = read_image_file(self.path, self.id)
+        content = self.contents.read(self.row, self.id)
         if self.sha256 == UNREADABLE:
             raise ImageError(
                 self.id, "could not be read when the images were listed, but now; run the same command again"
@@ -45,54 +38,7 @@ class Sample:
         # identity of the old one, and no later run could tell.
         if hashlib.sha256(content).hexdigest() != self.sha256:
             raise DataError(
-                f"{self.path} changed after the manifest was made; run the same command again to use its new content"
+                f"{self.id} of {self.contents.source} changed after the manifest was made; run the same command again to use "
+                "its new content"
             )
         return content
-
-
-@contextmanager
-def opened_image(path: str | Path, name: str) -> Iterator[BufferedReader]:
-    """A regular file, open for reading.
-
-    Args:
-        path: of the file.
-        name: what errors call it, its id.
-
-    Raises:
-        ImageError: it cannot be opened or read (what is done inside of the context counts too), or is no regular file: a FIFO
-            would be waited for until somebody writes into it.
-    """
-    try:
-        with opened_regular(path) as file:
-            yield file
-    except NotRegularError as error:
-        raise ImageError(name, f"is {_kind(error.mode)}, not a regular file") from error
-    except OSError as error:
-        raise ImageError(name, _reason(path, error)) from error
-
-
-def read_image_file(path: str | Path, name: str) -> bytes:
-    """All of its bytes; `name` is what errors call it. Raises `ImageError`: it cannot be read, or is no regular file."""
-    with opened_image(path, name) as file:
-        return file.read()
-
-
-def hash_image_file(path: str | Path, name: str) -> str:
-    """SHA-256 of its bytes, hexadecimal; `name` is what errors call it. Raises `ImageError` as reading them does."""
-    with opened_image(path, name) as file:
-        # In pieces: of a video that was called `.jpg` no gigabyte comes into memory.
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _reason(path: str | Path, error: OSError) -> str:
-    if error.errno == errno.ENOENT and os.path.islink(path):  # noqa: PTH114  # a path of any kind
-        return "is a link to something that is not there"
-    if error.errno == errno.ENXIO:  # opening a socket, or a FIFO that nobody writes to on some systems
-        return "is a socket or a device, not a regular file"
-    return f"cannot be read ({error.strerror})"
-
-
-def _kind(mode: int) -> str:
-    if stat.S_ISDIR(mode):
-        return "a folder"
-    return "a FIFO" if stat.S_ISFIFO(mode) else "a device"

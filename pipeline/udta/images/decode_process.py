@@ -10,13 +10,13 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
 from udta._machine.children import Child, Parent, mapped, shared_memory
 from udta.errors import DataError, ImageError
+from udta.images._contents import Contents
 from udta.images._decode import EncodedImage
 from udta.images._sample import Sample
 from udta.images._views import ViewSpec
@@ -48,26 +48,26 @@ class DecodeProcess:
     """A child that makes views of images, for one thread at a time. It is not waited for until it is asked for some.
 
     Args:
-        root: of the images.
+        contents: of the images.
         views: how they are made.
     """
 
-    def __init__(self, root: Path, views: ViewSpec) -> None:
+    def __init__(self, contents: Contents, views: ViewSpec) -> None:
         shape = (views.count, rows_of_request(views), *views.shape)
         # The child fills what it was given the number of; here the descriptor is closed at once, the mapping keeps the memory.
         with shared_memory(shape) as (memory, self._pixels):
-            self._process = Child(_serve, memory, shape, root, views, keep=[memory])
+            self._process = Child(_serve, memory, shape, contents, views, keep=[memory])
 
     def make(
         self,
-        images: Sequence[tuple[str, str]],
+        images: Sequence[tuple[int, str, str]],
         which: Sequence[int],
         target: UInt8[np.ndarray, "views rows height width channels"],
     ) -> Made:
         """Put the views `which` of up to `rows_of_request` images into `target`, zeros for those that cannot be used.
 
         Args:
-            images: the id and the content hash of each.
+            images: row, id and content hash of each.
             which: view numbers.
             target: filled here.
 
@@ -80,7 +80,7 @@ class DecodeProcess:
         except EOFError:
             raise DataError(
                 f"a process that decodes images died (status {self._process.wait()}) at one of: "
-                + ", ".join(name for name, _ in images)
+                + ", ".join(name for _, name, _ in images)
             ) from None
         # A copy, since the next request overwrites it: 0.2 ms for 16 views of 224 x 224, of the 30 ms that they took to make.
         np.copyto(target, self._pixels[: len(which), : len(images)])
@@ -91,28 +91,28 @@ class DecodeProcess:
         self._process.end()
 
 
-def _serve(parent: Parent, memory: int, shape: Sequence[int], root: Path, views: ViewSpec) -> None:
+def _serve(parent: Parent, memory: int, shape: Sequence[int], contents: Contents, views: ViewSpec) -> None:
     """The child."""
     pixels = mapped(memory, shape)
     for images, which in parent:
         try:
-            parent.send(_made(images, which, root, views, pixels[: len(which)]))
+            parent.send(_made(images, which, contents, views, pixels[: len(which)]))
         except DataError as error:
             parent.fail(error)  # and go on: other threads of the parent may still want something before it gives up
 
 
 def _made(
-    images: Sequence[tuple[str, str]],
+    images: Sequence[tuple[int, str, str]],
     which: Sequence[int],
-    root: Path,
+    contents: Contents,
     views: ViewSpec,
     pixels: UInt8[np.ndarray, "views rows height width channels"],
 ) -> Made:
     bad, read, decode, notes = dict[int, str](), 0.0, 0.0, Counter[str]()
-    for index, (name, sha256) in enumerate(images):
+    for index, (row, name, sha256) in enumerate(images):
         begun = done = time.perf_counter()
         try:
-            content = Sample(-1, name, root / name, sha256, -1, "").read()
+            content = Sample(row, name, contents, sha256, -1, "").read()
             done = time.perf_counter()
             image = EncodedImage(content, name)
             pixels[:, index] = views.make(image, sha256, which)

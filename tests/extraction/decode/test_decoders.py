@@ -63,7 +63,7 @@ def test_processes_make_what_threads_make(manifest, processes):
 def test_a_bad_image_stops_them_where_it_shall(manifest, processes):
     with pytest.raises(ImageError, match=r"cat/003\.png"):
         list(batches(manifest, processes("fail")))
-    manifest.sample(2).path.write_bytes(b"another file")
+    (manifest.root / manifest.ids[2]).write_bytes(b"another file")
     with pytest.raises(DataError, match="changed after the manifest was made"):
         list(batches(manifest, processes()))
 

@@ -49,7 +49,7 @@ class ProcessDecoder(ThreadDecoder):
         # All at once and before anything is asked of them: they are ready when the backbone is.
         try:
             for _ in range(self.threads):
-                self._children.append(DecodeProcess(manifest.root, views))
+                self._children.append(DecodeProcess(manifest.contents, views))
                 self._free.put(self._children[-1])
         except BaseException:
             self.close()
@@ -67,7 +67,8 @@ class ProcessDecoder(ThreadDecoder):
     ) -> dict[int, str]:
         child = self._free.get()
         try:
-            made = child.make([(self._manifest.ids[row], self._manifest.hashes[row]) for row in rows], which, target)
+            images = [(row, self._manifest.ids[row], self._manifest.hashes[row]) for row in rows]
+            made = child.make(images, which, target)
         finally:
             self._free.put(child)
         self._meter.add({"read": made.read, "decode": made.decode})

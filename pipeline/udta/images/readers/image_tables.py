@@ -1,9 +1,9 @@
-"""CSV and Parquet files with a row per image: `path,label[,split]`."""
+"""CSV and Parquet files with a row per image: `path[,label][,split]`."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PureWindowsPath
 
 from udta._console.terminal import first_few
@@ -15,7 +15,7 @@ from udta.images._listing import Listing, Reader, relative_id
 
 
 class ImageTables(Reader):
-    """Tables `path,label[,split]`, in CSV or Parquet."""
+    """Tables `path[,label][,split]`, in CSV or Parquet."""
 
     takes = "a .csv or .parquet file"
 
@@ -27,8 +27,8 @@ class ImageTables(Reader):
     def read(self, images: str, *, missing: bool) -> Listing:
         """The images that a table names, in its order; paths are relative to the folder that the table is in.
 
-        An empty label is an unknown class; other columns than `path`, `label` and `split` are ignored. A path that is not there
-        is looked for as Windows or macOS would write it.
+        An empty label is an unknown class, as is that of every image where there is no such column; other columns than these
+        are ignored. A path that is not there is looked for as Windows or macOS would write it.
 
         Args:
             images: path of the table.
@@ -39,20 +39,34 @@ class ImageTables(Reader):
             ConfigError: pyarrow is needed and not installed.
         """
         path = Path(images)
-        columns = read_columns(path, required=("path", "label"), optional=("split",))
-        labels, ids = whole_numbers(columns["label"]), ids_of_paths(path, columns["path"], missing=missing)
-        splits = columns.get("split")
-        if splits is not None:
-            # An unlabelled image needs no split: it is for nobody to train or to test on.
-            splits = [split or ("" if label else UNLABELLED) for split, label in zip(splits, labels, strict=True)]
-            _refuse(path, "have a label but no split", [_line(row) for row, split in enumerate(splits) if not split])
-        return Listing(path.parent, ids, tuple(labels), None if splits is None else tuple(splits))
+        columns = read_columns(path, required=("path",), optional=("label", "split"))
+        ids = ids_of_paths(path, columns["path"], missing=missing)
+        return Listing(path.parent, ids, *labels_and_splits(path, columns, len(ids)))
 
     def read_unlabelled(self, images: str, *, missing: bool) -> Listing:
         """The images of the column `path`, each once; no other column is needed. Arguments and errors are those of `read`."""
         path = Path(images)
         names = read_columns(path, required=("path",))["path"]
         return Listing.unlabelled(path.parent, dict.fromkeys(ids_of_paths(path, names, missing=missing)))
+
+
+def labels_and_splits(
+    path: Path, columns: Mapping[str, list[str]], n: int
+) -> tuple[tuple[str, ...], tuple[str, ...] | None]:
+    """The class name and the split of every row, from the columns that a table has; raises `DataError` for half of them.
+
+    Args:
+        path: of the table, for errors.
+        columns: `label` and `split`, if they are there.
+        n: how many rows.
+    """
+    labels = whole_numbers(columns.get("label", [""] * n))
+    if "split" not in columns:
+        return tuple(labels), None
+    # An unlabelled image needs no split: it is for nobody to train or to test on.
+    splits = [split or ("" if label else UNLABELLED) for split, label in zip(columns["split"], labels, strict=True)]
+    _refuse(path, "have a label but no split", [_line(row) for row, split in enumerate(splits) if not split])
+    return tuple(labels), tuple(splits)
 
 
 def ids_of_paths(path: Path, names: Sequence[str], *, missing: bool) -> tuple[str, ...]:

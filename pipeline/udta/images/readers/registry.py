@@ -9,8 +9,9 @@ from udta.errors import DataError
 from udta.images._listing import Reader
 
 # Paths instead of imports, so that a reader is one line here. The first that accepts reads: what is a folder on the disk is never
-# taken for a dataset's name, and `pets:photos.csv` never for a table.
+# taken for a dataset's name, and `pets:photos.csv` never for a table. A folder of archives is no folder of images.
 _CLASSES = (
+    "webdataset:WebDataset",
     "folders:Folders",
     "dataset_names:DatasetNames",
     "image_tables:ImageTables",
@@ -33,9 +34,9 @@ def find_reader(images: str, *, by_name: bool = True) -> Reader | None:
 
 def refusal(images: str) -> DataError:
     """What to say where images with classes were wanted and `images` is nothing that names some."""
-    readers = [reader for reader in READERS if reader.has_classes]
-    paths = [reader.takes for reader in readers if not reader.by_name]
-    names = [reader.takes for reader in readers if reader.by_name]
+    # What most people have comes first.
+    paths = [reader.takes for reader in sorted(READERS, key=lambda reader: reader.packs) if not reader.by_name]
+    names = [reader.takes for reader in READERS if reader.by_name]
     if Path(images).exists():
         return DataError(f"{Path(images)} is neither {' nor '.join(paths)} (single images are for `udta predict`)")
     return DataError(f"there is no folder or file {images!r}; give {' or '.join([*paths, *names])}")

@@ -1,4 +1,4 @@
-"""Text files of paths, one a line: what `find` and `ls` write, to be predicted."""
+"""Text files of paths, one a line: what `find` and `ls` write, without classes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ class TextLists(Reader):
     """`.txt` files; other lines than paths there are none, so no classes either."""
 
     takes = "a .txt file of paths"
-    has_classes = False
 
     def accepts(self, images: str) -> bool:
         """By its name, whether it is there or not: one that is missing is no image that is missing."""

@@ -1,0 +1,47 @@
+"""The photographs of a folder as other inputs: each function writes one and returns what to name as IMAGES."""
+
+import csv
+import io
+import json
+import tarfile
+
+from udta.images import read_images
+
+
+def table(root, folder):
+    with (folder / "photos.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("path", "label"))
+        writer.writerows((root / name, label) for name, label in named(root))
+    return folder / "photos.csv"
+
+
+def shards(root, folder, n=3):
+    """`n` archives; of every other sample the class is in a `.json` member, which comes last in its archive."""
+    rows = named(root)
+    for number in range(n):
+        members = []
+        for name, label in rows[number * len(rows) // n : (number + 1) * len(rows) // n]:
+            key = name.rpartition(".")[0]
+            members.append((name, (root / name).read_bytes()))
+            if len(members) % 3:
+                members.append((f"{key}.cls", f"{label}\n".encode()))
+            else:
+                members.append((f"{key}.json", json.dumps({"label": label, "caption": "a photograph"}).encode()))
+        write_tar(folder / f"shard-{number:03d}.tar", members)
+    return folder / f"shard-{{000..{n - 1:03d}}}.tar"
+
+
+def write_tar(path, members, **options):
+    with tarfile.open(path, "w", **options) as archive:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+    return path
+
+
+def named(root):
+    """Id and class name of every image, in the order of its rows."""
+    manifest = read_images(root)
+    return [(name, manifest.classes[label]) for name, label in zip(manifest.ids, manifest.labels, strict=True)]
