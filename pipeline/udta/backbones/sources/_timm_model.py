@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import cycle, islice
 from typing import Any
 
 import torch
@@ -169,10 +168,10 @@ def _input(module: nn.Module, size: tuple[int, int] | None, channels: int | None
 
 
 def _of_channels(values: tuple[float, ...], channels: int | None) -> tuple[float, ...]:
-    """Means or deviations for so many channels, as timm makes weights for them: averaged for one, else repeated in order."""
+    """Means or deviations for so many channels: their average for each where there are others, as timm 1.0.31 has it."""
     if channels is None or channels == len(values):
         return values
-    return (sum(values) / len(values),) if channels == 1 else tuple(islice(cycle(values), channels))
+    return (sum(values) / len(values),) * channels
 
 
 def pair(size: object) -> tuple[int, int] | None:
