@@ -137,6 +137,18 @@ def test_training_auto_shows_every_candidate(udta_command, toy_store, tmp_path):
     assert json.loads(out)["selection"]["picked"] in ("knn", "ridge")
 
 
+def test_training_makes_up_for_rare_classes_in_one_way(udta_command, toy_store, tmp_path):
+    (tmp_path / "weights.csv").write_text("class,weight\ndog,3\nbrid,2\n")
+    arguments = ("train", toy_store, "--adapter", "linear", "--epochs", 1, "--out", tmp_path / "run")
+    status, _, err = udta_command(*arguments, "--class-weights", tmp_path / "weights.csv", "--sampling", "balanced")
+    assert status == 2
+    assert "class_weights and sampling each make up" in err
+    status, _, err = udta_command(*arguments, "--class-weights", tmp_path / "weights.csv")
+    assert (status, "did you mean 'bird'?" in err) == (2, True), err
+    status, out, _ = udta_command(*arguments, "--logit-adjustment", 1, "--json")
+    assert (status, json.loads(out)["prior"]) == (0, "uniform")
+
+
 def test_python_m_udta_works():
     done = subprocess.run([sys.executable, "-m", "udta", "--version"], capture_output=True, text=True, check=False)
     assert done.returncode == 0

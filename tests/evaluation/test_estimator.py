@@ -191,8 +191,8 @@ def test_without_scikit_learn_it_says_what_to_install(monkeypatch):
 @pytest.mark.parametrize(
     "options",
     [
-        {"class_weight": "balanced"},
-        {"class_weight": {"rare": 9.0}},
+        {"class_weights": "balanced"},
+        {"class_weights": {"rare": 9.0}},
         {"sampling": "balanced"},
         {"logit_adjustment": 1.0},
     ],
@@ -209,3 +209,8 @@ def test_rare_classes_are_made_up_for(options):
     ]
     assert found[0].mean(axis=0)[1] < 0.25
     assert found[1].mean(axis=0)[1] == pytest.approx(0.5, abs=0.05)
+
+
+def test_weights_of_a_classifier_are_by_label_and_not_by_a_file():
+    with pytest.raises(ConfigError, match="did you mean 'balanced'"):
+        UDTAClassifier("linear", class_weights="balancd").fit(np.eye(4), [0, 1, 0, 1])

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from udta._machine.device import own_randomness, resolve_device
 from udta.adapters import Adapter, build_adapter, find_adapter
-from udta.errors import ConfigError
+from udta.adapters.recipe_values import CLASS_WEIGHTS
+from udta.errors import ConfigError, did_you_mean
 from udta.loader import Batch, FeatureLoader, balanced_rows
 from udta.scoring import log_probabilities
 from udta.store import Store, open_store, relabelled
@@ -58,7 +59,7 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         weight_decay: decoupled, as AdamW has it.
         label_smoothing: share of the target spread over all classes.
         mixup: Beta parameter of feature mixup, 0 for none.
-        class_weight: `balanced`, or weights by label, 1 for labels that are not named.
+        class_weights: `balanced`, or weights by label, 1 for labels that are not named.
         sampling: `uniform` or `balanced`: every sample once an epoch, or every class as often as another.
         logit_adjustment: 1 for probabilities as if classes had equal shares; closed forms have it too.
         average_views: with a store: predict from all cached views instead of view 0 alone.
@@ -83,7 +84,7 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         weight_decay: float | None = None,
         label_smoothing: float | None = None,
         mixup: float | None = None,
-        class_weight: Mapping[Any, float] | str | None = None,
+        class_weights: Mapping[Any, float] | str | None = None,
         sampling: str | None = None,
         logit_adjustment: float | None = None,
         average_views: bool = False,
@@ -100,7 +101,7 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
         self.weight_decay = weight_decay
         self.label_smoothing = label_smoothing
         self.mixup = mixup
-        self.class_weight = class_weight
+        self.class_weights = class_weights
         self.sampling = sampling
         self.logit_adjustment = logit_adjustment
         self.average_views = average_views
@@ -189,7 +190,11 @@ class UDTAClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # s
     def _changes(self, store: Store | None) -> dict[str, Any]:
         """What differs from the adapter's own recipe; weights are by the names that classes have in training."""
         changes = {name: getattr(self, name) for name in _RECIPE if getattr(self, name) is not None}
-        weights = self.class_weight
+        weights = self.class_weights
+        if isinstance(weights, str) and weights not in CLASS_WEIGHTS:  # names in a file would be those of no label here
+            raise ConfigError(
+                f"class_weights is {weights!r}: {did_you_mean(weights, CLASS_WEIGHTS)} Or give weights by label"
+            )
         if isinstance(weights, Mapping):
             named = enumerate(self.classes_.tolist())
             weights = {
