@@ -12,7 +12,7 @@ from udta.errors import DataError
 from udta.images import find_packed, load_manifest, read_images
 
 OPTIONS = {"backbone": "toy:net", "taps": "stage1=grid(2),stage2=avg", "views": 2}
-FORMS = ["table", "shards"]
+FORMS = ["table", "shards", "parquet", "saved"]
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
+from udta._files.names import path_problem
 from udta.images._contents import Contents, Files
 
 
@@ -114,3 +115,15 @@ def relative_id(root: Path, path: str) -> str:
 def packed_id(name: str) -> str:
     """The id of an image that an archive or a table calls so: whatever stands there, a relative path, as stores ask for."""
     return "/".join(part for part in name.split("/") if part not in ("", ".", ".."))
+
+
+def packed_ids(n: int, *candidates: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Ids of `n` images, and what to say of them: the first of `candidates` that names all of them differently, else numbers."""
+    for names in candidates:
+        ids = tuple(map(packed_id, names))
+        if len(set(ids)) == n and not path_problem(ids):
+            return ids, ()
+    # Of one width, so that their order is that of the rows.
+    return tuple(f"{row:07d}" for row in range(n)), (
+        "images are called by their rows: no column `path` names each of them",
+    )

@@ -196,6 +196,15 @@ def test_one_file_is_open_for_each_shard_that_is_read(tmp_path):
     assert open_shards(tmp_path) == [f"{shard:02d}.tar" for shard in range(4, 12)]
 
 
+def test_threads_that_read_from_more_shards_than_are_kept_open(tmp_path):
+    for shard in range(20):
+        write_tar(tmp_path / f"{shard:02d}.tar", [(f"{shard}.jpg", b"%d" % shard)])
+    contents = read_images(tmp_path).contents
+    rows = [17 * number % 20 for number in range(4000)]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda row: contents.read(row, "x"), rows)) == [b"%d" % row for row in rows]
+
+
 def test_files_are_closed_with_the_manifest(tmp_path):
     manifest = read_images(write_tar(tmp_path / "a.tar", [("1.jpg", b"one")]))
     assert open_shards(tmp_path) == ["a.tar"]

@@ -31,8 +31,10 @@ class OpenFiles:
             OSError: it cannot be read.
             EOFError: it ends before that.
         """
-        # Read outside of the lock; a file that another thread puts out of the list meanwhile is closed when this one is done.
-        content = os.pread(self._opened(path).descriptor, size, offset)
+        # A name for the file, not its descriptor alone: one that another thread puts out of the list meanwhile would be
+        # closed, and its number be that of another file.
+        file = self._opened(path)
+        content = os.pread(file.descriptor, size, offset)
         if len(content) < size:
             raise EOFError(path)
         return content

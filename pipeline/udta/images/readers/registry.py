@@ -12,6 +12,9 @@ from udta.images._listing import Reader
 # taken for a dataset's name, and `pets:photos.csv` never for a table. A folder of archives is no folder of images.
 _CLASSES = (
     "webdataset:WebDataset",
+    "hf_datasets:SavedDatasets",
+    "hf_datasets:HubDatasets",
+    "parquet_images:ParquetImages",
     "folders:Folders",
     "dataset_names:DatasetNames",
     "image_tables:ImageTables",

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
+from udta._files.names import path_problem
 from udta._files.paths import opened_regular
 from udta.errors import DataError, ImageError
 from udta.images._contents import Contents
@@ -76,6 +77,8 @@ class WebDataset(Reader):
                 shard.append(number)
                 offset.append(sample.image.offset)
                 size.append(sample.image.size)
+        if problem := path_problem(ids):
+            raise DataError(f"{images}: {problem}")
         if not ids:
             raise DataError(f"{images} has no images: a sample of WebDataset has a member such as `000.jpg`")
         columns = {"label": labels, "split": splits} if any(splits) else {"label": labels}
