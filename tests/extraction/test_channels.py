@@ -90,6 +90,21 @@ def test_an_adapter_sees_new_images_by_the_same_window(images, tmp_path, monkeyp
     assert set(seen) == {"-160:240"}
 
 
+def test_backbones_of_other_channels_and_windows_share_one_reading(images, tmp_path):
+    """Of a DICOM that one takes in grey and the other in three channels, by windows of their own."""
+    stores = [
+        {"backbone": "toy:channels_net?channels=1", "window": "-160:240", "out": tmp_path / "one"},
+        {"backbone": "toy:net", "window": "minmax", "out": tmp_path / "three"},
+    ]
+    stores = [{**OPTIONS, **store} for store in stores]
+    udta.extract_many(images / "ct", stores)
+    for store in stores:
+        alone = tmp_path / f"{store['out'].name}-alone"
+        udta.extract(images / "ct", **{**store, "out": alone})
+        together, single = (udta.open_store(path).read([0, 5])["stage2"] for path in (store["out"], alone))
+        np.testing.assert_array_equal(together, single)
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [

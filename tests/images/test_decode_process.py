@@ -1,17 +1,21 @@
 """A child process makes the pixels that this one makes, says what is wrong with an image, and leaves nobody waiting."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import tifffile
 from toy import photographs
 
 from udta._machine.children import can_share_memory
 from udta.errors import DataError
-from udta.images import EncodedImage, Transform, ViewSpec, read_images
+from udta.images import EncodedImage, PixelSpec, Transform, ViewSpec, Window, read_images
 from udta.images.decode_process import DecodeProcess, rows_of_request
 
 pytestmark = pytest.mark.skipif(not can_share_memory(), reason="needs anonymous files")
 SPEC = ViewSpec(3, 5, Transform.parse("resize(16,16)"), Transform.parse("random_resized_crop(16)|flip|jitter(0.3)"))
 WHICH = [0, 2]
+FIVE = PixelSpec(5, Window.parse("0:10000"))
 
 
 @pytest.fixture
@@ -50,6 +54,22 @@ def test_pixels_are_the_same_and_bad_images_are_named(manifest, child):
                 expected = SPEC.make(EncodedImage(sample.read(), sample.id), sample.sha256, WHICH)
                 np.testing.assert_array_equal(target[:, place], expected)
         assert not made.bad
+
+
+def test_channels_and_window_are_those_of_the_views(tmp_path):
+    values = np.random.default_rng(0).integers(0, 10_000, (24, 20, 5), dtype=np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="minisblack", planarconfig="contig")
+    spec = replace(SPEC, augment=Transform.parse("random_resized_crop(16)|flip"), pixels=FIVE)
+    manifest = read_images(tmp_path)
+    process, target = DecodeProcess(manifest.contents, spec), np.zeros((2, 1, 16, 16, 5), np.uint8)
+    try:
+        made = process.make([key(manifest.sample(0))], WHICH, target)
+    finally:
+        process.end()
+    assert not made.bad
+    sample = manifest.sample(0)
+    expected = spec.make(EncodedImage(sample.read(), sample.id), sample.sha256, WHICH)
+    np.testing.assert_array_equal(target[:, 0], expected)
 
 
 def test_a_file_that_changed_is_told(manifest, child):

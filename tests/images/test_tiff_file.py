@@ -1,7 +1,9 @@
 """TIFF of any number of channels and bits, against the arrays that tifffile wrote."""
 
 import io
+import tracemalloc
 import zlib
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -157,8 +159,14 @@ def bomb(claimed, real):
 
 def test_what_unpacks_to_more_than_it_should_is_refused_before_it_does():
     assert decoded(bomb((4, 4), 80), 5).shape == (4, 4, 5)
-    with pytest.raises(ImageError, match="unpacks to more or less than it should"):
-        decoded(bomb((4, 4), 50_000_000), 5)
+    content = bomb((4, 4), 50_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ImageError, match="unpacks to more or less than it should"):
+            decoded(content, 5)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_absurd_sizes_are_refused_before_memory_is_spent():
@@ -180,6 +188,19 @@ def test_without_tifffile_it_says_what_is_needed(monkeypatch):
         ImageError, match=r"more channels or bits than Pillow reads: TIFF, which needs pip install 'udta\[medical\]'"
     ):
         decoded(tiff(FIVE, planarconfig="contig"), 5)
+
+
+@pytest.mark.skipif(find_spec("imagecodecs") is not None, reason="it unpacks LZW")
+def test_what_tifffile_cannot_unpack_by_itself_says_what_does():
+    content = bytearray(tiff(FIVE, planarconfig="contig"))
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        at = file.pages[0].tags["Compression"].offset + 8
+    content[at : at + 2] = (5).to_bytes(2, "little")  # LZW
+    with pytest.raises(ImageError, match=r"needs pip install imagecodecs .*LZW"):
+        decoded(bytes(content), 5)
+    content[at : at + 2] = (50000).to_bytes(2, "little")
+    with pytest.raises(ImageError, match=r"whose compression is not read \(.*50000.*\), convert it"):
+        decoded(bytes(content), 5)
 
 
 SOURCES = [

@@ -1,12 +1,14 @@
 import hashlib
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from udta.errors import ConfigError
-from udta.images import EncodedImage, Transform, ViewSpec
+from udta.images import EncodedImage, PixelSpec, Transform, ViewSpec
 
 EVALUATE = Transform.parse("resize(20)|centre_crop(16)")
 AUGMENT = Transform.parse("random_resized_crop(16,scale=0.3..1)|flip|jitter(0.3)")
@@ -75,6 +77,27 @@ def test_every_contradiction_is_reported(count, evaluate, augment, messages):
     assert len(caught.value.problems) == len(messages)
     for problem, message in zip(caught.value.problems, messages, strict=True):
         assert message in problem
+
+
+def test_every_channel_of_five_is_cut_as_those_of_rgb_are():
+    """A picture of five channels, of which three are RGB, gives in these the views of the picture in RGB."""
+    rgb = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    five = np.dstack([rgb, rgb[..., :2]])
+    file = io.BytesIO()
+    tifffile.imwrite(file, five, photometric="minisblack", planarconfig="contig")
+    augment = Transform.parse("random_resized_crop(24)|flip|rotate(20)|random_crop(20,pad=2)")
+    evaluate = Transform.parse("resize(30,filter=bicubic)|centre_crop(20)")
+    views = ViewSpec(6, 0, evaluate, augment)
+    expected = views.make(encoded(rgb, "PNG"), SHA, range(6))
+    made = replace(views, pixels=PixelSpec(5)).make(EncodedImage(file.getvalue(), "a"), SHA, range(6))
+    np.testing.assert_array_equal(made, np.concatenate([expected, expected[..., :2]], axis=3))
+
+
+def test_operations_on_colours_are_for_three_channels():
+    transforms = Transform.parse("resize(16,16)|grey"), Transform.parse("random_resized_crop(16)|jitter(0.2)")
+    with pytest.raises(ConfigError) as caught:
+        ViewSpec(2, 0, *transforms, "nvjpeg", PixelSpec(1))
+    assert [problem.partition(" ")[0] for problem in caught.value.problems] == ["grey", "jitter(0.2)", "decoder"]
 
 
 @pytest.mark.parametrize("v", [-1, 3])

@@ -25,6 +25,7 @@ from udta.images._size import MAX_BYTES, check_size, one_at_a_time
 # what they unpack to.
 _DEFLATED = (8, 32946)
 _COMPRESSIONS = (1, 5, *_DEFLATED, 32773)
+_DAMAGED = "is a damaged or unusual TIFF"
 _MIN_IS_WHITE, _MIN_IS_BLACK, _RGB = 0, 1, 2
 
 
@@ -70,7 +71,8 @@ class TiffFile:
             raise
         except Exception as error:  # of a damaged file it may be any
             said = str(error) or type(error).__name__
-            raise ImageError(self._name, f"is a damaged or unusual TIFF ({said})") from error
+            problem = "is packed in a way that needs pip install imagecodecs" if "imagecodecs" in said else _DAMAGED
+            raise ImageError(self._name, f"{problem} ({said})") from error
 
     def _bands(self, pages: list[Any], pixels: PixelSpec) -> Bands:
         first = pages[0]
