@@ -133,3 +133,9 @@ def test_help_that_names_engines_and_types_does_not_wait_for_torch():
 print(verb.get_help(click.Context(verb))); sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, "[zarr|hdf5]" in done.stdout) == (0, True), done.stderr
+
+
+def test_params_yaml_and_its_labels_are_read_without_engines_and_torch():
+    code = "import sys, udta.config; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "zarr", "h5py", "PIL"} & set(done.stdout.split())

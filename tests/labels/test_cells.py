@@ -14,9 +14,9 @@ from udta.tasks import TASKS
 NAN = math.nan
 
 
-def read(task, separator=None, **columns):
+def read(task, separator=None, classes=(), **columns):
     ids = [f"{row}.png" for row in range(max(map(len, columns.values())))]
-    return CELLS[task](Cells("t.csv", ids, columns, separator))
+    return CELLS[task](Cells("t.csv", ids, columns, separator, classes))
 
 
 def same(labels, expected):
@@ -57,6 +57,13 @@ def test_several_labels_a_cell_and_none_in_an_empty_one(cells, separator):
     same(found.labels, [[1, 1], [0, 0], [0, 1], [1, 0]])
 
 
+def test_a_separator_that_was_not_given_is_asked_for():
+    for other in ("|", ","):
+        with pytest.raises(ConfigError, match=rf"but 1 have '\{other}', such as 'sea\{other}sky': give --separator"):
+            read("multilabel", labels=["sea", f"sea{other}sky"])
+    assert read("multilabel", ";", labels=["sea", "sea,sky"]).names == ("sea", "sea,sky")
+
+
 def test_columns_of_0_and_1_are_a_label_each_and_an_empty_cell_is_unknown():
     found = read("multilabel", sea=["1", "0", "", "0"], sky=[True, False, True, 1.0])
     assert found.names == ("sea", "sky")
@@ -92,6 +99,15 @@ def test_a_column_of_comments_is_no_column_of_labels(monkeypatch):
 
 
 words = st.text(st.characters(blacklist_categories=("Cs", "Cc")), min_size=1).map(str.strip).filter(bool)
+
+
+def test_names_that_are_known_need_no_cell():
+    found = read("multiclass", classes=["c", "a"], label=["a", "a"])
+    assert found.names == ("a", "c")
+    same(found.labels, [0, 0])
+    found = read("multilabel", classes=["sky", "sea"], labels=["sea", ""])
+    assert found.names == ("sea", "sky")
+    same(found.labels, [[1, 0], [0, 0]])
 
 
 @given(st.lists(st.sets(words.filter(lambda word: ";" not in word)), min_size=1).filter(any))

@@ -158,7 +158,14 @@ def test_without_a_file_there_is_nothing_to_say_of_one(store):
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("t.jsonl", "[1]\n"), ("t.jsonl", "{\n"), ("t.ndjson", "[" * 5000), ("t.parquet", "PAR1"), ("t.csv", b"\xff,\n")],
+    [
+        ("t.jsonl", "[1]\n"),
+        ("t.csv", "path,label,label\na,b,c\n"),
+        ("t.jsonl", "{\n"),
+        ("t.ndjson", "[" * 5000),
+        ("t.parquet", "PAR1"),
+        ("t.csv", b"\xff,\n"),
+    ],
 )
 def test_a_damaged_file_is_told(store, tmp_path, name, content):
     (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())

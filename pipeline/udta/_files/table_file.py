@@ -8,6 +8,7 @@ import io
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -157,6 +158,8 @@ def _read_csv(path: Path) -> dict[str, list[Any]]:
         raise DataError(f"{path} cannot be read ({error.strerror})") from error
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"{path} is no CSV file in UTF-8 ({error})") from error
+    if twice := [name for name, times in Counter(header).items() if times > 1 and name]:
+        raise DataError(f"{path}: several of its columns are called {twice[0]!r}")
     wrong = [f"line {line}" for line, row in rows if len(row) != len(header)]
     if wrong:
         raise DataError(

@@ -8,8 +8,12 @@ from typing import Any
 
 import click
 
+from udta._console.terminal import one_line
+from udta._console.text_table import text_table
 from udta.cli._common import OUT, PATH, STORE, device_option, emit, json_option
 from udta.cli._options import Verb, options_of
+
+_NAMED = 20  # lines of a table on a terminal
 
 
 @click.command(
@@ -58,6 +62,8 @@ def _lines(metrics: Mapping[str, Any]) -> list[str]:
         for name, value in metrics.items()
         if isinstance(value, float | int)
     ]
+    for part in ("by_label", "by_target"):
+        lines += _by_name(metrics.get(part, {}))
     if untrained := metrics.get("untrained"):
         # Three of them in a line; the document has all.
         names = ", ".join(map(repr, untrained["classes"][:3])) + (", ..." if len(untrained["classes"]) > 3 else "")
@@ -79,3 +85,17 @@ def _lines(metrics: Mapping[str, Any]) -> list[str]:
         found = metrics["parity"]
         lines.append(str(ParityReport(**{**found, "differing": tuple(found["differing"])})))
     return lines
+
+
+def _by_name(figures: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A table with a line for each of some labels or targets; the document has all."""
+    if not figures:
+        return []
+    columns = list(next(iter(figures.values())))
+    rows = [[one_line(name), *(_figure(found[column]) for column in columns)] for name, found in figures.items()]
+    more = [f"and {len(rows) - _NAMED} more"] if len(rows) > _NAMED else []
+    return [text_table(("", *columns), rows[:_NAMED], left=1, dashes=False), *more]
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)

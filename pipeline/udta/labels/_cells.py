@@ -26,13 +26,15 @@ _YES_OR_NO = {"0": 0.0, "1": 1.0, "0.0": 0.0, "1.0": 1.0, "false": 0.0, "true": 
 class Cells:
     """The cells of some columns, a row an image.
 
-    `where` names the file and `ids` the images, for messages; `separator` is what was given, None for the usual one.
+    `where` names the file and `ids` the images, for messages; `separator` is what was given, None for the usual one. `classes`
+    are names that there are, whether or not one of these cells holds them.
     """
 
     where: str
     ids: Sequence[str]
     columns: Mapping[str, Sequence[Any]]
     separator: str | None
+    classes: Sequence[str] = ()
 
     def refuse(self, rows: Sequence[int], what: str) -> None:
         """Raises `ConfigError` that names these rows, if there are any."""
@@ -56,7 +58,7 @@ def class_cells(cells: Cells) -> Values:
         raise ConfigError("separator is of several labels a cell: give --task multilabel, or leave it out")
     cells.refuse(_rows(values, list), f"hold several values in {name!r}: give --task multilabel")
     labels = whole_numbers(texts(values))
-    names = _checked(cells, class_order(set(labels) - {""}), least=2)
+    names = _checked(cells, class_order({*labels, *cells.classes} - {""}), least=2)
     index = {"": -1, **{name: number for number, name in enumerate(names)}}
     return Values(names, np.fromiter((index[label] for label in labels), dtype=np.int64, count=len(labels)))
 
@@ -74,8 +76,9 @@ def label_cells(cells: Cells) -> Values:
             f" {', '.join(map(repr, wrong or flags))}: name with --column one column of labels, or those of 0 and 1"
         )
     [values] = cells.columns.values()
+    _check_separator(cells, values)
     found = [_labels_of(value, cells.separator or SEPARATOR) for value in values]
-    names = _checked(cells, class_order(set(itertools.chain.from_iterable(found))), least=1)
+    names = _checked(cells, class_order({*itertools.chain.from_iterable(found), *cells.classes}), least=1)
     index = {name: number for number, name in enumerate(names)}
     labels = np.zeros((len(found), len(names)), dtype=np.float32)
     rows = np.repeat(np.arange(len(found)), [len(labels) for labels in found])
@@ -117,6 +120,18 @@ def _checked(cells: Cells, names: Sequence[str], least: int) -> tuple[str, ...]:
     if problem := labels_problem(names, "class"):
         raise ConfigError(f"{cells.where}: {problem}")
     return tuple(names)
+
+
+def _check_separator(cells: Cells, values: Sequence[Any]) -> None:
+    """Raises `ConfigError` where none was given, the usual one is nowhere, and another one is."""
+    found = [value for value in values if isinstance(value, str)]
+    if cells.separator is None and not any(SEPARATOR in text for text in found):
+        for other in ("|", ","):
+            if rows := [text for text in found if other in text]:
+                raise ConfigError(
+                    f"{cells.where}: no cell has {SEPARATOR!r} between labels, but {len(rows)} have {other!r}, such as"
+                    f" {rows[0]!r}: give --separator {other!r}, or {SEPARATOR!r} where that is one label"
+                )
 
 
 def _rows(values: Sequence[Any], kind: type) -> list[int]:

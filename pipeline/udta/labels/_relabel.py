@@ -29,6 +29,7 @@ def with_labels(
     column: str | None = None,
     task: str = MULTICLASS,
     separator: str | None = None,
+    classes: Sequence[str] = (),
 ) -> Store:
     """The store under other labels: what trains on it, measures it or reads its `labels` and `classes` has those of the file.
 
@@ -42,6 +43,7 @@ def with_labels(
         column: which of its columns, or several as `a,b,c`; see `choose_columns` for what is taken without it.
         task: `multiclass`, `multilabel` (several labels a cell, or columns of 0 and 1) or `regression` (columns of numbers).
         separator: of `multilabel`: what stands between the labels of a cell; `;` by default.
+        classes: names of classes or labels that there are, such as those of an adapter, although the file may lack some.
 
     Raises:
         ConfigError: an unknown task or column, not one image of the store, labels that contradict each other or the task.
@@ -65,7 +67,7 @@ def with_labels(
     places = np.flatnonzero(matching.rows >= 0)
     table = {name: [cells[place] for place in places.tolist()] for name, cells in table.items()}
     rows, ids = matching.rows[places], texts(table[chosen.ids])
-    values = CELLS[task](Cells(where, ids, {name: table[name] for name in chosen.labels}, separator))
+    values = CELLS[task](Cells(where, ids, {name: table[name] for name in chosen.labels}, separator, classes))
     splits = np.array(texts(table[chosen.split])) if chosen.split else np.full(len(rows), "")
     if len(twice := contradictions(rows, np.nan_to_num(values.labels, nan=np.inf), splits)):
         raise ConfigError(
