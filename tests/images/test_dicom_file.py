@@ -8,6 +8,7 @@ import pytest
 from dicom_files import dicom, items
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from pydicom.data import get_testdata_file
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut, apply_windowing
 from pydicom.pixels.utils import pixel_array
@@ -157,6 +158,15 @@ def test_absurd_sizes_are_refused_before_memory_is_spent():
         decode_image(dicom(CT, Rows=12_000, Columns=12_000, BitsAllocated=32), "a")
 
 
+def test_a_frame_may_not_be_larger_than_the_file_says(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)  # the limit is not Pillow's
+    content = shipped("SC_rgb_jpeg_lossy_gdcm.dcm").read_bytes()
+    at = content.index(b"\xff\xc0") + 5  # height and width in the start of frame (ITU-T T.81, B.2.2)
+    assert content[at : at + 4] == bytes([0, 100, 0, 100])
+    with pytest.raises(ImageError, match="60000x60000 pixels, over the limit of 178 megapixels"):
+        decode_image(content[:at] + 2 * (60_000).to_bytes(2, "big") + content[at + 4 :], "a")
+
+
 def test_five_channels_are_not_to_be_had():
     with pytest.raises(ImageError, match="has 1 channel, but the backbone takes 5"):
         decode_image(dicom(CT), "a", PixelSpec(5))
@@ -174,7 +184,7 @@ def test_scans_are_found_by_name_and_by_content(tmp_path, monkeypatch):
         (tmp_path / name).write_bytes(dicom(CT))
     (tmp_path / "c").write_bytes(shipped("CT_small.dcm").read_bytes())  # its preamble is the head of a TIFF
     found = read_images(tmp_path)
-    assert (found.ids, decode_image(found.path(2), "c", GREY).shape) == (("a.DCM", "b", "c"), (128, 128, 1))
+    assert (found.ids, decode_image(found.sample(2).read(), "c", GREY).shape) == (("a.DCM", "b", "c"), (128, 128, 1))
     monkeypatch.setattr(_formats, "_reads", lambda extra: False)
     (tmp_path / "d.png").write_bytes(b"")
     assert read_images(tmp_path).left_out[".dcm (DICOM, which needs pip install 'udta[medical]')"] == 1

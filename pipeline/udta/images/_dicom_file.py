@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Num, UInt8
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from udta.errors import ImageError
 from udta.images._formats import HEAD_BYTES, format_of, missing_reader
@@ -76,6 +76,7 @@ class DicomFile:
                 raise ImageError(self._name, "is a DICOM without pixels, such as a report or a plan")
             width, height = int(data.Columns), int(data.Rows)
             check_size(self._name, width, height, int(data.SamplesPerPixel) * int(data.BitsAllocated) // 8)
+            _check_frame(data, self._name)
             with one_at_a_time(width * height):
                 return pixels.of_picture(Image.fromarray(_shown(data, pixels.window, self._name)), self._name)
         except ImageError:
@@ -107,6 +108,23 @@ def _shown(data: Dataset, window: Window, name: str) -> UInt8[np.ndarray, "heigh
         values, own = _of_interest(values, data)
     grey = (MINMAX if window.is_auto and own is None else window).eight_bits(values, name, own)
     return 255 - grey if kind == "MONOCHROME1" else grey
+
+
+def _check_frame(data: Dataset, name: str) -> None:
+    """A compressed frame has a size of its own, which need not be that of the file. Raises `ImageError` where it is absurd."""
+    from pydicom.encaps import get_frame
+
+    if not data.file_meta.TransferSyntaxUID.is_compressed:
+        return
+    offsets = ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")
+    extended = (data[offsets[0]].value, data[offsets[1]].value) if all(each in data for each in offsets) else None
+    frames = int(data.get("NumberOfFrames") or 1)
+    frame = get_frame(data.PixelData, 0, extended_offsets=extended, number_of_frames=frames)
+    try:
+        with Image.open(io.BytesIO(frame), formats=("JPEG", "JPEG2000")) as image:
+            check_size(name, *image.size)
+    except UnidentifiedImageError:
+        pass  # RLE, whose size is that of the file, or what a plug-in of pydicom reads
 
 
 def _whole_range(values: Num[np.ndarray, "*shape"], bits: int) -> UInt8[np.ndarray, "*shape"]:
