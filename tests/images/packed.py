@@ -47,17 +47,17 @@ def named(root):
     return [(name, manifest.classes[label]) for name, label in zip(manifest.ids, manifest.labels, strict=True)]
 
 
-def parquet(root, folder, *, row_group_size=5):
-    """Two files, in row groups of a few rows."""
+def parquet(root, folder, *, name="part", first=14):
+    """Two files, the first of `first` images, in row groups of a few rows."""
     import pyarrow
     from pyarrow.parquet import write_table
 
     rows = named(root)
-    for number, part in enumerate((rows[:14], rows[14:])):
-        images = [{"bytes": (root / name).read_bytes(), "path": name} for name, _ in part]
+    for number, part in enumerate((rows[:first], rows[first:])):
+        images = [{"bytes": (root / path).read_bytes(), "path": path} for path, _ in part]
         columns = {"image": images, "label": [label for _, label in part], "size": [24] * len(part)}
-        write_table(pyarrow.table(columns), folder / f"part-{number}.parquet", row_group_size=row_group_size)
-    return folder / "part-{0..1}.parquet"
+        write_table(pyarrow.table(columns), folder / f"{name}-{number}.parquet", row_group_size=5)
+    return folder / f"{name}-{{0..1}}.parquet"
 
 
 def saved(root, folder):

@@ -2,10 +2,12 @@
 
 import csv
 import shutil
+import tracemalloc
 
 import numpy as np
 import packed
 import pytest
+from toy import photographs
 
 import udta
 from udta.errors import DataError
@@ -113,3 +115,31 @@ def test_images_without_labels_are_extracted(photos, tmp_path):
         assert (opened.labels == -1).all()
         bits.append(same)
     assert bits[0] == bits[1] == bits[2]
+
+
+@pytest.mark.slow
+def test_six_hundred_photographs_in_every_form(tmp_path):
+    root, options = photographs(tmp_path / "photos", per_class=200), {**OPTIONS, "views": 1}
+    udta.extract(root, out=tmp_path / "folder.zarr", **options)
+    _, bits = contents(tmp_path / "folder.zarr")
+    for form in FORMS:
+        (tmp_path / form).mkdir()
+        udta.extract(getattr(packed, form)(root, tmp_path / form), out=tmp_path / f"{form}.zarr", **options)
+        opened, same = contents(tmp_path / f"{form}.zarr")
+        assert (len(opened), same) == (600, bits)
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_bytes_of_shards(tmp_path):
+    """By a few hundred bytes an image: its id, hash, label and place."""
+    peaks = []
+    for n in (1000, 3000):
+        members = [(f"{number}.jpg", number.to_bytes(4) * 2048) for number in range(n)]
+        path = packed.write_tar(tmp_path / f"{n}.tar", members)
+        del members
+        tracemalloc.start()
+        manifest = read_images(path)
+        assert sum(len(manifest.sample(row).read()) for row in range(n)) == n * 8192
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] - peaks[0] < 2000 * 2048

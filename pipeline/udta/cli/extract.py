@@ -32,9 +32,10 @@ Two backbones, every image read and decoded once for both:
 def extract(images: str, as_json: bool, **options: Any) -> None:
     """Compute the features of IMAGES once and keep them in a store.
 
-    IMAGES is a folder with a sub-folder per class (or train, val and test with those in them), a CSV/Parquet file with columns
-    path,label[,split], or name:folder of a built-in dataset with its official split: aircraft, cars, cub200, dogs, flowers102,
-    food101, pets.
+    IMAGES is a folder with a sub-folder per class (or train, val and test with those in them) or a flat one, a CSV/Parquet file
+    with columns path[,label][,split], a .txt file of paths, Parquet files with the images in them, WebDataset shards
+    ('shard-{000..099}.tar'), a dataset of Hugging Face (a folder of save_to_disk, or hf-dataset:ORG/NAME), or name:folder of a
+    built-in dataset with its official split: aircraft, cars, cub200, dogs, flowers102, food101, pets.
 
     Running the same command again continues an interrupted extraction. A store grows when more is asked than it has: other
     images, another tap, more views; one that was made from something else is refused with the difference.

@@ -70,8 +70,8 @@ def extract(
     removed only with `prune`.
 
     Args:
-        images: a folder with a sub-folder per class, a CSV/Parquet manifest, `name:folder` of a built-in dataset, or a
-            `Manifest`.
+        images: a folder with a sub-folder per class or a flat one, a CSV/Parquet table, a `.txt` of paths, Parquet files with the
+            images in them, WebDataset shards, a dataset of Hugging Face, `name:folder` of a built-in dataset, or a `Manifest`.
         backbone: a torchvision name, `package.module:factory`, or a `Backbone` that is built already.
         out: the store.
         weights: a file, `pretrained` or `pretrained@REV`, a torchvision weight enum, or `none`; by default `pretrained` where the

@@ -35,8 +35,9 @@ def read_images(
 
     Args:
         images: a folder with a sub-folder per class (rows are sorted by class, then path), or with `train`, `val` and `test`
-            and those below (rows are sorted by split first); a flat folder of images without classes; a CSV/Parquet file
-            `path,label[,split]` (rows are in its order); or `name:folder` of a built-in dataset (rows are in the order of its
+            and those below (rows are sorted by split first); a flat folder of images without classes; a CSV/Parquet table
+            `path[,label][,split]` or a `.txt` of paths (rows are in its order); shards, Parquet files or a dataset of Hugging
+            Face with the images in them, see `readers`; or `name:folder` of a built-in dataset (rows are in the order of its
             official lists). A folder or file that is there is never taken for a name.
         splits: a CSV `path,split`, paths relative to the images; it replaces a `split` column, split folders or an official
             split. Without any of them, a seeded stratified 70/30 rule decides.

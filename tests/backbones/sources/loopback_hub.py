@@ -1,4 +1,4 @@
-"""A hub of models on 127.0.0.1, as much of one as `huggingface_hub` asks: with gated, renamed and missing repositories.
+"""A hub of models and datasets on 127.0.0.1, as far as `huggingface_hub` asks: with gated, renamed and missing repositories.
 
 In this process the fixture `hub` leads to it; a command in another process gets there by `hub.environment()`.
 """
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 
 @dataclass
@@ -99,6 +99,17 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         self._answer(body=True)
 
+    def do_POST(self):
+        """Which of some paths there are."""
+        asked = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())["paths"]
+        *_, organisation, name, _, revision = unquote(urlsplit(self.path).path).split("/")
+        found = self._commit(f"{organisation}/{name}", revision)
+        if found is None:
+            return None
+        self.hub.requests.append(f"POST {self.path}")
+        described = [each for each in _described(found[2]) if each["path"] in asked]
+        return self._send(200, json.dumps(described).encode(), {"Content-Type": "application/json"})
+
     def _answer(self, *, body):
         path = unquote(urlsplit(self.path).path)
         self.hub.requests.append(f"{self.command} {path}")
@@ -106,8 +117,9 @@ class _Handler(BaseHTTPRequestHandler):
             if f"/{old}/" in f"{path}/":
                 return self._send(307, headers={"Location": self.path.replace(old, new)})
         parts = path.strip("/").split("/")
-        if parts[:2] == ["api", "models"]:
+        if parts[:2] in (["api", "models"], ["api", "datasets"]):
             return self._model("/".join(parts[2:4]), parts[4:], body)
+        parts = parts[1:] if parts[:1] == ["datasets"] else parts
         if len(parts) > 4 and parts[2] == "resolve":
             return self._file("/".join(parts[:2]), parts[3], "/".join(parts[4:]), body)
         return self._send(404)
@@ -130,10 +142,8 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         _, commit, files = found
         if rest[:1] == ["tree"]:
-            document = [
-                {"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
-                for name, data in files.items()
-            ]
+            folder = "".join(f"{part}/" for part in rest[2:])
+            document = _children(files, folder) if "recursive=false" in self.path else _described(files)
         else:
             document = {"id": repo, "modelId": repo, "sha": commit, "siblings": [{"rfilename": name} for name in files]}
         return self._send(200, json.dumps(document).encode(), {"Content-Type": "application/json"}, body=body)
@@ -160,3 +170,18 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if body:
             self.wfile.write(data)
+
+
+def _described(files):
+    return [
+        {"type": "file", "path": name, "size": len(data), "oid": hashlib.sha1(data).hexdigest()}
+        for name, data in files.items()
+    ]
+
+
+def _children(files, folder):
+    """What lies directly in a folder."""
+    below = {name: data for name, data in files.items() if name.startswith(folder)}
+    folders = {folder + name.removeprefix(folder).split("/")[0] for name in below if "/" in name.removeprefix(folder)}
+    direct = {name: data for name, data in below.items() if "/" not in name.removeprefix(folder)}
+    return [*({"type": "directory", "path": name, "oid": "0"} for name in sorted(folders)), *_described(direct)]

@@ -38,9 +38,9 @@ class SavedDatasets(Reader):
     def read(self, images: str, *, missing: bool) -> Listing:
         """One image a row; several splits are the split, in the order of their names in the dataset.
 
-        The image is the column of the type `Image`, the class `label`, or the one of the type `ClassLabel`. An id is what the
-        column `path` says, else the `path` of the image, where those tell every image from every other, else the row's number; of
-        several splits it begins with the split.
+        The image is the column of the type `Image`, or of structs with `bytes`, the class `label`, or the one of the type
+        `ClassLabel`. An id is what the column `path` says, else the `path` of the image, where those tell every image from every
+        other, else the row's number; of several splits it begins with the split.
 
         Args:
             images: the folder.
@@ -152,7 +152,11 @@ def _listing(images: str, source: str, found: Any, cache: str = "") -> Listing:
 def _image_column(images: str, dataset: Dataset) -> str:
     from datasets import Image
 
-    found = [str(name) for name, kind in dataset.features.items() if isinstance(kind, Image)]
+    def holds(kind: Any) -> bool:
+        # Of a repository of plain Parquet files, nobody has said that the struct is an image.
+        return isinstance(kind, Image) or (isinstance(kind, dict) and "bytes" in kind)
+
+    found = [str(name) for name, kind in dataset.features.items() if holds(kind)]
     # Of an image and a mask, one is called so.
     usual = [name for name in found if name in ("image", "img")] if len(found) > 1 else found
     if len(usual) != 1:
