@@ -32,7 +32,7 @@ from udta._machine.device import own_randomness
 from udta.adapters import Adapter
 from udta.adapters.linear import Linear
 from udta.adapters.udta import Udta
-from udta.scoring import log_probabilities
+from udta.scoring import view_answers
 from udta.tasks.classification_metrics import classification_metrics
 from udta.training.loop import fit
 from udta.training.sources import training_sources
@@ -114,7 +114,7 @@ def train(store: udta.Store, row: Row, rows: np.ndarray, held_out: np.ndarray, s
         wall, cpu = time.perf_counter(), time.process_time()
         fit(model, batches, recipe=settings, every_view=every_view, seed=seed)
         spent = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
-        log_p = log_probabilities(model, store, held_out)
+        log_p = view_answers(model, store, held_out)
     metrics = classification_metrics(log_p, store.labels[held_out])
     return {"top1": metrics["top1"], "top1_views": metrics["top1_views"], **spent}
 

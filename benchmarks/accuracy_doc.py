@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import tasks_doc
 from benchmarks.accuracy_results import (
     ADAPTERS,
     FIGURES,
@@ -58,7 +59,7 @@ def main() -> None:
 def rendered() -> str:
     """The page that the results in this repository give."""
     tuned = [json.loads(path.read_text()) for path in sorted(_LIVE.glob("fine_tuning-*.json"))]
-    return render(load(FOLDER), tuned, json.loads((_LIVE / "cost.json").read_text()))
+    return f"{render(load(FOLDER), tuned, json.loads((_LIVE / 'cost.json').read_text()))}\n{tasks_doc.section()}"
 
 
 def render(backbones: Mapping[str, Sets], tuned: Iterable[Mapping[str, Any]], cost: Mapping[str, Any]) -> str:

@@ -27,7 +27,7 @@ import udta
 from benchmarks.markdown import points, table, wrapped
 from udta._files.atomic import write_json, write_text
 from udta.adapters import load_adapter
-from udta.scoring import log_probabilities
+from udta.scoring import view_answers
 from udta.store import twin
 from udta.tasks.classification_metrics import classification_metrics
 
@@ -93,7 +93,7 @@ def measure(store: udta.Store, parts: Iterable[tuple[np.ndarray, np.ndarray]], s
     for rows, left_out in parts:
         with tempfile.TemporaryDirectory() as folder:
             for key, run in train(store, rows, seed, Path(folder) / "sweep").items():
-                said.setdefault(key, []).append(log_probabilities(load_adapter(run)[0], store, left_out))
+                said.setdefault(key, []).append(view_answers(load_adapter(run)[0], store, left_out))
         labels.append(store.labels[left_out])
     found: Found = {}
     for (adapter, method), log_p in said.items():

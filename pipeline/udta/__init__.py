@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from udta.backbones import Backbone, build_backbone, list_taps
     from udta.errors import UdtaError
-    from udta.evaluation.estimator import UDTAClassifier
+    from udta.evaluation.estimator import UDTAClassifier, UDTARegressor
     from udta.evaluation.measure import evaluate
     from udta.evaluation.parity import parity
     from udta.evaluation.predict import predict
@@ -36,6 +36,7 @@ __all__ = [
     "FeatureLoader",
     "Store",
     "UDTAClassifier",
+    "UDTARegressor",
     "UdtaError",
     "build_backbone",
     "diff_stores",
@@ -62,6 +63,7 @@ _HOME = {
     "FeatureLoader": "loader",
     "Store": "store",
     "UDTAClassifier": "evaluation.estimator",
+    "UDTARegressor": "evaluation.estimator",
     "UdtaError": "errors",
     "build_backbone": "backbones",
     "diff_stores": "store.diff",

@@ -50,7 +50,7 @@ def test_the_whole_way(udta_command, photos, tmp_path):
 def test_predictions_equal_the_evaluation_from_the_store(udta_command, toy_store, photos, tmp_path):
     import udta
     from udta.adapters import ADAPTERS, load_adapter
-    from udta.scoring import log_probabilities
+    from udta.scoring import view_answers
 
     runs = [tmp_path / name for name in ADAPTERS]
     for run in runs:
@@ -64,7 +64,7 @@ def test_predictions_equal_the_evaluation_from_the_store(udta_command, toy_store
     store = udta.open_store(toy_store)
     for run in runs:
         adapter, header = load_adapter(run)
-        expected = np.exp(log_probabilities(adapter, store, store.rows())[:, 0])
+        expected = np.exp(view_answers(adapter, store, store.rows())[:, 0])
         found = [row for row in table if row["adapter"] == str(run)]
         assert [row["path"] for row in found] == store.ids.tolist()
         assert [row["label"] for row in found] == [header.classes[index] for index in expected.argmax(1)]

@@ -1,4 +1,4 @@
-"""`UDTAClassifier` among scikit-learn's tools, on arrays and on rows of a store."""
+"""`UDTAClassifier` and `UDTARegressor` among scikit-learn's tools, on arrays and on rows of a store."""
 
 import pickle
 import sys
@@ -8,16 +8,16 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeCV
 from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import udta
-from udta import UDTAClassifier
+from udta import UDTAClassifier, UDTARegressor
 from udta.errors import ConfigError
-from udta.scoring import log_probabilities
+from udta.scoring import view_answers
 
 # Adapters bring recipes for thousands of steps on photographs.
 FAST = {"epochs": 6, "lr": 2e-2, "weight_decay": 0.1}
@@ -25,7 +25,7 @@ FAST = {"epochs": 6, "lr": 2e-2, "weight_decay": 0.1}
 
 # The quick recipe keeps some two hundred trainings below a minute; no check is expected to fail.
 @pytest.mark.slow
-@parametrize_with_checks([UDTAClassifier(**FAST)])
+@parametrize_with_checks([UDTAClassifier(**FAST), UDTARegressor("ridge")])
 def test_scikit_learn_accepts_it(estimator, check):
     check(estimator)
 
@@ -91,6 +91,45 @@ def test_closed_forms_work_too(digits, adapter):
     assert UDTAClassifier(adapter).fit(train, train_labels).score(test, test_labels) > 0.9
 
 
+# --- several labels, and numbers
+
+
+def test_several_labels_a_sample(digits):
+    """Whether a digit is even, and whether it has a hole: as good as a regression for each."""
+    train, test, *labels = digits
+    even, holes = {"0", "2", "4", "6", "8"}, {"0", "4", "6", "8", "9"}
+    y, expected = (np.array([[name[-1] in even, name[-1] in holes] for name in some]).astype(int) for some in labels)
+    for adapter, more in (("linear", FAST), ("ridge", {})):
+        found = UDTAClassifier(adapter, **more).fit(train, y)
+        assert (found.predict(test) == expected).mean() > 0.85
+        assert found.predict_proba(test).shape == expected.shape
+        np.testing.assert_array_equal(found.decision_function(test) > 0, found.predict(test) == 1)
+        assert found.classes_.tolist() == [0, 1]
+
+
+def test_numbers_come_back_in_their_units_and_shape(digits):
+    train, test, *labels = digits
+    one, expected = (np.array([float(name[-1]) for name in some]) * 1000 + 1e6 for some in labels)
+    found = UDTARegressor("ridge").fit(train, one)
+    assert found.predict(test).shape == expected.shape
+    reference = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-2, 4, 13))).fit(train, one)
+    assert found.score(test, expected) == pytest.approx(reference.score(test, expected), abs=0.03)
+    two = np.stack([one, -one], axis=1)
+    steps = UDTARegressor("linear", epochs=20, lr=2e-2, weight_decay=0.1).fit(train, two)
+    assert steps.predict(test).shape == (len(test), 2)
+    assert steps.score(test, np.stack([expected, -expected], axis=1)) > reference.score(test, expected) - 0.1
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(steps)).predict(test), steps.predict(test))
+
+
+def test_numbers_and_labels_of_rows_of_a_store(rows):
+    store, train, test = rows
+    heights = store.labels * 10.0 + 150
+    found = UDTARegressor("ridge", store=store, average_views=True).fit(train, heights[train])
+    assert np.abs(found.predict(test) - heights[test]).mean() < 5
+    several = np.eye(3, dtype=int)[store.labels]
+    assert (UDTAClassifier("ridge", store=store).fit(train, several[train]).predict(test) == several[test]).mean() > 0.8
+
+
 # --- rows of a store
 
 
@@ -110,7 +149,7 @@ def test_trains_on_rows_of_a_store(toy_store, rows):
 def test_predicts_view_0_or_the_average_of_views(toy_store, rows):
     store, train, test = rows
     found = UDTAClassifier("concat_linear", store=toy_store, batch_size=8, epochs=2).fit(train, store.labels[train])
-    values = log_probabilities(found.adapter_, store, test)
+    values = view_answers(found.adapter_, store, test)
     np.testing.assert_allclose(np.log(found.predict_proba(test)), values[:, 0], atol=1e-5)
     averaged = found.set_params(average_views=True).predict_proba(test)
     expected = np.exp(values.mean(axis=1))
@@ -137,7 +176,7 @@ def test_equals_udta_train(toy_store, rows, tmp_path):
     from udta.adapters import load_adapter
 
     adapter, _ = load_adapter(tmp_path / "run")
-    expected = log_probabilities(adapter, store, test)[:, 0]
+    expected = view_answers(adapter, store, test)[:, 0]
     np.testing.assert_allclose(np.log(found.predict_proba(test)), expected, atol=1e-5)
 
 
@@ -182,7 +221,8 @@ def test_rows_that_cannot_be_used_are_refused(toy_store, given, labels, error):
 
 
 def test_without_scikit_learn_it_says_what_to_install(monkeypatch):
-    monkeypatch.delitem(sys.modules, "udta.evaluation.estimator")
+    for module in ("estimator", "_sklearn_adapter"):
+        monkeypatch.delitem(sys.modules, f"udta.evaluation.{module}")
     monkeypatch.setitem(sys.modules, "sklearn.base", None)
     with pytest.raises(ConfigError, match=r"pip install 'udta\[sklearn\]'"):
         _ = udta.UDTAClassifier

@@ -88,9 +88,7 @@ def test_no_test_row_can_change_the_choice(store, split_photos, tmp_path):
 
 
 def figures(selection):
-    return selection.picked, [
-        (score.adapter, score.top1, score.top1_views, score.top1_by_fold) for score in selection.table
-    ]
+    return selection.picked, [(score.adapter, score.value, score.of_views, score.by_fold) for score in selection.table]
 
 
 def test_the_run_says_what_was_picked_and_is_the_adapter_trained_alone(store, tmp_path):
@@ -109,7 +107,7 @@ def test_the_run_says_what_was_picked_and_is_the_adapter_trained_alone(store, tm
 
 def test_one_view_decides_then_all_views_then_the_order():
     def score(name, top1, top1_views):
-        return Score(name, top1, top1_views, 0.0, 0.0, (), 0.0)
+        return Score(name, "top1", top1, top1_views, {}, (), 0.0)
 
     assert best([score("a", 0.8, 0.9), score("b", 0.9, 0.8)]).adapter == "b"
     assert best([score("a", 0.9, 0.8), score("b", 0.9, 0.9)]).adapter == "b"

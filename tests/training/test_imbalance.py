@@ -11,8 +11,9 @@ from sklearn.utils.class_weight import compute_class_weight
 import udta
 from udta.adapters import Recipe, load_adapter
 from udta.errors import ConfigError
-from udta.scoring import log_probabilities, view_logits
+from udta.scoring import view_answers, view_logits
 from udta.store import StoreWriter
+from udta.tasks import find_task
 from udta.tasks.calibration import fit_temperature
 from udta.training._auto import recipe_changes
 from udta.training._imbalance import Balance, prior_of
@@ -64,7 +65,7 @@ def runs(store, tmp_path_factory):
 
 def shares(run, store):
     """The mean probabilities of the test images."""
-    return np.exp(log_probabilities(load_adapter(run)[0], store, store.rows("test"))[:, 0]).mean(axis=0)
+    return np.exp(view_answers(load_adapter(run)[0], store, store.rows("test"))[:, 0]).mean(axis=0)
 
 
 def test_balanced_weights_are_those_of_scikit_learn_and_one_on_average():
@@ -89,8 +90,11 @@ def test_a_step_is_that_of_the_weighted_and_adjusted_loss():
     logits = torch.randn(1, 6, 3, generator=torch.Generator().manual_seed(0))
 
     class Fixed:
-        vectorised, taps_used = False, ()
+        vectorised, taps_used, task = False, (), find_task("multiclass")
         parameters = {"logits": torch.zeros(6, 3, requires_grad=True)}
+
+        def targets(self, labels):
+            return self.task.targets(labels, 3)
 
         def __call__(self, values):
             return logits + self.parameters["logits"][None]
@@ -126,7 +130,7 @@ def test_a_sweep_trains_what_single_training_trains(store, runs, tmp_path, name)
     adapter, _, method = name.rpartition("-")
     recipe = {**FAST, **({"epochs": 1} if adapter else {}), **METHODS[method]}
     udta.train(store, out=tmp_path / "run", adapter=adapter or "linear", recipe=recipe)
-    found = [log_probabilities(load_adapter(run)[0], store, store.rows()) for run in (tmp_path / "run", runs / name)]
+    found = [view_answers(load_adapter(run)[0], store, store.rows()) for run in (tmp_path / "run", runs / name)]
     np.testing.assert_allclose(*found, atol=2e-3)
 
 

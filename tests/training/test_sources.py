@@ -6,7 +6,7 @@ import torch
 
 import udta
 from udta.loader import FeatureLoader
-from udta.scoring import labelled_rows, log_probabilities
+from udta.scoring import labelled_rows, view_answers
 from udta.training import loop as trainer
 from udta.training.loop import fit
 from udta.training.sources import VECTORS, build, pool_views, training_sources
@@ -59,7 +59,7 @@ def test_training_on_kept_vectors_is_training_on_taps(toy_store, monkeypatch, na
         model, loader, every_view = prepared(store, name)
         fit(model, loader, recipe=model.recipe.override(FAST), every_view=every_view)
         assert next(iter(loader)).taps.keys() == set(model.taps_used)  # as it was before
-        found.append(log_probabilities(model, store, store.rows()))
+        found.append(view_answers(model, store, store.rows()))
     assert seen == [{VECTORS}]
     np.testing.assert_allclose(*found, atol=1e-3)
 
@@ -80,5 +80,5 @@ def test_vectors_stay_on_a_gpu(toy_store):
         recipe = model.recipe.override(FAST)
         loader, every_view = training_sources(model, store, labelled_rows(store, "train"), recipe, 0, device)
         fit(model, loader, recipe=recipe, every_view=every_view, device=device)
-        found[device] = log_probabilities(model, store, store.rows(), device)
+        found[device] = view_answers(model, store, store.rows(), device)
     np.testing.assert_allclose(found["cuda"], found["cpu"], atol=5e-2)

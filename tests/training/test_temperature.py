@@ -8,7 +8,7 @@ from made_stores import TAPS, make_hashes, make_layout
 import udta
 from udta.adapters import load_adapter
 from udta.errors import FeatureError
-from udta.scoring import log_probabilities, view_logits
+from udta.scoring import view_answers, view_logits
 from udta.store import StoreWriter, stored_dtype
 from udta.tasks.calibration import fit_temperature
 from udta.training._temperature import choose
@@ -44,9 +44,9 @@ def test_probabilities_are_calibrated_and_no_prediction_changes(store, tmp_path,
     report = udta.train(store, out=tmp_path / "run", adapter=adapter, recipe=RECIPE)
     model, rows = load_adapter(tmp_path / "run")[0], store.rows("test")
     assert 0.05 < float(model.temperature) < 0.9  # label smoothing had flattened them
-    calibrated = log_probabilities(model, store, rows)
+    calibrated = view_answers(model, store, rows)
     model.temperature.fill_(1.0)
-    flat = log_probabilities(model, store, rows)
+    flat = view_answers(model, store, rows)
     for axis in (slice(0, 1), slice(None)):
         best = [values[:, axis].mean(axis=1).argmax(axis=1) for values in (calibrated, flat)]
         np.testing.assert_array_equal(*best)

@@ -48,6 +48,7 @@ class _HeaderDocument(Document):
     options: dict[str, Any]
     taps: list[TapDocument] = Field(min_length=1)
     classes: list[str] = Field(min_length=1)
+    task: str = "multiclass"
     fingerprint: FingerprintDocument
     source: dict[str, Any]
     metrics: dict[str, Any]
@@ -59,7 +60,8 @@ class _HeaderDocument(Document):
 class AdapterHeader:
     """What an adapter file says of itself.
 
-    `taps` are those that the adapter reads, in execution order; `fingerprint` is that of the store it was trained from;
+    `taps` are those that the adapter reads, in execution order; `classes` are the names of its outputs, labels or
+    targets where the `task` is not `multiclass`; `fingerprint` is that of the store it was trained from;
     `source` is a hint how the backbone was named there and may be empty; `probe` is what the backbone gave for a fixed picture
     then; `metrics` and `training` are for people to read.
     """
@@ -73,6 +75,7 @@ class AdapterHeader:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     probe: Probe = field(default_factory=Probe)
+    task: str = "multiclass"
 
     def check(self, fingerprint: Fingerprint, what: str) -> None:
         """Refuses features that this adapter was not trained for.
@@ -104,6 +107,7 @@ class AdapterHeader:
             "options": dict(self.options),
             "taps": [tap.to_json() for tap in self.taps],
             "classes": list(self.classes),
+            "task": self.task,
             "fingerprint": dict(self.fingerprint.fields),
             "source": dict(self.source),
             "metrics": dict(self.metrics),
@@ -128,6 +132,7 @@ class AdapterHeader:
             document["metrics"],
             document["training"],
             Probe.from_json(document.get("probe", {})),
+            found.task,
         )
 
 
@@ -154,7 +159,7 @@ def load_adapter(path: Path) -> tuple[Adapter, AdapterHeader]:
     try:
         shapes = {tap.name: tap.shape for tap in header.taps}
         with own_randomness(0):  # of initial weights, which are replaced
-            adapter = build_adapter(header.adapter, shapes, len(header.classes), **header.options)
+            adapter = build_adapter(header.adapter, shapes, len(header.classes), task=header.task, **header.options)
         adapter.load_state_dict(tensors)
     # What a foreign header may set off: names and sizes that do not fit, and sizes that no memory holds.
     except (UdtaError, RuntimeError, ValueError, TypeError, OverflowError, MemoryError) as error:

@@ -108,7 +108,7 @@ class Knn(Adapter):
             # Stable: what is left keeps its order, and the views of the image itself go last.
             order = own.long().argsort(dim=1, stable=True)[:, :k]
             distances = distances.masked_fill(own, torch.inf).gather(1, order)
-            parts.append((distances, self.labels[keys].gather(1, order)))
+            parts.append((distances, self.labels[keys.gather(1, order)]))
         distances, neighbours = (torch.cat(columns) for columns in zip(*parts, strict=True))
         return distances, neighbours, self.labels[index]
 

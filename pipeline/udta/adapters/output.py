@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Float, Num
 from torch import Tensor, nn
@@ -71,6 +72,11 @@ class Output(nn.Module):
         """Logits at the temperature, adjusted, or numbers in the units of the labels."""
         found = logits / self.temperature + self.adjustment
         return found * self.target_scale + self.target_mean if self.task.in_units else found
+
+    @property
+    def thresholds(self) -> Float[np.ndarray, " classes"] | None:
+        """The threshold of each label, None of a task that has none."""
+        return self.threshold.cpu().numpy() if self.task.decides else None
 
     @torch.no_grad()
     def calibrate(

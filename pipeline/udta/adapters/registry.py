@@ -46,7 +46,7 @@ def build_adapter(name: str, taps: Mapping[str, tuple[int, ...]], n_classes: int
         name: a key of `ADAPTERS`.
         taps: shape of one view of one sample by tap, in execution order.
         n_classes: width of the logits.
-        **options: the adapter's own options, JSON values.
+        **options: the adapter's own options, JSON values, and `task`, a key of `udta.tasks.TASKS`, `multiclass` by default.
 
     Raises:
         ConfigError: unknown name, unknown or wrong options, shapes no adapter can read; every problem is listed.

@@ -37,6 +37,7 @@ def train(store: Path, out: Path, as_json: bool, **options: Any) -> None:
     alone. Interrupted, the same command goes on from the last checkpoint.
     """
     # Here, after everything that click can refuse: it loads torch.
+    from udta.tasks import FIGURE_NAMES
     from udta.training.options import RecipeOptions
     from udta.training.train import train as run
 
@@ -50,7 +51,8 @@ def train(store: Path, out: Path, as_json: bool, **options: Any) -> None:
             on_phase=progress.phase,
             # To standard error: standard output is the report's, which `--json` makes one document.
             on_score=lambda score: say(
-                f"{score.adapter}: {score.top1:.4f} top-1, {score.top1_views:.4f} over all views, of images left out"
+                f"{score.adapter}: {score.value:.4f} {FIGURE_NAMES[score.figure]}, {score.of_views:.4f} over all views,"
+                " of images left out"
                 f" ({score.seconds:.1f} s)",
                 err=True,
             ),
@@ -72,6 +74,8 @@ def _trained(out: Path, report: RunReport) -> list[str]:
 
 
 def _measured(out: Path, report: RunReport) -> list[str]:
+    from udta.tasks import FIGURE_NAMES
+
     metrics, lines = report.metrics, []
     if report.untrained:
         names = ", ".join(repr(name) for name in report.untrained[:3]) + (", ..." if len(report.untrained) > 3 else "")
@@ -83,7 +87,9 @@ def _measured(out: Path, report: RunReport) -> list[str]:
             *lines,
             f"no metrics: the store has no labelled test split; udta evaluate {out} STORE --split NAME measures another",
         ]
+    figure = next(name for name in FIGURE_NAMES if name in metrics)
     return [
         *lines,
-        f"{metrics['top1']:.4f} top-1, {metrics['top1_views']:.4f} over all views of {metrics['n']} test samples",
+        f"{metrics[figure]:.4f} {FIGURE_NAMES[figure]}, {metrics[f'{figure}_views']:.4f} over all views of {metrics['n']}"
+        " test samples",
     ]

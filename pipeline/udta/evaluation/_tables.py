@@ -37,6 +37,42 @@ def prediction_columns(
     }
 
 
+def label_columns(
+    ids: Sequence[str],
+    names: Sequence[str],
+    log_odds: Float[np.ndarray, "samples views labels"],
+    labels: Float[np.ndarray, "samples labels"],
+    thresholds: Float[np.ndarray, " labels"],
+) -> dict[str, list[Any]]:
+    """A line an image: `path`, and for each label `true:NAME`, `predicted:NAME` (1 above its threshold) and `probability:NAME`.
+
+    Those of all views, log-odds averaged, are `predicted_views:NAME` and `probability_views:NAME`.
+    """
+    columns: dict[str, list[Any]] = {"path": list(ids)}
+    of_views = {"": log_odds[:, 0], "_views": log_odds.mean(axis=1)}
+    for at, name in enumerate(names):
+        columns[f"true:{name}"] = labels[:, at].astype(int).tolist()
+        for which, scores in of_views.items():
+            columns[f"predicted{which}:{name}"] = (scores[:, at] > thresholds[at]).astype(int).tolist()
+            columns[f"probability{which}:{name}"] = np.exp(-np.logaddexp(0, -scores[:, at])).tolist()
+    return columns
+
+
+def number_columns(
+    ids: Sequence[str],
+    names: Sequence[str],
+    values: Float[np.ndarray, "samples views targets"],
+    labels: Float[np.ndarray, "samples targets"],
+) -> dict[str, list[Any]]:
+    """A line an image: `path`, and for each target `true:NAME`, `predicted:NAME` and, of all views, `predicted_views:NAME`."""
+    columns: dict[str, list[Any]] = {"path": list(ids)}
+    for at, name in enumerate(names):
+        columns[f"true:{name}"] = labels[:, at].tolist()
+        columns[f"predicted:{name}"] = values[:, 0, at].tolist()
+        columns[f"predicted_views:{name}"] = values[:, :, at].mean(axis=1).tolist()
+    return columns
+
+
 def confusion_columns(classes: Sequence[str], matrix: Int[np.ndarray, "classes classes"]) -> dict[str, list[Any]]:
     """A line for each true class, first `true/predicted` with its name, then a column of counts for each predicted class."""
     # No folder, so no class named by one, has a slash in its name: this heading is no class's.

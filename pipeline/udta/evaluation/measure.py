@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from jaxtyping import Float, Int, Int64
 
 from udta._files.atomic import write_json
 from udta._files.locks import one_writer_of
 from udta._files.paths import local_path
 from udta._files.table_file import check_table_name, write_table
 from udta._machine.device import resolve_device
-from udta.adapters import AdapterHeader, load_adapter
-from udta.errors import AdapterError, Problems
-from udta.evaluation._comparison import paired_comparison
-from udta.evaluation._tables import confusion_columns, prediction_columns
+from udta.adapters import load_adapter
+from udta.errors import ConfigError, Problems
+from udta.evaluation._outcome import outcome_of
+from udta.evaluation._tables import confusion_columns
 from udta.labels import with_labels
-from udta.scoring import class_indices, labelled_rows, log_probabilities
+from udta.scoring import labelled_rows
 from udta.store import MULTICLASS, Store
-from udta.tasks.classification_metrics import classification_metrics, confusion_matrix
 
 
 # All three: two evaluations with one file among theirs would leave metrics beside predictions of the other run.
@@ -49,9 +43,11 @@ def evaluate(
 ) -> dict[str, Any]:
     """The metrics of an adapter on one split of a store.
 
-    `n` images, and as fractions of view 0 `top1`, `top5`, `mean_per_class` and `balanced_accuracy` (both: mean of the recalls of
-    the classes that occur), `macro_f1` and `ece` (expected calibration error); `top1_views` averages log-probabilities over all
-    cached views first; `*_low` and `*_high` are the ends of 95 % bootstrap intervals over images.
+    Of classes `n` images, and as fractions of view 0 `top1`, `top5`, `mean_per_class` and `balanced_accuracy` (both: mean of the
+    recalls of the classes that occur), `macro_f1` and `ece` (expected calibration error); `top1_views` averages log-probabilities
+    over all cached views first; `*_low` and `*_high` are the ends of 95 % bootstrap intervals over images.
+
+    Of several labels, or of numbers, the figures of `udta.tasks.multilabel_metrics` and `regression_metrics`.
 
     `confusion` has the class names, and the matrix of counts with a row for each true class and a column for each predicted one
     (view 0). `labels` says where labels came from that are not the store's own. `against` and `parity` are there when they were
@@ -67,7 +63,7 @@ def evaluate(
         separator: of `labels`.
         split: which rows.
         out: a JSON file to write the metrics to as well.
-        predictions: a `.csv` or `.parquet` file for a line an image, see `prediction_columns`.
+        predictions: a `.csv` or `.parquet` file for a line an image, see `udta.evaluation._tables`.
         confusion: a `.csv` or `.parquet` file for the confusion matrix with class names.
         against: another run, compared on the same images, see `paired_comparison`.
         parity: on how many images to compare the cached features with the backbone, see `udta.parity`.
@@ -85,14 +81,17 @@ def evaluate(
     # Before anything is read: a run over a large store must not end in a name that cannot be written.
     _check_files(out=out, predictions=predictions, confusion=confusion)
     device = str(resolve_device(device))
-    opened = with_labels(store, labels, column=column, task=task or MULTICLASS, separator=separator)
+    asked = task or (MULTICLASS if labels is None else load_adapter(Path(run))[1].task)
+    opened = with_labels(store, labels, column=column, task=asked, separator=separator)
+    _check_of_classes(opened.task, confusion=confusion, against=against)
     rows = labelled_rows(opened, split)
-    found = _outcome(run, opened, rows, device)
+    found = outcome_of(run, opened, rows, device)
     metrics = found.metrics(seed)
     if opened.label_source:
         metrics["labels"] = dict(opened.label_source)
     if against is not None:
-        metrics["against"] = {"run": str(against), **found.compared_with(_outcome(against, opened, rows, device), seed)}
+        other = outcome_of(against, opened, rows, device)
+        metrics["against"] = {"run": str(against), **found.compared_with(other, seed)}
     if parity:
         # Here, not above: what reads a store alone waits for no import of backbones and decoders.
         from udta.evaluation.parity import parity as compare_live
@@ -110,8 +109,7 @@ def evaluate(
         )
         metrics["parity"] = report.to_json()
     if predictions is not None:
-        columns = prediction_columns(opened.ids[rows].tolist(), found.classes, found.log_probabilities, found.labels)
-        write_table(Path(predictions), columns)
+        write_table(Path(predictions), found.predictions(opened.ids[rows].tolist()))
     if confusion is not None:
         write_table(Path(confusion), confusion_columns(found.classes, found.confusion))
     # Last, so that who waits for the metrics finds the tables that belong to them.
@@ -120,36 +118,11 @@ def evaluate(
     return metrics
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What one run says about some rows; `labels` are indices into `classes`, as the last axis is.
-
-    `untrained` are those of the classes of the rows that no image was there of when it was trained.
-    """
-
-    classes: tuple[str, ...]
-    log_probabilities: Float[np.ndarray, "rows views classes"]
-    labels: Int64[np.ndarray, " rows"]
-    untrained: tuple[str, ...]
-
-    @property
-    def confusion(self) -> Int[np.ndarray, "true predicted"]:
-        """Counts by class, of view 0, as `top1` is: their diagonal over their sum is that figure."""
-        return confusion_matrix(self.log_probabilities[:, 0].argmax(axis=1), self.labels, len(self.classes))
-
-    def metrics(self, seed: int) -> dict[str, Any]:
-        """`classification_metrics`, the confusion matrix, and which images cannot be right."""
-        metrics = classification_metrics(self.log_probabilities, self.labels, seed)
-        if self.untrained:
-            # An adapter cannot name a class that it never saw: without a word the accuracy would seem to be its fault.
-            concerned = np.isin(self.labels, [self.classes.index(name) for name in self.untrained])
-            metrics["untrained"] = {"classes": list(self.untrained), "images": int(concerned.sum())}
-        metrics["confusion"] = {"classes": list(self.classes), "matrix": self.confusion.tolist()}
-        return metrics
-
-    def compared_with(self, other: Outcome, seed: int) -> dict[str, Any]:
-        """`paired_comparison` with another run on the same rows."""
-        return paired_comparison(self.log_probabilities, self.labels, other.log_probabilities, other.labels, seed)
+def _check_of_classes(task: str, **asked: Any) -> None:
+    """Raises `ConfigError` for all that only labels of one class an image have."""
+    given = [what for what, value in asked.items() if value is not None]
+    if given and task != MULTICLASS:
+        raise ConfigError([f"{what} is of classes, and these labels are {task}: leave it out" for what in given])
 
 
 def _check_files(**files: str | Path | None) -> None:
@@ -162,27 +135,3 @@ def _check_files(**files: str | Path | None) -> None:
         if what != "out":
             problems.collect(check_table_name, what, Path(path))
     problems.raise_any()
-
-
-def _outcome(run: str | Path, store: Store, rows: np.ndarray, device: str) -> Outcome:
-    """Let a run judge the rows; raises `AdapterError` when it was trained on other features than the store's."""
-    adapter, header = load_adapter(Path(run))
-    name = f"store {str(store.path)!r}"
-    header.check(store.fingerprint, name)
-    # The fingerprint knows the backbone by its weights and names; what its code computes shows in the probe alone.
-    header.check_code(store.layout.probe, name)
-    _check_label_file(run, header, store)
-    # By name: the store may be of other images than the adapter's, with its classes in another order.
-    labels = class_indices(store, header.classes)[store.labels[rows]]
-    occurring = {header.classes[label] for label in np.unique(labels)}
-    untrained = tuple(name for name in header.training.get("untrained_classes", ()) if name in occurring)
-    return Outcome(header.classes, log_probabilities(adapter, store, rows, device), labels, untrained)
-
-
-def _check_label_file(run: str | Path, header: AdapterHeader, store: Store) -> None:
-    """Raises `AdapterError` where a run learned the labels of a file, and is measured by those of the store instead."""
-    source = header.training.get("labels")  # for people, so that it may be anything in a file of a stranger
-    if isinstance(source, Mapping) and source and not store.label_source and set(store.classes) - set(header.classes):
-        raise AdapterError(
-            f"{run} was trained on the labels of {source.get('file')!r}, and {store.path} has others: give the file by --labels"
-        )

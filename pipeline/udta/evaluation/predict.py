@@ -25,6 +25,7 @@ from udta.backbones import (
     resolve_device,
 )
 from udta.errors import AdapterError, ConfigError, FeatureError
+from udta.evaluation._said import lines_of
 from udta.extraction import FeatureSource, Meter, OnError, Progress, feature_batches, feature_fingerprint
 from udta.fingerprint import Fingerprint, TapSpec
 from udta.images import Manifest, ViewSpec, read_unlabelled
@@ -32,6 +33,8 @@ from udta.probe import Probe
 from udta.store import as_tensor, not_finite, value_dtype
 
 COLUMNS = ("path", "adapter", "label", "probability")
+# Where an adapter says numbers.
+VALUE = "value"
 # By the path that the user gave.
 Loaded = Mapping[str, tuple[Adapter, AdapterHeader]]
 # By adapter, for each of its taps the name that it has in the pass over the images.
@@ -64,14 +67,17 @@ def predict(
     on_error: OnError = "fail",
     progress: Progress | None = None,
 ) -> PredictReport:
-    """Predict the class of every image with every adapter, and write a table `path, adapter, label, probability`.
+    """Predict what every adapter was trained for of every image, and write a table `path, adapter, label, probability`.
+
+    Of several labels there is a line for each that is above its threshold, and where none is one without label, with the highest
+    probability. Of numbers there is a line for each target, its name as `label`, and a column `value` more.
 
     Args:
         images: an image file, a folder of images at any depth, a CSV/Parquet file with a column `path`, a `.txt` of one path a
             line, `name:folder` of a built-in dataset, or a list of such. In the table, paths are relative to a folder or
             table that is given alone, else as they are given.
         adapters: run folders or adapter files that were trained on the same backbone.
-        out: `.csv` or `.parquet`; one line for each image and adapter, written when all are done.
+        out: `.csv` or `.parquet`; one line or more for each image and adapter, written when all are done.
         backbone: where to find the backbone; by default as it was named when the features were extracted, where that is a model
             of torchvision or timm. A factory of one's own has to be named, because a file may not have code imported.
         weights: where its weights are; by default where they were at extraction.
@@ -102,7 +108,10 @@ def predict(
         if progress:
             progress(batch.rows[-1] + 1, len(manifest), str(meter))
     # Only now: a table of a part of the images would pass for one of all.
-    write_table(target, dict(zip(COLUMNS, zip(*predictions.lines, strict=True), strict=True)))
+    columns = dict(zip((*COLUMNS, VALUE), zip(*predictions.lines, strict=True), strict=True))
+    if not any(header.task == "regression" for _, header in loaded.values()):
+        del columns[VALUE]
+    write_table(target, columns)
     skipped = predictions.skipped
     return PredictReport(str(target), len(manifest) - len(skipped), list(loaded), skipped)
 
@@ -172,10 +181,10 @@ def _common_taps(headers: Mapping[str, AdapterHeader]) -> tuple[tuple[TapSpec, .
 
 
 class _Predictions:
-    """The lines of the table so far, as `COLUMNS`, and for which images and why there is no class."""
+    """The lines of the table so far, as `COLUMNS` and `VALUE`, and for which images and why there is no answer."""
 
     def __init__(self, loaded: Loaded, source: FeatureSource, names: Names) -> None:
-        self.lines: list[tuple[str, str, str, float | None]] = []
+        self.lines: list[tuple[str, str, str, float | None, float | None]] = []
         self.skipped: dict[str, str] = {}
         self._source, self._names = source, names
         self._adapters = {path: (adapter.to(source.device), header) for path, (adapter, header) in loaded.items()}
@@ -190,26 +199,26 @@ class _Predictions:
         for path, (adapter, header) in self._adapters.items():
             with torch.inference_mode():
                 own = {tap: values[name] for tap, name in self._names[path].items()}
-                probabilities = adapter(own).softmax(dim=1).cpu().numpy()
-            self._add_lines(path, header, names, probabilities, bad)
+                logits = adapter(own).cpu()
+            self._add_lines(path, header, names, logits, bad)
 
     def _add_lines(
         self,
         path: str,
         header: AdapterHeader,
         names: Sequence[str],
-        probabilities: Float[np.ndarray, "images classes"],
+        logits: Float[Tensor, "images classes"],
         bad: set[str],
     ) -> None:
-        best = probabilities.argmax(axis=1)
-        highest = probabilities[np.arange(len(best)), best]
         # Finite features may still overflow in an adapter, and then the first NaN would be the best class.
-        lost = [name for name, one in zip(names, highest, strict=True) if np.isnan(one) and name not in bad]
+        finite = torch.isfinite(logits).all(dim=1).tolist()
+        lost = [name for name, whole in zip(names, finite, strict=True) if not whole and name not in bad]
         without = bad | self._skip(dict.fromkeys(lost, f"adapter {path} gives NaN or infinite scores"))
-        for name, index, probability in zip(names, best, highest.tolist(), strict=True):
-            classified = (name, path, header.classes[index], probability)
+        said = lines_of(self._adapters[path][0], header.classes, logits)
+        for name, lines in zip(names, said, strict=True):
             # An image that cannot be used keeps its line, so that tables of two runs have the same lines.
-            self.lines.append((name, path, "", None) if name in without else classified)
+            found = [("", None, None)] if name in without else lines
+            self.lines += [(name, path, *line) for line in found]
 
     def _values(self, stored: np.ndarray, dtype: str) -> Tensor:
         """View 0 of a tap as the adapter takes it; features come as bits, since NumPy has no bfloat16."""

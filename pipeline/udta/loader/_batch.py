@@ -9,16 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, Num
 from torch import Tensor
 
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch: features by tap (`[batch, ...]`, or `[batch, views, ...]` for several views), class indices, store rows."""
+    """One batch: features by tap (`[batch, ...]`, or `[batch, views, ...]` for several views), labels, store rows."""
 
     taps: Mapping[str, Float[Tensor, "batch ..."]]
-    labels: Int64[Tensor, " batch"]
+    labels: Num[Tensor, "batch ..."]
     rows: Int64[Tensor, " batch"]
 
     def __len__(self) -> int:
@@ -29,7 +29,7 @@ class Batch:
         n_views = next(iter(self.taps.values())).shape[1]
         return Batch(
             {tap: values.flatten(0, 1) for tap, values in self.taps.items()},
-            self.labels.repeat_interleave(n_views),
+            self.labels.repeat_interleave(n_views, dim=0),
             self.rows.repeat_interleave(n_views),
         )
 

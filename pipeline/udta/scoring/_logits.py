@@ -1,4 +1,4 @@
-"""What an adapter says about rows of a store: logits by view, log-probabilities, and the metrics of them."""
+"""What an adapter says about rows of a store: logits by view, answers of its task, and the metrics of them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from udta._machine.cores import side_by_side
 from udta.adapters import Adapter
 from udta.errors import FeatureError
 from udta.loader import Batch, FeatureLoader
-from udta.scoring._rows import class_indices
+from udta.scoring._rows import labels_among
 from udta.store import Store
-from udta.tasks.classification_metrics import classification_metrics
 
 # Rows at a time, each with all its views: at 64 rows, the 8 views and 49 x 1280 values of a MobileNet's last map are 64 MB.
 _BATCH_ROWS = 64
@@ -71,29 +70,31 @@ def view_logits(
     return logits
 
 
-def log_probabilities(
+def view_answers(
     adapter: Adapter,
     store: Store,
     rows: np.ndarray,
     device: str = "cpu",
     views: Literal["all"] | Sequence[int] = "all",
 ) -> Float[np.ndarray, "rows views classes"]:
-    """`view_logits` after the softmax over classes, as natural logarithms in float32.
+    """What may be averaged over views: log-probabilities (natural logarithms), log-odds of labels, or numbers in their units.
+
+    In float32.
 
     Raises:
         FeatureError: the scores of an image are not finite.
     """
-    return view_logits(adapter, store, rows, device, views).log_softmax(dim=-1).numpy()
+    return adapter.task.answers(view_logits(adapter, store, rows, device, views)).numpy()
 
 
 def evaluate_rows(
     adapter: Adapter, store: Store, classes: tuple[str, ...], rows: np.ndarray, device: str = "cpu"
 ) -> dict[str, Any]:
-    """The `classification_metrics` of an adapter with these `classes` on labelled rows.
+    """The metrics of an adapter's task, with these `classes`, on labelled rows.
 
     Raises:
-        AdapterError: the store has a class that the adapter does not know.
+        AdapterError: the store has a class that the adapter does not know, or labels of another task.
         FeatureError: the scores of an image are not finite.
     """
-    labels = class_indices(store, classes)[store.labels[rows]]
-    return classification_metrics(log_probabilities(adapter, store, rows, device), labels)
+    labels, answers = labels_among(store, adapter.task, classes, rows), view_answers(adapter, store, rows, device)
+    return adapter.task.metrics(answers, labels, classes, adapter.thresholds)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Int64, Num
 from numpy.typing import ArrayLike
 
 from udta.errors import AdapterError, ConfigError, did_you_mean
 from udta.store import Store
+from udta.tasks import Task
 
 
 def labelled_rows(store: Store, split: str, rows: ArrayLike | None = None) -> Int64[np.ndarray, " rows"]:
@@ -46,16 +47,33 @@ def test_rows(store: Store, split: str | None) -> Int64[np.ndarray, " rows"] | N
     return labelled_rows(store, split or "test")
 
 
-def class_indices(store: Store, classes: Sequence[str]) -> Int64[np.ndarray, " store_classes"]:
-    """Where each class of a store stands among an adapter's `classes`, by name: two stores may order theirs differently.
+def labels_among(
+    store: Store, task: Task, classes: Sequence[str], rows: Int64[np.ndarray, " rows"]
+) -> Num[np.ndarray, "rows ..."]:
+    """The labels of rows as an adapter with these `classes` knows them, by name: two stores may order theirs differently.
 
     Raises:
-        AdapterError: a class of the store is not among them.
+        AdapterError: the labels are of another task, a class of the store is not among those of the adapter, or of several
+            labels or numbers one of the adapter is not among those of the store.
     """
+    if store.task != task.name:
+        raise AdapterError(f"the adapter was trained for {task.name}, and the labels of {store.path} are {store.task}")
     unknown = [name for name in store.classes if name not in classes]
     if unknown:
         raise AdapterError(
             f"{store.path} has {len(unknown)} class(es) that the adapter does not know, such as {unknown[0]!r}: "
             f"{did_you_mean(unknown[0], classes)}"
         )
-    return np.array([classes.index(name) for name in store.classes], dtype=np.int64)
+    if task.exclusive:
+        index = np.array([classes.index(name) for name in store.classes], dtype=np.int64)
+        found: np.ndarray = index[store.labels[rows]]
+        return found
+    # Images that nobody looked at for a label are not images without it.
+    absent = [name for name in classes if name not in store.classes]
+    if absent:
+        raise AdapterError(
+            f"{store.path} says nothing of {len(absent)} label(s) or target(s) of the adapter, such as {absent[0]!r}:"
+            f" {did_you_mean(absent[0], store.classes)}"
+        )
+    columns: np.ndarray = store.labels[rows][:, [store.classes.index(name) for name in classes]]
+    return columns

@@ -12,7 +12,7 @@ multilabel_metrics      figures of merit of several labels an image
 regression_metrics      figures of merit of numbers
 """
 
-from udta.tasks.registry import TASKS, find_task
+from udta.tasks.registry import FIGURE_NAMES, TASKS, find_task
 from udta.tasks.task import Rescaling, Task
 
-__all__ = ["TASKS", "Rescaling", "Task", "find_task"]
+__all__ = ["FIGURE_NAMES", "TASKS", "Rescaling", "Task", "find_task"]

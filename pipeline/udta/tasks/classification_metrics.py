@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
+# What of these stands in tables of many runs.
+COLUMNS = ("top1", "top5", "mean_per_class", "balanced_accuracy", "macro_f1", "top1_views", "ece", "n")
 # As in the paper and in most since, so that figures compare; the error depends on their number.
 ECE_BINS = 15
 # Resamples of a bootstrap: the ends of an interval then vary by about 1 % of its width from seed to seed.

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 
 from udta.tasks.calibration import cross_entropy, fit_scale, fit_temperature
-from udta.tasks.classification_metrics import classification_metrics
+from udta.tasks.classification_metrics import COLUMNS, classification_metrics
 from udta.tasks.task import Rescaling, Task
 
 
@@ -22,6 +22,9 @@ class Multiclass(Task):
     exclusive: ClassVar[bool] = True
     fewest: ClassVar[int] = 2
     figure: ClassVar[str] = "top1"
+    figure_name: ClassVar[str] = "top-1"
+    beside: ClassVar[tuple[str, ...]] = ("balanced_accuracy", "macro_f1")
+    columns: ClassVar[tuple[str, ...]] = COLUMNS
 
     def targets(self, labels: Int64[Tensor, ...], n_outputs: int) -> Float[Tensor, "... outputs"]:
         """Shares of classes instead of class numbers: mixup gives a sample two of them."""
@@ -83,6 +86,10 @@ class Multiclass(Task):
     def answers(self, scores: Float[Tensor, "*samples outputs"]) -> Float[Tensor, "*samples outputs"]:
         """Log-probabilities."""
         return scores.log_softmax(dim=-1)
+
+    def score(self, logits: Float[Tensor, "samples outputs"], labels: Int64[Tensor, " samples"]) -> float:
+        """Top-1."""
+        return int((logits.argmax(1) == labels).sum()) / len(labels)
 
     def metrics(
         self,

@@ -20,6 +20,8 @@ class Multilabel(Task):
 
     name: ClassVar[str] = "multilabel"
     figure: ClassVar[str] = "map"
+    figure_name: ClassVar[str] = "mAP"
+    columns: ClassVar[tuple[str, ...]] = ("map", "micro_f1", "macro_f1", "map_views", "n")
     decides: ClassVar[bool] = True
 
     def targets(self, labels: Float[Tensor, "... outputs"], n_outputs: int) -> Float[Tensor, "... outputs"]:

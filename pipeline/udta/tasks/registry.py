@@ -18,6 +18,10 @@ _CLASSES = (
 TASKS: Mapping[str, Task] = {task.name: task() for task in (resolve_name(f"{__package__}.{path}") for path in _CLASSES)}
 
 
+FIGURE_NAMES: Mapping[str, str] = {task.figure: task.figure_name for task in TASKS.values()}
+"""How people write the figures that adapters are compared by."""
+
+
 def find_task(name: str) -> Task:
     """The task of this name.
 

@@ -18,6 +18,8 @@ class Regression(Task):
 
     name: ClassVar[str] = "regression"
     figure: ClassVar[str] = "r2"
+    figure_name: ClassVar[str] = "R2"
+    columns: ClassVar[tuple[str, ...]] = ("mae", "r2", "spearman", "r2_views", "n")
     in_units: ClassVar[bool] = True
     calibrated: ClassVar[bool] = False
 

@@ -33,8 +33,11 @@ class Task(ABC):
         name: as users write it.
         exclusive: whether a sample has exactly one of the outputs; labels are their indices then.
         fewest: outputs, without which there is nothing to tell.
+        columns: those of its `metrics` that stand in tables.
         figure: the one of its `metrics` that says which of two adapters is better, the larger the better. Beside it stands
             `<figure>_views`, of what all views of an image say together.
+        figure_name: how people write it.
+        beside: others of its `metrics` that are shown where adapters are compared.
         in_units: whether training aims at standardised labels, and answers are given back in the units of the labels.
         calibrated: whether a temperature is found with images that are left out.
         decides: whether each output has a threshold, chosen on images that are left out.
@@ -44,6 +47,9 @@ class Task(ABC):
     exclusive: ClassVar[bool] = False
     fewest: ClassVar[int] = 1
     figure: ClassVar[str]
+    figure_name: ClassVar[str]
+    beside: ClassVar[tuple[str, ...]] = ()
+    columns: ClassVar[tuple[str, ...]]
     in_units: ClassVar[bool] = False
     calibrated: ClassVar[bool] = True
     decides: ClassVar[bool] = False
@@ -126,6 +132,12 @@ class Task(ABC):
     def answers(self, scores: Float[Tensor, "*samples outputs"]) -> Float[Tensor, "*samples outputs"]:
         """What is averaged over the views of an image: log-probabilities, log-odds, or numbers in their units."""
         return scores
+
+    def score(self, logits: Float[Tensor, "samples outputs"], labels: Num[Tensor, "samples ..."]) -> float:
+        """The `figure` of one view, without all else."""
+        answers = self.answers(logits)[:, None].cpu().numpy()
+        names = [str(number) for number in range(logits.shape[1])]
+        return float(self.metrics(answers, labels.cpu().numpy(), names)[self.figure])
 
     @abstractmethod
     def metrics(

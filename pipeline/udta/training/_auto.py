@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,9 @@ from udta._console.progress import announce
 from udta.adapters import ADAPTERS, AdapterOptions, find_adapter
 from udta.adapters.recipe_values import AFTERWARDS
 from udta.errors import ConfigError, Problems, did_you_mean
-from udta.scoring import log_probabilities
+from udta.scoring import view_answers
 from udta.store import Store
-from udta.tasks.classification_metrics import classification_metrics
+from udta.tasks import find_task
 from udta.training.loop import fit
 from udta.training.sources import build, training_sources
 
@@ -47,23 +47,37 @@ class AutoOptions(AdapterOptions):
 
 @dataclass(frozen=True)
 class Score:
-    """A candidate on the images left out: accuracy of view 0, and of the log-probabilities averaged over views.
+    """A candidate on the images left out: the task's `figure` of view 0, of all views averaged, and of view 0 by fold.
 
-    Beside them what becomes of rare classes, which decides nothing: `top1` picks, whatever a recipe makes up for.
+    `beside` are other figures, which decide nothing: `top1` picks, whatever a recipe makes up for rare classes.
     """
 
     adapter: str
-    top1: float
-    top1_views: float
-    balanced_accuracy: float
-    macro_f1: float
-    top1_by_fold: tuple[float, ...]
+    figure: str
+    value: float
+    of_views: float
+    beside: Mapping[str, float]
+    by_fold: tuple[float, ...]
     seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """By the name of the figure: `top1`, `top1_views`, `top1_by_fold`."""
+        figures = {self.figure: self.value, f"{self.figure}_views": self.of_views, **self.beside}
+        return {
+            "adapter": self.adapter,
+            **figures,
+            f"{self.figure}_by_fold": list(self.by_fold),
+            "seconds": self.seconds,
+        }
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Score:
-        """The inverse of `asdict`."""
-        return cls(**{**document, "top1_by_fold": tuple(document["top1_by_fold"])})
+        """The inverse of `to_json`."""
+        [figure] = [name.removesuffix("_by_fold") for name in document if name.endswith("_by_fold")]
+        names = ("adapter", figure, f"{figure}_views", f"{figure}_by_fold", "seconds")
+        adapter, value, of_views, by_fold, seconds = (document[name] for name in names)
+        beside = {name: each for name, each in document.items() if name not in names}
+        return cls(adapter, figure, value, of_views, beside, tuple(by_fold), seconds)
 
 
 @dataclass(frozen=True)
@@ -76,7 +90,7 @@ class Selection:
 
     def to_json(self) -> dict[str, Any]:
         """Every figure."""
-        return {"picked": self.picked, "folds": self.folds, "table": [asdict(score) for score in self.table]}
+        return {"picked": self.picked, "folds": self.folds, "table": [score.to_json() for score in self.table]}
 
 
 def select(
@@ -117,13 +131,13 @@ def select(
 
 
 def best(table: Sequence[Score]) -> Score:
-    """The highest `top1`; of equals, the highest `top1_views`, then the first."""
+    """The highest figure; of equals, the highest of all views, then the first."""
     # `max` keeps the first of equals, and cheap ones come first.
-    return max(table, key=lambda score: (score.top1, score.top1_views))
+    return max(table, key=lambda score: (score.value, score.of_views))
 
 
 def assign_folds(store: Store, rows: np.ndarray, n_folds: int, seed: int) -> Int64[np.ndarray, " rows"]:
-    """The fold of every row: stratified by class, files with the same bytes together.
+    """The fold of every row: stratified by class where there are such, files with the same bytes together.
 
     Raises:
         ConfigError: there are fewer different images than folds.
@@ -135,7 +149,8 @@ def assign_folds(store: Store, rows: np.ndarray, n_folds: int, seed: int) -> Int
     shuffled = np.random.default_rng(seed).permutation(len(first))
     # A stable sort of a shuffle: classes one after the other, at random within. Dealt out like cards, every fold has its share
     # of each class, and sizes differ by one at the most.
-    by_class = shuffled[np.argsort(store.labels[rows][first][shuffled], kind="stable")]
+    strata = find_task(store.task).strata(store.labels[rows])
+    by_class = shuffled[np.argsort(strata[first][shuffled], kind="stable")]
     folds = np.empty(len(first), dtype=np.int64)
     folds[by_class] = np.arange(len(first)) % n_folds
     assigned: np.ndarray = folds[image]
@@ -175,14 +190,17 @@ def _cross_validate(
     started = time.perf_counter()
     settings = find_adapter(adapter).recipe_with(recipe_changes(adapter, recipe))
     # What each image is predicted by the fold that left it out: one table of all images, measured as a test split would be.
-    log_p = np.empty((len(rows), store.n_views, len(store.classes)), dtype=np.float32)
+    answers = np.empty((len(rows), store.n_views, len(store.classes)), dtype=np.float32)
+    task = find_task(store.task)
     by_fold = []
     for fold in range(int(folds.max()) + 1):
         model, left_out = build(adapter, store, {}, seed), folds == fold
         loader, every_view = training_sources(model, store, rows[~left_out], settings, seed, device)
         fit(model, loader, recipe=settings, every_view=every_view, seed=seed, device=device)
-        log_p[left_out] = log_probabilities(model, store, rows[left_out], device)
-        by_fold.append(classification_metrics(log_p[left_out], store.labels[rows[left_out]])["top1"])
-    metrics = classification_metrics(log_p, store.labels[rows])
-    figures = {name: metrics[name] for name in ("top1", "top1_views", "balanced_accuracy", "macro_f1")}
-    return Score(adapter, **figures, top1_by_fold=tuple(by_fold), seconds=time.perf_counter() - started)
+        answers[left_out] = view_answers(model, store, rows[left_out], device)
+        found = task.metrics(answers[left_out], store.labels[rows[left_out]], store.classes)
+        by_fold.append(found[task.figure])
+    metrics = task.metrics(answers, store.labels[rows], store.classes)
+    value, of_views = metrics[task.figure], metrics[f"{task.figure}_views"]
+    beside = {name: metrics[name] for name in task.beside}
+    return Score(adapter, task.figure, value, of_views, beside, tuple(by_fold), time.perf_counter() - started)

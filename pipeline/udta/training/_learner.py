@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Float, Float64, Int64, Num
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 
 from udta.adapters import Adapter, PooledAdapter, Recipe
 from udta.adapters.optimiser import Optimiser, one_cycle
+from udta.tasks import Task
 from udta.training._imbalance import Balance
 from udta.training.sources import VECTORS
 
@@ -25,7 +25,8 @@ from udta.training.sources import VECTORS
 class EpochResult:
     """One line of `history.csv`: mean training loss and accuracy (with mixup: of the larger part), the last learning rate.
 
-    A closed form has one epoch without a learning rate; its loss and accuracy are those on images that it left out.
+    The accuracy is what the task calls right: of several labels the share that are, of numbers the share of the variance that is
+    explained. A closed form has one epoch without a learning rate; its loss and accuracy are those on images that it left out.
     """
 
     epoch: int
@@ -36,12 +37,12 @@ class EpochResult:
 
 
 class Batch(Protocol):
-    """What a step is taken on: values by tap, or `VECTORS` alone; class indices; rows of the store."""
+    """What a step is taken on: values by tap, or `VECTORS` alone; labels; rows of the store."""
 
     @property
     def taps(self) -> Mapping[str, Float[Tensor, "batch ..."]]: ...
     @property
-    def labels(self) -> Int64[Tensor, "batch ..."]: ...
+    def labels(self) -> Num[Tensor, "batch ..."]: ...
     @property
     def rows(self) -> Int64[Tensor, "batch ..."]: ...
 
@@ -55,10 +56,15 @@ class Model(Protocol):
     vectorised: bool
 
     @property
+    def task(self) -> Task: ...
+    @property
     def taps_used(self) -> tuple[str, ...]: ...
     @property
     def parameters(self) -> Mapping[str, Tensor]: ...
     def __call__(self, values: Mapping[str, Tensor]) -> Float[Tensor, "adapters batch classes"]: ...
+    def targets(self, labels: Num[Tensor, ...]) -> Float[Tensor, "... classes"]:
+        """What logits are trained to be; where it is `vectorised`, labels are standardised before."""
+
     def state(self, number: int) -> Mapping[str, Tensor]:
         """The `state_dict` of one adapter."""
 
@@ -69,7 +75,7 @@ class OneAdapter:
     vectorised = False
 
     def __init__(self, adapter: Adapter) -> None:
-        self._adapter = adapter
+        self._adapter, self.task = adapter, adapter.task
         self.parameters = {name: value for name, value in adapter.named_parameters() if value.requires_grad}
 
     @property
@@ -82,8 +88,12 @@ class OneAdapter:
         if VECTORS in values:
             assert isinstance(self._adapter, PooledAdapter)
             return self._adapter.classify(values[VECTORS])[None]
-        logits: Tensor = self._adapter(values)
+        logits = self._adapter.training_logits(values)
         return logits[None]  # a view: nothing is copied, and the gradient has the same bits
+
+    def targets(self, labels: Num[Tensor, "batch ..."]) -> Float[Tensor, "batch classes"]:
+        """Its own."""
+        return self._adapter.targets(labels)
 
     def state(self, number: int) -> dict[str, Tensor]:
         """Of it: there is no other."""
@@ -100,7 +110,7 @@ class Progress:
     """
 
     loss: Float64[Tensor, " adapters"]
-    correct: Int64[Tensor, " adapters"]
+    correct: Float64[Tensor, " adapters"]
     seen: int = 0
     epoch: int = 1
     batches: int = 0
@@ -113,7 +123,7 @@ class Progress:
         """Nothing was shown yet."""
         return cls(
             torch.zeros(n_adapters, dtype=torch.float64, device=device),
-            torch.zeros(n_adapters, dtype=torch.int64, device=device),
+            torch.zeros(n_adapters, dtype=torch.float64, device=device),
         )
 
     def add(self, losses: Tensor, correct: Tensor, samples: int) -> None:
@@ -138,7 +148,7 @@ class Progress:
     def from_json(cls, document: Mapping[str, Any], device: torch.device) -> Progress:
         """The inverse of `to_json`."""
         loss = torch.tensor(document["loss"], dtype=torch.float64, device=device)
-        correct = torch.tensor(document["correct"], dtype=torch.int64, device=device)
+        correct = torch.tensor(document["correct"], dtype=torch.float64, device=device)
         return cls(**{**document, "loss": loss, "correct": correct})
 
 
@@ -178,29 +188,30 @@ class Learner:
 
     def step(self, batch: Batch) -> None:
         """One update of every adapter."""
-        labels = self.labels_of(batch)
-        if labels.shape[1] > 1:  # BatchNorm has no statistics of a single sample
-            # Shares of classes instead of class numbers: mixup gives a sample two of them.
-            targets = F.one_hot(labels, self._n_classes).float()
+        targets, task = self.targets_of(batch), self._model.task
+        n_samples = targets.shape[1]
+        if n_samples > 1:  # BatchNorm has no statistics of a single sample
             values, mixup = batch.taps, self.recipes[0].mixup
             if mixup > 0:
                 # A batch that several groups of a sweep are shown has taps that these adapters do not read.
                 values = {tap: value for tap, value in values.items() if tap in self._model.taps_used}
                 values, targets = mix(values, targets, mixup, self._generator)
             logits = self._model(values)
-            # Of a sample as a whole, smoothed or mixed: 1 where nothing is weighted, which changes no bit.
-            shares = (targets * self._weights).sum(2, keepdim=True)
-            losses = cross_entropy(logits + self._log_priors, (targets * self._kept + self._spread) * shares)
+            aims = targets * self._kept + self._spread
+            if task.exclusive:
+                # Of a sample as a whole, smoothed or mixed: 1 where nothing is weighted, which changes no bit.
+                aims = aims * (targets * self._weights).sum(2, keepdim=True)
+            losses = task.losses(logits + self._log_priors, aims)
             # Adapters share no parameter, so each gets the gradient of its own loss from that of the sum.
             torch.autograd.backward(losses.sum())
             self.optimiser.step(self._done())
-            self.progress.add(losses, (logits.argmax(2) == targets.argmax(2)).sum(1), labels.shape[1])
+            self.progress.add(losses, task.right(logits.detach(), targets), n_samples)
         # Also of a batch without a step: the schedule counts what was shown.
         self.progress.batches += 1
 
-    def labels_of(self, batch: Batch) -> Int64[Tensor, "adapters batch"]:
-        """The classes that each adapter shall tell."""
-        return batch.labels[None]
+    def targets_of(self, batch: Batch) -> Float[Tensor, "adapters batch classes"]:
+        """What each adapter shall say."""
+        return self._model.targets(batch.labels)[None]
 
     def epoch_results(self) -> list[EpochResult]:
         """The figures of every adapter in this epoch so far; `seconds` are left to whoever keeps the time."""
@@ -239,20 +250,11 @@ class Learner:
         return [self.progress.batches / (recipe.epochs * self._n_batches) for recipe in self.recipes]
 
     def _smooth(self) -> None:
-        """What label smoothing leaves of a target, and what it gives to every class.
-
-        In Python's floats first: 1 - 0.1 rounded to float32 is not 1 minus 0.1 rounded to float32, and torch smooths so.
-        """
-        smoothing = [recipe.label_smoothing for recipe in self.recipes]
-        kept, spread = [1 - share for share in smoothing], [share / self._n_classes for share in smoothing]
-        self._kept, self._spread = (torch.tensor(each, device=self.device)[:, None, None] for each in (kept, spread))
-
-
-def cross_entropy(
-    logits: Float[Tensor, "adapters batch classes"], targets: Float[Tensor, "adapters batch classes"]
-) -> Float[Tensor, " adapters"]:
-    """The mean over the batch, in nats: `torch.nn.functional.cross_entropy` to the bit, of each adapter."""
-    return -(targets * logits.log_softmax(-1)).sum((1, 2)) / logits.shape[1]
+        """What label smoothing leaves of a target, and what it adds to each."""
+        smoothed = (self._model.task.smoothing(recipe.label_smoothing, self._n_classes) for recipe in self.recipes)
+        self._kept, self._spread = (
+            torch.tensor(each, device=self.device)[:, None, None] for each in zip(*smoothed, strict=True)
+        )
 
 
 def mix(

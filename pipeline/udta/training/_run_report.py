@@ -133,7 +133,7 @@ def leave_run(
         cost=cost_ledger(model, store, spent, epochs=recipe.epochs, samples=len(rows)),
         selection=selection,
         prior=prior_of(recipe),
-        untrained=tuple(np.delete(np.array(store.classes), np.unique(store.labels[rows])).tolist()),
+        untrained=tuple(np.array(store.classes)[model.task.unseen(store.labels[rows], len(store.classes))].tolist()),
         labels=store.label_source,
     )
     header = AdapterHeader(
@@ -157,6 +157,7 @@ def leave_run(
             "udta": version("udta"),
         },
         probe=store.layout.probe.of(model.taps_used),
+        task=model.task.name,
     )
     # `metrics.json` last: where both are there, the run is finished.
     save_adapter(run / "adapter.safetensors", model, header)

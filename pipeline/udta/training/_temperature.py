@@ -14,14 +14,14 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Int64, Num
 from torch import Tensor
 
 from udta.adapters import Adapter, Samples
 from udta.adapters.samples import SomeSamples
 from udta.loader import FeatureLoader
 from udta.scoring import view_logits
-from udta.tasks.calibration import fit_temperature
+from udta.tasks import Task
 
 SHARE = 0.2  # of the images of each class
 
@@ -51,21 +51,23 @@ class Without:
             yield SomeSamples(taps, batch.labels[kept], batch.rows[kept])
 
 
-def choose(labels: Int64[np.ndarray, " images"], contents: np.ndarray, seed: int) -> Bool[np.ndarray, " images"]:
-    """A fifth of the images of each class, at least one where it has two; images of the same content stay together."""
+def choose(strata: Int64[np.ndarray, " images"], contents: np.ndarray, seed: int) -> Bool[np.ndarray, " images"]:
+    """A fifth of the images of each stratum, which is a class, at least one where it has two; equal contents stay together."""
     # A copy that was trained on would look like an image that is known by heart.
     _, first, image = np.unique(contents, return_index=True, return_inverse=True)
     order = np.random.default_rng(seed).permutation(len(first))
     chosen = np.zeros(len(first), dtype=bool)
-    for label in np.unique(labels):
-        own = order[labels[first][order] == label]
+    for stratum in np.unique(strata):
+        own = order[strata[first][order] == stratum]
         # One at least stays: a class that the second adapter has never seen would say nothing of the first.
         chosen[own[: min(len(own) - 1, max(1, round(SHARE * len(own))))]] = True
     mask: np.ndarray = chosen[image.reshape(-1)]
     return mask
 
 
-def rows_to_leave_out(source: Source, every_view: Iterable[Samples], seed: int, device: torch.device) -> Tensor:
+def rows_to_leave_out(
+    task: Task, source: Source, every_view: Iterable[Samples], seed: int, device: torch.device
+) -> Tensor:
     """A mask by row number, bool `[rows]` on `device`: of the rows of a store, or of arrays, of which each is an image."""
     if isinstance(source, FeatureLoader):
         store, rows = source.store, source.rows
@@ -74,31 +76,22 @@ def rows_to_leave_out(source: Source, every_view: Iterable[Samples], seed: int, 
     else:
         # Arrays, of the scikit-learn estimator: no store says which images are copies, so each row is one of its own.
         batches = list(every_view)
+        if not batches:
+            return torch.zeros(0, dtype=torch.bool, device=device)
         rows, labels = (
-            np.concatenate([np.empty(0, int), *column])
-            for column in (
-                [batch.rows.cpu().numpy() for batch in batches],
-                [batch.labels.cpu().numpy() for batch in batches],
-            )
+            torch.cat(column).cpu().numpy()
+            for column in ([batch.rows for batch in batches], [batch.labels for batch in batches])
         )
         n_rows, contents = len(rows), rows
     mask = np.zeros(n_rows, dtype=bool)
-    mask[rows[choose(labels, contents, seed)]] = True
+    mask[rows[choose(task.strata(labels), contents, seed)]] = True
     return torch.from_numpy(mask).to(device)
 
 
-def temperature_from(
-    like: Adapter,
-    source: Source,
-    every_view: Iterable[Samples],
-    out: Bool[Tensor, " rows"],
-    device: torch.device,
-    importance: Float[Tensor, " classes"],
-) -> float:
-    """From what `like`, which was trained without the rows that are `out`, says of them; of a store in view 0.
-
-    `importance` is how much a row of each class counts, see `udta.training._imbalance.Balance`.
-    """
+def left_out_logits(
+    like: Adapter, source: Source, every_view: Iterable[Samples], out: Bool[Tensor, " rows"], device: torch.device
+) -> tuple[Float[Tensor, "images classes"], Num[Tensor, "images ..."]]:
+    """What `like`, which was trained without the rows that are `out`, says of them, of a store in view 0; and their labels."""
     with torch.inference_mode():
         if isinstance(source, FeatureLoader):
             rows = np.flatnonzero(out.cpu().numpy())
@@ -108,4 +101,4 @@ def temperature_from(
         else:
             parts = [(like(batch.taps), batch.labels, out[batch.rows]) for batch in every_view]
             logits, labels = (torch.cat([part[which][part[2]] for part in parts]).cpu() for which in (0, 1))
-    return fit_temperature(logits, labels, importance)
+    return logits, labels

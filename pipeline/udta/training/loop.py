@@ -12,6 +12,8 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from jaxtyping import Num
+from torch import Tensor
 
 from udta._console.progress import announce
 from udta._machine.cores import one_thread
@@ -23,7 +25,7 @@ from udta.loader import FeatureLoader
 from udta.training._checkpoint import Checkpoints
 from udta.training._imbalance import Balance, prior_of
 from udta.training._learner import Batch, EpochResult, Learner, OneAdapter
-from udta.training._temperature import Without, rows_to_leave_out, temperature_from
+from udta.training._temperature import Without, left_out_logits, rows_to_leave_out
 from udta.training.sources import VECTORS, EveryView, check_features, pool_views
 
 
@@ -92,6 +94,8 @@ def _fit(
 ) -> None:
     started = time.perf_counter()
     balance = _balance(adapter, batches, recipe, every_view)
+    if adapter.task.in_units:
+        adapter.learn_units(_labels(batches, every_view).to(device))
     solved = adapter.solve(every_view)
     if solved is not None:
         # It has no loss to take the shares of classes from: what it says of them is taken away afterwards.
@@ -117,6 +121,13 @@ def _balance(adapter: Adapter, batches: BatchSource, recipe: Recipe, every_view:
     # Of arrays classes have numbers alone, and samples are counted only where something depends on it.
     labels = [batch.labels.cpu().numpy() for batch in every_view] if prior_of(recipe) != "training" else []
     return Balance.of(recipe, np.concatenate([np.empty(0, np.int64), *labels]), [*map(str, range(adapter.n_classes))])
+
+
+def _labels(batches: BatchSource, every_view: Iterable[Samples]) -> Num[Tensor, "images ..."]:
+    """Of all that is trained on."""
+    if isinstance(batches, FeatureLoader):
+        return torch.from_numpy(batches.store.labels[batches.rows])
+    return torch.cat([batch.labels for batch in every_view])
 
 
 def take_steps(
@@ -173,12 +184,14 @@ def set_temperature(
     *,
     pooled: bool,
 ) -> None:
-    """Train `like`, as `adapter` was before its steps, without some images: what it says of them gives the temperature.
+    """Train `like`, as `adapter` was before its steps, without some images, which give temperature and thresholds.
 
     From vectors in memory (`pooled`) this costs the steps a second time, but no pooling. An adapter that cannot have vectors, for
     which every step reads taps, is trained for a quarter of the epochs.
     """
-    out = rows_to_leave_out(batches, every_view, seed, device)
+    if not adapter.task.calibrated:
+        return
+    out = rows_to_leave_out(adapter.task, batches, every_view, seed, device)
     if not out.any():  # one image a class: the temperature stays 1
         return
     vectors = isinstance(like, PooledAdapter) and not recipe.mixup  # whether or not there was room for them
@@ -190,7 +203,8 @@ def set_temperature(
     with own_randomness(seed, device), _few_threads(like, recipe, pooled):
         learner = _learner(like, short, balance, len(batches), seed, device)
         _epochs(learner, Without(batches, out), what="epochs for the temperature")
-    adapter.temperature.fill_(temperature_from(like.eval(), batches, every_view, out, device, balance.importance))
+    logits, labels = left_out_logits(like.eval(), batches, every_view, out, device)
+    adapter.calibrate(logits.to(device), labels.to(device), balance.importance)
 
 
 def _epochs(

@@ -28,11 +28,11 @@ _READ = "views read"
 
 
 def build(adapter: str, store: Store, options: Mapping[str, Any], seed: int) -> Adapter:
-    """A new adapter for the taps and classes of a store; its initial weights depend on `seed` alone."""
+    """A new adapter for the taps, classes and task of a store; its initial weights depend on `seed` alone."""
     # Its own state, given back afterwards: how much the caller drew before makes no difference.
     with own_randomness(seed):
         shapes = {tap.name: tap.shape for tap in store.taps.values()}
-        return find_adapter(adapter)(shapes, len(store.classes), **options)
+        return find_adapter(adapter)(shapes, len(store.classes), task=store.task, **options)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pytest
 import udta
 from udta.adapters import ADAPTERS, load_adapter
 from udta.labels.options import LabelOptions
-from udta.scoring import log_probabilities
+from udta.scoring import view_answers
 from udta.training.sweep import _sharing as sharing
 from udta.training.sweep import _spec as spec
 from udta.training.sweep import _trial as trial
@@ -99,5 +99,5 @@ def test_a_part_of_the_rows_in_other_batches_is_trained_as_alone(toy_store, tmp_
     rows = with_label_fraction(store, 0.5, 0).rows("train")
     udta.train(store, out=tmp_path / "alone", rows=rows, recipe=entries["part"]["recipe"])
     runs = (tmp_path / "alone", tmp_path / "sweep" / "runs" / "part")
-    found = [log_probabilities(load_adapter(run)[0], store, store.rows()) for run in runs]
+    found = [view_answers(load_adapter(run)[0], store, store.rows()) for run in runs]
     np.testing.assert_allclose(*found, atol=1e-3)

@@ -17,7 +17,7 @@ import torch
 import udta
 from udta.adapters import load_adapter
 from udta.errors import AdapterError, ConfigError
-from udta.scoring import log_probabilities
+from udta.scoring import view_answers
 from udta.training.sweep._sweep import _FILES
 from udta.training.sweep._tasks import with_taps
 
@@ -37,7 +37,7 @@ def weights(run):
 def same_predictions(first, second, path):
     """Not the same weights: those without influence, such as a bias before a mean is removed, follow rounding errors."""
     store = udta.open_store(path)
-    found = [log_probabilities(load_adapter(run)[0], store, store.rows()) for run in (first, second)]
+    found = [view_answers(load_adapter(run)[0], store, store.rows()) for run in (first, second)]
     np.testing.assert_allclose(found[0], found[1], atol=1e-3)
 
 

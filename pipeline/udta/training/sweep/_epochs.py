@@ -21,7 +21,6 @@ from udta._machine.device import own_randomness
 from udta.adapters import Adapter, load_adapter
 from udta.scoring import labelled_rows, view_logits
 from udta.store import Store
-from udta.tasks.calibration import fit_temperature
 from udta.training._checkpoint import below
 from udta.training._learner import Learner
 from udta.training._run_folder import HISTORY_COLUMNS, history_line
@@ -30,7 +29,7 @@ from udta.training.cost import shared_cost
 from udta.training.loop import set_temperature, take_steps
 from udta.training.sources import VECTORS, Training, build, training_sources
 from udta.training.sweep._group import Group, form_groups
-from udta.training.sweep._halving import losers, validation_top1
+from udta.training.sweep._halving import losers, validation_figure
 from udta.training.sweep._sharing import SharedBatches, solve
 from udta.training.sweep._spec import Halving
 from udta.training.sweep._tasks import VALIDATION
@@ -94,7 +93,7 @@ class SweepLoop:
                     device=self._device,
                 )
                 trial.metrics, trial.seconds, trial.status = report.metrics, report.seconds, "finished"
-                trial.validation = validation_top1(load_adapter(run)[0].to(self._device), trial, self._device)
+                trial.validation = validation_figure(load_adapter(run)[0].to(self._device), trial, self._device)
                 solved = True
         return solved
 
@@ -141,16 +140,18 @@ class SweepLoop:
         self._set_temperature(trial, model)  # before it is measured: calibration errors are of the divided logits
         training = Training(model, trial.store, trial.rows, member.settings, member.seed)
         report = leave_run(run, training, shared_cost(trial.seconds, torch.device(self._device)))
-        trial.metrics, trial.validation = report.metrics, validation_top1(model, trial, self._device)
+        trial.metrics, trial.validation = report.metrics, validation_figure(model, trial, self._device)
         trial.status = "finished"
 
     def _set_temperature(self, trial: Trial, model: Adapter) -> None:
-        """From the validation split where there is one, otherwise as single training does it."""
+        """With thresholds, from the validation split where there is one, otherwise as single training does it."""
+        if not model.task.calibrated:
+            return
         if VALIDATION in set(trial.store.splits.tolist()):
             rows = labelled_rows(trial.store, VALIDATION)
             logits = view_logits(model, trial.store, rows, self._device, views=[0])[:, 0]
             labels = torch.from_numpy(trial.store.labels[rows])
-            model.temperature.fill_(fit_temperature(logits, labels, trial.balance.importance))
+            model.calibrate(logits, labels, trial.balance.importance)
             return
         member, vectors = trial.member, self._batches.vectors(trial)
         device, recipe = torch.device(self._device), member.settings
@@ -168,7 +169,7 @@ class SweepLoop:
         for group in self.groups:
             for trial in group.trials:
                 if trial.status == "running":
-                    trial.validation = validation_top1(group.model(trial), trial, self._device)
+                    trial.validation = validation_figure(group.model(trial), trial, self._device)
         for trial in losers(self.trials, keep):
             trial.status = "stopped"
 

@@ -7,9 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Num
 from torch import Tensor
 
 from udta.adapters import Adapter, PooledAdapter
@@ -42,7 +41,8 @@ def form_groups(trials: Sequence[Trial], in_memory: Callable[[Trial], bool], dev
 def _key(trial: Trial) -> tuple[Any, ...]:
     """Trials with the same key may be in one group. Mixup is a part of it: its maps are the input of all adapters of a group."""
     recipe = trial.member.settings
-    return pool_key(trial), trial.model.n_classes, recipe.mixup, recipe.batch_size, trial.order_key
+    model = trial.model
+    return pool_key(trial), model.task.name, model.n_classes, recipe.mixup, recipe.batch_size, trial.order_key
 
 
 def _chunks(trials: Sequence[Trial], size: int, *, apart: bool) -> Iterator[list[Trial]]:
@@ -98,9 +98,10 @@ class Group(Learner):
         # Two for a multiplication and an addition, in two products: logits, and the gradient of the weights.
         return 4 * recipe.batch_size * sum(trial.model.n_parameters for trial in self.trials)
 
-    def labels_of(self, batch: Batch) -> Int64[Tensor, "adapters batch"]:
-        """Of every trial's own task; `batch.rows` are `[batch]`, or `[batch, adapters]` where they are `apart`."""
-        return self._labels.gather(1, batch.rows.T) if self.apart else self._labels[:, batch.rows]
+    def targets_of(self, batch: Batch) -> Float[Tensor, "adapters batch classes"]:
+        """Of every trial's own labels; `batch.rows` are `[batch]`, or `[batch, adapters]` where they are `apart`."""
+        each = torch.arange(len(self.trials), device=self.device)[:, None]
+        return self._vectorised.targets(self._labels[each, batch.rows.T if self.apart else batch.rows])
 
     def pick(self, trials: Sequence[Trial]) -> None:
         """Forget all trials but these."""
@@ -119,5 +120,7 @@ class Group(Learner):
         return trial.model.eval()
 
     def _look_up_labels(self) -> None:
-        labels = torch.from_numpy(np.stack([trial.store.labels for trial in self.trials]))
-        self._labels: Int64[Tensor, "adapters rows"] = labels.to(self.device)
+        labels = [torch.from_numpy(trial.store.labels).to(self.device) for trial in self.trials]
+        self._labels: Num[Tensor, "adapters rows ..."] = torch.stack(
+            [trial.model.standardise_labels(own) for trial, own in zip(self.trials, labels, strict=True)]
+        )

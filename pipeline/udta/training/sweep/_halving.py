@@ -11,32 +11,19 @@ import torch
 
 from udta.adapters import Adapter
 from udta.labels.options import LabelOptions
-from udta.loader import FeatureLoader
-from udta.scoring import labelled_rows
+from udta.scoring import labelled_rows, view_logits
 from udta.training.sweep._tasks import VALIDATION
 from udta.training.sweep._trial import Status, Trial
 
-_BATCH = 64  # of evaluation: no result depends on it
 
-
-def validation_top1(model: Adapter, trial: Trial, device: str) -> float | None:
-    """Top-1 of view 0 on the validation split, a fraction; None when there is none."""
+def validation_figure(model: Adapter, trial: Trial, device: str) -> float | None:
+    """The figure of the task, such as top-1, of view 0 on the validation split; None when there is none."""
     if VALIDATION not in set(trial.store.splits.tolist()):
         return None
-    loader = FeatureLoader(
-        trial.store,
-        rows=labelled_rows(trial.store, VALIDATION),
-        taps=model.taps_used,
-        batch_size=_BATCH,
-        shuffle=False,
-        views=0,
-        device=device,
-        dtype=trial.store.value_dtype,
-    )
+    rows = labelled_rows(trial.store, VALIDATION)
     # From the store, not from the vectors of training: rows of the validation split are not among those.
-    with torch.inference_mode():
-        correct = sum(int((model(batch.taps).argmax(1) == batch.labels).sum()) for batch in loader)
-    return correct / len(loader.rows)
+    logits = view_logits(model, trial.store, rows, device, views=[0])[:, 0]
+    return model.task.score(logits, torch.from_numpy(trial.store.labels[rows]))
 
 
 def losers(trials: Sequence[Trial], keep: float) -> list[Trial]:
@@ -81,7 +68,7 @@ def _configurations(trials: Sequence[Trial], statuses: Collection[Status]) -> li
 
 
 def _mean(repeats: Sequence[Trial]) -> float:
-    """A seed that diverged has 0."""
+    """A seed that diverged has 0, and so has a regression that is worse than to say the mean."""
     return sum(max(_goodness(trial), 0.0) for trial in repeats) / len(repeats)
 
 

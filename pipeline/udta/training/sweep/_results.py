@@ -17,10 +17,9 @@ from udta._files.atomic import new_folder, write_text
 from udta._files.table_file import csv_cell, write_table
 from udta.errors import AdapterError
 from udta.labels.options import LabelOptions
+from udta.tasks import FIGURE_NAMES
 from udta.training.sweep._tasks import task_names
 from udta.training.sweep._trial import Trial
-
-_METRICS = ("top1", "top5", "mean_per_class", "balanced_accuracy", "macro_f1", "top1_views", "ece", "n")
 
 
 @dataclass(frozen=True)
@@ -38,15 +37,21 @@ class SweepReport:
     def __str__(self) -> str:
         """For a terminal; accuracies in percent."""
         cells = (_cells(row, row["name"] in self.best.values()) for row in self.rows)
-        legend = "views: log-probabilities averaged over all cached views; * best on the validation split"
-        return "\n".join([text_table(_HEADINGS, cells, left=2), legend])
+        figures = {str(row["figure"]) for row in self.rows}
+        # Adapters of one table may be of several tasks.
+        heading = FIGURE_NAMES[min(figures)] if len(figures) == 1 else "figure"
+        legend = "views: what is said averaged over all cached views; * best on the validation split"
+        return "\n".join([text_table((*_HEADINGS, "valid. %", f"{heading} %", "views %"), cells, left=2), legend])
 
 
 def make_report(out: Path, trials: Sequence[Trial], best: Mapping[LabelOptions, Trial]) -> SweepReport:
     """The table of what there is."""
     tasks = task_names(trial.member.labels for trial in trials)
     names = {tasks[labels]: trial.member.name for labels, trial in best.items()}
-    return SweepReport(str(out), [_row(trial, tasks[trial.member.labels]) for trial in trials], names)
+    columns = dict.fromkeys(name for trial in trials for name in _figures(trial))
+    # Every row has every column, as a table wants it; figures of other tasks are empty.
+    rows = [{**_row(trial, tasks[trial.member.labels]), **columns, **_figures(trial)} for trial in trials]
+    return SweepReport(str(out), rows, names)
 
 
 def write_results(out: Path, report: SweepReport) -> None:
@@ -88,8 +93,7 @@ def _row(trial: Trial, task: str) -> dict[str, Any]:
         "parameters": trial.model.n_parameters,
         "train_samples": len(trial.rows),
         "train_seconds": round(trial.seconds, 3),
-        "validation_top1": trial.validation,
-        **{name: trial.metrics.get(name) for name in _METRICS},
+        "figure": trial.model.task.figure,
     }
 
 
@@ -100,11 +104,19 @@ def _cell(name: str, value: Any) -> Any:
     return value if name in _WHOLE else float(value)
 
 
+def _figures(trial: Trial) -> dict[str, Any]:
+    """What adapters are compared by, and metrics."""
+    task = trial.model.task
+    measured = {name: trial.metrics.get(name) for name in task.columns}
+    return {f"validation_{task.figure}": trial.validation, **measured}
+
+
 _WHOLE = ("epochs", "batch_size")
-_HEADINGS = ("adapter", "status", "task", "epochs", "images", "params", "train s", "valid. %", "top-1 %", "views %")
+_HEADINGS = ("adapter", "status", "task", "epochs", "images", "params", "train s")
 
 
 def _cells(row: Mapping[str, Any], best: bool) -> tuple[str, ...]:
+    figure = row["figure"]
     return (
         row["name"] + " *" * best,
         row["status"],
@@ -113,5 +125,8 @@ def _cells(row: Mapping[str, Any], best: bool) -> tuple[str, ...]:
         str(row["train_samples"]),
         f"{row['parameters']:,}",
         f"{row['train_seconds']:.1f}",
-        *("-" if row[name] is None else f"{100 * row[name]:.1f}" for name in ("validation_top1", "top1", "top1_views")),
+        *(
+            "-" if row[name] is None else f"{100 * row[name]:.1f}"
+            for name in (f"validation_{figure}", figure, f"{figure}_views")
+        ),
     )

@@ -41,6 +41,8 @@ def solve(trials: Sequence[Trial], device: str) -> None:
     solved: dict[Any, Trial] = {}
     for trial in trials:
         model = trial.model.to(device)
+        labels = torch.from_numpy(trial.store.labels[trial.rows]).to(device)
+        model.learn_units(labels)
         first = solved.setdefault(pool_key(trial), trial)
         if first is trial:
             model.solve(_every_view(trial, device))

@@ -98,11 +98,11 @@ def with_label_fraction(store: Store, fraction: float, seed: int) -> Store:
 
 
 def _by_class(store: Store) -> list[list[int]]:
-    """The labelled training rows of each class; of a task without classes all in one."""
+    """The labelled training rows of each class, or of what is alike in another task."""
     rows = store.rows(TRAIN)
     rows = rows[store.labelled[rows]]
-    kinds = find_task(store.task).strata(store.labels[rows])
-    return [rows[kinds == kind].tolist() for kind in np.unique(kinds)]
+    strata = find_task(store.task).strata(store.labels[rows])
+    return [rows[strata == stratum].tolist() for stratum in np.unique(strata)]
 
 
 def _ranked(names: Iterable[str], seed: int) -> list[str]:

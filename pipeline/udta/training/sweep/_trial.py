@@ -28,7 +28,7 @@ Status = Literal["running", "finished", "stopped", "diverged"]
 class Trial:
     """`store` is what the adapter sees of the store, `rows` what it is trained on, `seconds` its share of the time so far.
 
-    `validation` is the top-1 of view 0 on the validation split, a fraction, when last measured.
+    `validation` is the task's figure, such as top-1, of view 0 on the validation split, when last measured.
     """
 
     member: Member

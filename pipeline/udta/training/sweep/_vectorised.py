@@ -12,7 +12,7 @@ import copy
 from collections.abc import Mapping, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -42,8 +42,10 @@ class Vectorised:
     def __init__(self, adapters: Sequence[Adapter], *, apart: bool = False) -> None:
         self._axis = 1 if apart else None
         self._module = copy.deepcopy(adapters[0])
-        if isinstance(self._module, PooledAdapter):
-            self._module.forward = self._module.classify  # type: ignore[method-assign, assignment]  # this copy's alone
+        self.task = self._module.task
+        # Of this copy alone; what is trained has neither temperature nor units.
+        trained = self._module.classify if isinstance(self._module, PooledAdapter) else self._module.training_logits
+        self._module.forward = trained  # type: ignore[method-assign, assignment]
         found, buffers = stack_module_state(list(adapters))
         self.parameters = {name: values.detach().requires_grad_() for name, values in found.items()}
         self.buffers = {name: values.detach() for name, values in buffers.items()}
@@ -65,6 +67,10 @@ class Vectorised:
         run = vmap(self._run, in_dims=(0, self._dims, self._axis), randomness="different")
         logits: Tensor = run(self.parameters, self.buffers, self._inputs(values))
         return logits
+
+    def targets(self, labels: Num[Tensor, ...]) -> Float[Tensor, "... classes"]:
+        """Of labels that are standardised, each by its own adapter, where the task wants it."""
+        return self.task.targets(labels, self._module.n_classes)
 
     def state(self, number: int) -> dict[str, Tensor]:
         """The `state_dict` of one adapter."""
