@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -33,6 +34,15 @@ def test_text_and_markdown_show_percent_and_mark_resumed_extractions(row):
 def test_csv_has_every_figure_as_it_was(row):
     [found] = csv.DictReader(to_csv([row]).splitlines())
     assert (float(found["top1"]), int(found["stored_bytes"]), found["resumed"]) == (0.5, 3_000_000, "True")
+
+
+def test_a_task_without_classes_has_its_own_figure(row):
+    other = replace(row, top1=None, mean_per_class=None, top1_views=None, figure="map", value=0.812, value_views=0.83)
+    line = to_text([row, other]).splitlines()[3]
+    assert "81.2 mAP" in line
+    assert "83.0" in line
+    [found] = csv.DictReader(to_csv([other]).splitlines())
+    assert (found["top1"], found["figure"], found["value"]) == ("", "map", "0.812")
 
 
 def test_a_missing_file_is_named(tmp_path):

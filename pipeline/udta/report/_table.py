@@ -12,12 +12,15 @@ from pathlib import Path
 from udta._console.text_table import text_table
 from udta._files.table_file import csv_cell
 from udta.errors import DataError
+from udta.tasks import FIGURE_NAMES
 
 
 @dataclass(frozen=True)
 class ResultRow:
     """Accuracies are fractions (`top1` and `mean_per_class` of view 0, `top1_views` averaged over all views), times seconds.
 
+    `figure` is what adapters of the task are compared by, with its `value` of view 0 and `value_views` of all views; where it is
+    another than `top1`, the accuracies are None.
     `live` is the fraction of some test images that have the same top-1 through the backbone as through the store; `resumed` says
     that `extract_seconds` covers only what was left of an interrupted extraction.
     """
@@ -25,9 +28,9 @@ class ResultRow:
     backbone: str
     dataset: str
     adapter: str
-    top1: float
-    mean_per_class: float
-    top1_views: float
+    top1: float | None
+    mean_per_class: float | None
+    top1_views: float | None
     n: int
     live: float
     parameters: int
@@ -35,6 +38,9 @@ class ResultRow:
     resumed: bool
     stored_bytes: int
     train_seconds: float
+    figure: str
+    value: float
+    value_views: float
 
 
 def read_result(key: tuple[str, str, str], *, features: Path, run: Path, metrics: Path) -> ResultRow:
@@ -57,13 +63,14 @@ def read_result(key: tuple[str, str, str], *, features: Path, run: Path, metrics
             raise DataError(f"{path}: cannot be read ({error}); `dvc repro` makes it") from error
     extraction, training, evaluation = documents
     backbone, dataset, adapter = key
+    figure = next(name for name in FIGURE_NAMES if name in evaluation)
     return ResultRow(
         backbone,
         dataset,
         adapter,
-        top1=evaluation["top1"],
-        mean_per_class=evaluation["mean_per_class"],
-        top1_views=evaluation["top1_views"],
+        top1=evaluation.get("top1"),
+        mean_per_class=evaluation.get("mean_per_class"),
+        top1_views=evaluation.get("top1_views"),
         n=evaluation["n"],
         live=evaluation["parity"]["same_top1"],
         parameters=training["parameters"],
@@ -72,6 +79,9 @@ def read_result(key: tuple[str, str, str], *, features: Path, run: Path, metrics
         resumed=extraction["computed_rows"] < extraction["rows"],
         stored_bytes=extraction["bytes"],
         train_seconds=training["train_seconds"],
+        figure=figure,
+        value=evaluation[figure],
+        value_views=evaluation[f"{figure}_views"],
     )
 
 
@@ -125,9 +135,9 @@ def _cells(row: ResultRow) -> tuple[str, ...]:
         row.backbone,
         row.dataset,
         row.adapter,
-        f"{100 * row.top1:.1f}",
-        f"{100 * row.mean_per_class:.1f}",
-        f"{100 * row.top1_views:.1f}",
+        f"{100 * row.value:.1f}" + ("" if row.figure == "top1" else f" {FIGURE_NAMES[row.figure]}"),
+        "-" if row.mean_per_class is None else f"{100 * row.mean_per_class:.1f}",
+        f"{100 * row.value_views:.1f}",
         str(row.n),
         f"{100 * row.live:.1f}",
         f"{row.parameters:,}",
