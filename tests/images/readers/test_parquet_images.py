@@ -1,6 +1,8 @@
 """Parquet files with the images in them: which column, which ids and classes, and row groups that are read in order."""
 
+import io
 import json
+import os
 import pickle
 from concurrent.futures import ThreadPoolExecutor
 
@@ -110,3 +112,18 @@ def test_row_groups_are_read_once_and_nothing_piles_up(tmp_path, monkeypatch):
         contents.read(row, "x")
         assert len(contents._cursor._passed) <= cells._KEPT + cells._BATCH
     assert begun == [0, 1, 2]
+
+
+def test_a_row_group_is_not_read_at_once(tmp_path, monkeypatch):
+    columns = {"image": [bytes([n]) + os.urandom(100_000) for n in range(60)]}
+    table(tmp_path / "t.parquet", columns, write_batch_size=4)  # a page is read at once, and has at least so many rows
+    contents, sizes = read_images(tmp_path / "t.parquet").contents, []
+
+    class Watched(io.FileIO):
+        def read(self, size=-1):
+            sizes.append(size)
+            return super().read(size)
+
+    monkeypatch.setattr(cells, "opened_regular", Watched)
+    assert contents.read(30, "x")[0] == 30
+    assert 0 < max(sizes) <= 2 * cells._BUFFER
