@@ -81,10 +81,12 @@ def evaluate(
     # Before anything is read: a run over a large store must not end in a name that cannot be written.
     _check_files(out=out, predictions=predictions, confusion=confusion)
     device = str(resolve_device(device))
-    header = load_adapter(Path(run))[1]
-    asked = task or (MULTICLASS if labels is None else header.task)
-    # Its names too: the images of a file need not show each of them.
-    names = header.classes if asked == header.task else ()
+    asked, names = task or MULTICLASS, tuple[str, ...]()
+    if labels is not None:
+        # Its names too: the images of a file need not show each of them.
+        header = load_adapter(Path(run))[1]
+        asked = task or header.task
+        names = header.classes if asked == header.task else ()
     opened = with_labels(store, labels, column=column, task=asked, separator=separator, classes=names)
     _check_of_classes(opened.task, confusion=confusion, against=against)
     rows = labelled_rows(opened, split)
