@@ -89,6 +89,17 @@ def _classifier(world):
     model.decision_function(world.rows)
 
 
+def _regressor(world):
+    numbers = np.arange(len(world.rows), dtype=np.float64)
+    udta.UDTARegressor("linear", store=world.path, **SHORT).fit(world.rows, numbers).predict(world.rows)
+
+
+def _with_labels(world):
+    file = world.out.with_suffix(".csv")
+    file.write_text("\n".join(("path,label", *(f"{name},{len(name) % 2}{name[0]}" for name in world.store.ids.tolist()))))
+    udta.with_labels(world.path, file)
+
+
 def _sweep(world):
     entry = {"recipe": {"epochs": 2}, "seeds": [0, 1]}
     entries = {name: {"adapter": name, **entry} for name in ("udta", "ladder")}
@@ -102,6 +113,7 @@ CALLS = {
     "FeatureLoader": lambda world: [list(udta.FeatureLoader(world.store, **how)) for how in LOADERS],
     "Store": lambda world: world.store.read([1, 2], dtype="float32"),
     "UDTAClassifier": _classifier,
+    "UDTARegressor": _regressor,
     "UdtaError": None,
     "build_backbone": lambda world: [udta.build_backbone(spec) for spec in ("toy:net", "toy:careless")],
     "diff_stores": lambda world: udta.diff_stores(world.path, world.path),
@@ -125,6 +137,7 @@ CALLS = {
         udta.train(world.path, out=world.out / name, adapter=name, recipe=SHORT) for name in ("udta", "ladder")
     ],
     "verify": lambda world: udta.verify(world.path),
+    "with_labels": _with_labels,
 }
 LOADERS = ({"views": "all"}, {"dtype": "float32"}, {"resident": True}, {"memory_budget": 4096})
 

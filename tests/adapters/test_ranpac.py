@@ -53,7 +53,8 @@ def test_the_projection_is_drawn_again_and_stands_in_no_file(tmp_path):
     adapter = trained("ranpac", MAPS)
     save_adapter(tmp_path / "adapter.safetensors", adapter, make_header(adapter))
     with safe_open(tmp_path / "adapter.safetensors", "pt") as file:
-        assert set(file.keys()) == {"temperature", "mean", "scale", "classify.weight", "classify.bias"}
+        expected = {"temperature", "adjustment", "mean", "scale", "classify.weight", "classify.bias"}
+        assert set(file.keys()) == expected
 
 
 def test_another_seed_is_another_projection():

@@ -48,7 +48,7 @@ class _HeaderDocument(Document):
     options: dict[str, Any]
     taps: list[TapDocument] = Field(min_length=1)
     classes: list[str] = Field(min_length=1)
-    task: str = "multiclass"
+    task: str
     fingerprint: FingerprintDocument
     source: dict[str, Any]
     metrics: dict[str, Any]
