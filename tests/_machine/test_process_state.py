@@ -96,7 +96,9 @@ def _regressor(world):
 
 def _with_labels(world):
     file = world.out.with_suffix(".csv")
-    file.write_text("\n".join(("path,label", *(f"{name},{len(name) % 2}{name[0]}" for name in world.store.ids.tolist()))))
+    file.write_text(
+        "\n".join(("path,label", *(f"{name},{len(name) % 2}{name[0]}" for name in world.store.ids.tolist())))
+    )
     udta.with_labels(world.path, file)
 
 
