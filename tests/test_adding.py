@@ -65,6 +65,7 @@ def test_the_page_shows_one_of_each_kind():
     assert len(LINES) == len(KINDS), "a line each"
 
 
+@pytest.mark.slow
 def test_a_toy_of_each_kind_works_from_a_file_and_a_line(package, tmp_path):
     photographs(tmp_path / "classes")
     (tmp_path / "photos").mkdir()

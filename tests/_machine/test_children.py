@@ -125,6 +125,8 @@ def test_memory_is_shared_and_has_no_name(started):
 def test_children_end_when_their_parent_does_and_say_nothing(function, ending):
     """From a script on standard input, which nobody could import again."""
     script = (
+        # A background job of a shell ignores Ctrl-C, and so does whatever it starts.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"import sys, time; sys.path.insert(0, {HERE!r}); import test_children as tests\n"
         f"child = tests.Child(tests.{function}); child.receive(); print(child.pid, flush=True)\n"
         f"if {ending is not None}: time.sleep(60)\n"

@@ -21,8 +21,8 @@ def assert_noticed(*arguments):
     assert all(outcome["damages"] for outcome in outcomes)
 
 
-def test_some_damages_of_a_run_a_checkpoint_and_a_sweep():
-    assert_noticed("--flips", "2", "--share", "0.4", "run", "checkpoint", "cut sweep")
+def test_some_damages_of_a_run_and_a_checkpoint():
+    assert_noticed("--flips", "2", "--share", "0.4", "run", "checkpoint")
 
 
 @pytest.mark.slow

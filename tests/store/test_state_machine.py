@@ -154,7 +154,7 @@ class Hdf5Machine(StoreMachine):
 
 
 _SETTINGS = settings(
-    max_examples=25, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
+    max_examples=15, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
 )
 TestZarrMachine = ZarrMachine.TestCase
 TestHdf5Machine = Hdf5Machine.TestCase

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -41,11 +42,12 @@ def shard_paths(images: str, suffix: str) -> list[str]:
         return sorted(entry.path for entry in os.scandir(images) if _is_shard(entry.name, suffix))
     if os.path.exists(images):  # noqa: PTH110  # a file may have braces in its name
         return [images]
+    # Counted before the first one is looked for.
+    if _n_names(images) > _MOST_SHARDS:
+        raise DataError(f"{images} stands for more than {_MOST_SHARDS:,} files")
     found: list[str] = []
     missing: list[str] = []
-    for number, name in enumerate(_expanded(images)):
-        if number == _MOST_SHARDS:
-            raise DataError(f"{images} stands for more than {_MOST_SHARDS:,} files")
+    for name in _expanded(images):
         matched = sorted(glob.glob(name)) if glob.has_magic(name) else [name] * os.path.exists(name)  # noqa: PTH207, PTH110
         found += matched
         missing += [] if matched else [name]
@@ -56,6 +58,10 @@ def shard_paths(images: str, suffix: str) -> list[str]:
 
 def _is_pattern(images: str) -> bool:
     return glob.has_magic(images) or _RANGE.search(images) is not None
+
+
+def _n_names(pattern: str) -> int:
+    return math.prod(max(0, int(last) - int(first) + 1) for first, last in _RANGE.findall(pattern))
 
 
 def _expanded(pattern: str) -> Iterator[str]:
