@@ -92,6 +92,7 @@ def test_peaks_are_bytes():
     assert peak_memory(children=True) >= peak_memory()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the kernel knows no peak of one program alone")
 def test_the_peak_is_that_of_this_program_and_not_of_the_one_that_started_it():
     ballast = np.ones(2**30, np.uint8)

@@ -71,8 +71,8 @@ def damages(content: bytes, flips: int, rng: random.Random) -> Iterator[tuple[st
             )
 
 
-def run(subject: Subject, flips: int, share: float = 1.0) -> Outcome:
-    """Try them all, or a seeded share of them."""
+def run(subject: Subject, flips: int) -> Outcome:
+    """Try them all."""
     started, rng, outcome = time.monotonic(), random.Random(SEED), Outcome(subject.name)
     base = Path(tempfile.mkdtemp(prefix="damage-"))
     try:
@@ -87,8 +87,6 @@ def run(subject: Subject, flips: int, share: float = 1.0) -> Outcome:
         for file in sorted(path for path in prepared.rglob("*") if path.is_file()):
             name = file.relative_to(prepared)
             for what, content in damages(file.read_bytes(), flips, rng):
-                if rng.random() >= share:
-                    continue
                 shutil.rmtree(folder)
                 shutil.copytree(prepared, folder)
                 if content is None:
@@ -148,7 +146,6 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("subjects", nargs="*")
     parser.add_argument("--flips", type=int, default=4)
-    parser.add_argument("--share", type=float, default=1.0)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     from subjects import subjects
@@ -158,7 +155,7 @@ def main() -> None:
         if not options.json:
             print(f"{'subject':16} {'damages':>7} {'right':>6} {'refused':>7} {'broken':>6} {'seconds':>7}", flush=True)
         for name in options.subjects or list(every):
-            outcome = run(every[name], options.flips, options.share)
+            outcome = run(every[name], options.flips)
             print(json.dumps(asdict(outcome)) if options.json else outcome, flush=True)
             for problem in () if options.json else outcome.broken:
                 print(f"  {problem}", flush=True)

@@ -21,10 +21,6 @@ def assert_noticed(*arguments):
     assert all(outcome["damages"] for outcome in outcomes)
 
 
-def test_some_damages_of_a_run_and_a_checkpoint():
-    assert_noticed("--flips", "2", "--share", "0.4", "run", "checkpoint")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_every_kind_of_damage_of_every_file(subject):

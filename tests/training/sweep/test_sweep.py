@@ -329,6 +329,7 @@ def test_every_mistake_beside_the_store_is_reported(toy_store, tmp_path):
         udta.sweep(toy_store, adapters={"adapters": {"a": {}}}, out=tmp_path / "s", validation=0, halving=True)
 
 
+@pytest.mark.slow
 def test_no_backbone_is_loaded(toy_store, tmp_path):
     code = (
         "import sys, udta; udta.sweep(sys.argv[1], adapters={'adapters': {'l': {'recipe': {'epochs': 1}}}}, out=sys.argv[2]);"
