@@ -193,7 +193,10 @@ def test_one_file_is_open_for_each_shard_that_is_read(tmp_path):
         assert open_shards(tmp_path) == ["00.tar", "01.tar", "02.tar"]
         rest = list(pool.map(lambda row: manifest.sample(row).read(), range(60, 240)))
     assert first + rest == [b"%d %d" % divmod(row, 20) for row in range(240)]
-    assert open_shards(tmp_path) == [f"{shard:02d}.tar" for shard in range(4, 12)]
+    # Eight stay open, each once; which they are beside the last depends on who of eight threads was late.
+    found = open_shards(tmp_path)
+    assert len(set(found)) == len(found) == 8
+    assert "11.tar" in found
 
 
 def test_threads_that_read_from_more_shards_than_are_kept_open(tmp_path):
