@@ -40,6 +40,14 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+@pytest.fixture
+def no_collection():
+    """Garbage that is collected a thousand calls deep runs finalisers and callbacks of others there, and these fail then."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
 @pytest.fixture(scope="session")
 def photos(tmp_path_factory):
     """A folder of 3 classes with 8 small images each."""

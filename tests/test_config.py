@@ -129,7 +129,7 @@ def test_no_name_of_the_parameters_stands_in_a_command():
         ),
     ],
 )
-def test_yaml_has_an_answer_at_once(tmp_path, content, message):
+def test_yaml_has_an_answer_at_once(tmp_path, content, message, no_collection):
     (tmp_path / "params.yaml").write_text(content)
     with pytest.raises(ConfigError, match=message):
         load_params(tmp_path / "params.yaml")

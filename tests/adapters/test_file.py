@@ -77,7 +77,7 @@ def test_a_missing_file_says_how_to_get_one(tmp_path):
         load_adapter(tmp_path / "absent")
 
 
-def test_truncated_foreign_and_newer_files_are_refused(saved, tmp_path):
+def test_truncated_foreign_and_newer_files_are_refused(saved, tmp_path, no_collection):
     path, adapter = saved
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(AdapterError, match="cut short"):

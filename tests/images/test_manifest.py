@@ -80,7 +80,7 @@ def test_contradictions_are_refused(changes, message):
         (lambda text: text.replace("-1", "1" * 30), "field 'labels' is no list of whole numbers"),
     ],
 )
-def test_a_damaged_file_is_refused(tmp_path, change, message):
+def test_a_damaged_file_is_refused(tmp_path, change, message, no_collection):
     path = tmp_path / "manifest.json"
     make().save(path)
     path.write_text(change(path.read_text()))

@@ -167,7 +167,7 @@ def test_without_a_file_there_is_nothing_to_say_of_one(store):
         ("t.csv", b"\xff,\n"),
     ],
 )
-def test_a_damaged_file_is_told(store, tmp_path, name, content):
+def test_a_damaged_file_is_told(store, tmp_path, name, content, no_collection):
     (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(DataError, match=name):
         udta.with_labels(store, tmp_path / name)

@@ -98,7 +98,7 @@ def test_a_row_is_no_larger_than_its_file(store):
     refused(store)
 
 
-def test_metadata_that_is_nested_without_end_is_refused(store):
+def test_metadata_that_is_nested_without_end_is_refused(store, no_collection):
     ledger = engine_at(store).ledger
     deep = "[" * 100_000 + "]" * 100_000
     ledger.path(0).write_text(f'{{"attributes": {deep}}}')

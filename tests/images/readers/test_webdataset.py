@@ -132,7 +132,7 @@ def test_links_and_folders_in_an_archive_are_no_images(tmp_path):
         ([("1.jpg", b""), ("1.cls", bytes(2**20 + 1))], "1,048,577 bytes, which is no label"),
     ],
 )
-def test_samples_that_cannot_be_used(tmp_path, members, message):
+def test_samples_that_cannot_be_used(tmp_path, members, message, no_collection):
     with pytest.raises(DataError, match=message):
         read_images(write_tar(tmp_path / "a.tar", members))
 
