@@ -24,16 +24,15 @@ from udta.store import engine_at
 
 RESULT = Path(__file__).parent / "results" / "memory.json"
 _EPOCH = """
-import re, sys, time
+import sys, time
 import udta
-# Not `ru_maxrss`, which a process inherits from the one that started it.
-def peak(): return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
+from udta._machine.memory import peak_memory
 store = udta.open_store(sys.argv[1])
 loader = udta.FeatureLoader(store, views=0, memory_budget=int(sys.argv[2]), batch_size=128)
-before, started, rows = peak(), time.perf_counter(), 0
+before, started, rows = peak_memory(), time.perf_counter(), 0
 for batch in loader:
     rows += len(batch)
-print(before, peak(), rows, rows / (time.perf_counter() - started), loader.windowed)
+print(before, peak_memory(), rows, rows / (time.perf_counter() - started), loader.windowed)
 """
 
 

@@ -32,6 +32,7 @@ from benchmarks.live.harness import train
 from benchmarks.live.photographs import Photographs
 from benchmarks.real import TAPS, backbone, real_data
 from udta._files.atomic import write_json
+from udta._machine.memory import peak_memory
 from udta.adapters import Adapter, build_adapter
 from udta.backbones import Backbone
 from udta.loader import Batch
@@ -83,7 +84,7 @@ def epoch(name: str, network: Backbone, photographs: Photographs, images: int) -
     rows = np.random.default_rng(0).permutation(photographs.rows("train"))[:images]
     with tempfile.TemporaryDirectory() as work:
         Path("/proc/self/clear_refs").write_text("5")  # forget the peak of decoding, see proc(5)
-        before = _peak()
+        before = peak_memory()
         train(RIVALS[name], recipe, network, photographs, rows[: recipe.batch_size], Path(work) / "first")
         _, progress = train(RIVALS[name], recipe, network, photographs, rows, Path(work) / "measured")
     cores = torch.get_num_threads()
@@ -91,14 +92,9 @@ def epoch(name: str, network: Backbone, photographs: Photographs, images: int) -
         "batch_size": recipe.batch_size,
         "seconds_per_image": progress.cpu_seconds / cores / len(rows),
         "wall_seconds_per_image": progress.wall_seconds / len(rows),
-        "peak_bytes": _peak(),
-        "peak_bytes_over_data": _peak() - before,
+        "peak_bytes": peak_memory(),
+        "peak_bytes_over_data": peak_memory() - before,
     }
-
-
-def _peak() -> int:
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
 def _apart(name: str, options: argparse.Namespace) -> dict[str, float]:

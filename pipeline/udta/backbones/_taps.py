@@ -137,7 +137,8 @@ def list_taps(backbone: Backbone, dtype: str = "float16", budget: int | None = N
     infos = []
     for name, shape in shapes.items():
         spec, chosen = stored(name, ""), best.get(name)
-        as_chosen = ((), 0) if chosen is None else (stored(name, chosen).shape, row_bytes(stored(name, chosen)))
+        best_spec = None if chosen is None else stored(name, chosen)
+        as_chosen = ((), 0) if best_spec is None else (best_spec.shape, row_bytes(best_spec))
         infos.append(TapInfo(name, kinds[name], shape, spec.reducer, spec.shape, row_bytes(spec), chosen, *as_chosen))
     return infos
 

@@ -12,6 +12,7 @@ ops                the operations that transforms are made of
 
 _contents          where the bytes are: files here; archives and tables beside their readers
 _image_file        a file of its own for each
+_whole_file        what a DICOM and a TIFF have in common as files
 _listing           what a reader is, and what it gives
 _splits            which samples are for training: from a file, or by a seeded rule
 _formats           which files are images, and which decoders they need

@@ -19,6 +19,7 @@ from udta.errors import ImageError
 from udta.images._formats import HEAD_BYTES, format_of, missing_reader
 from udta.images._pixel_spec import MINMAX, Bands, PixelSpec, Window
 from udta.images._size import check_size, one_at_a_time
+from udta.images._whole_file import WholeFile
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -38,22 +39,8 @@ def is_dicom(content: bytes) -> bool:
     return format_of(content[:HEAD_BYTES]) == "DICOM"
 
 
-class DicomFile:
+class DicomFile(WholeFile):
     """A DICOM file. `name` is what errors call the image."""
-
-    colour_problem = ""
-    is_plain_jpeg = False
-
-    def __init__(self, content: bytes, name: str) -> None:
-        self._content, self._name = content, name
-
-    def gives(self, pixels: PixelSpec) -> bool:
-        """Always: what cannot be had of it is an error of `decode`."""
-        return True
-
-    def reduction(self, side: int | None) -> int:
-        """Every pixel has to be decoded whatever size is wanted."""
-        return 1
 
     def decode(self, reduction: int, pixels: PixelSpec) -> Bands:
         """The first frame.

@@ -20,6 +20,7 @@ from udta.images._formats import format_of, missing_reader
 from udta.images._pixel_spec import Bands, PixelSpec, Window
 from udta.images._quiet import silence_log
 from udta.images._size import MAX_BYTES, check_size, one_at_a_time
+from udta.images._whole_file import WholeFile
 
 # None, LZW, deflate under both of its numbers, PackBits (TIFF 6.0 and its technical notes). Others are lossy or have no bound on
 # what they unpack to.
@@ -34,22 +35,8 @@ def is_tiff(content: bytes) -> bool:
     return format_of(content[:4]) == "TIFF"
 
 
-class TiffFile:
+class TiffFile(WholeFile):
     """A TIFF file. `name` is what errors call the image."""
-
-    colour_problem = ""
-    is_plain_jpeg = False
-
-    def __init__(self, content: bytes, name: str) -> None:
-        self._content, self._name = content, name
-
-    def gives(self, pixels: PixelSpec) -> bool:
-        """Always: what cannot be had of it is an error of `decode`."""
-        return True
-
-    def reduction(self, side: int | None) -> int:
-        """Every pixel has to be decoded whatever size is wanted."""
-        return 1
 
     def decode(self, reduction: int, pixels: PixelSpec) -> Bands:
         """The channels, upright.

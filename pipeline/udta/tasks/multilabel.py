@@ -24,10 +24,6 @@ class Multilabel(Task):
     columns: ClassVar[tuple[str, ...]] = ("map", "micro_f1", "macro_f1", "map_views", "n")
     decides: ClassVar[bool] = True
 
-    def targets(self, labels: Float[Tensor, "... outputs"], n_outputs: int) -> Float[Tensor, "... outputs"]:
-        """As they are."""
-        return labels
-
     def smoothing(self, share: float, n_outputs: int) -> tuple[float, float]:
         """Towards one half: each output is a question of two answers."""
         return 1 - share, share / 2

@@ -23,10 +23,6 @@ class Regression(Task):
     in_units: ClassVar[bool] = True
     calibrated: ClassVar[bool] = False
 
-    def targets(self, labels: Float[Tensor, "... outputs"], n_outputs: int) -> Float[Tensor, "... outputs"]:
-        """As they are."""
-        return labels
-
     def smoothing(self, share: float, n_outputs: int) -> tuple[float, float]:
         """None: a number has nothing that its share could be spread over."""
         return 1.0, 0.0
