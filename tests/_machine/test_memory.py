@@ -34,6 +34,7 @@ def calls(monkeypatch):
     return done
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only glibc can be told to keep memory")
 def test_what_is_freed_is_taken_again_without_a_page_fault(monkeypatch):
     for name in ("GLIBC_TUNABLES", *(name for name in memory.os.environ if name.startswith("MALLOC_"))):

@@ -45,6 +45,7 @@ def test_the_regression_is_the_plain_pipeline():
     assert found["top1_views"] == pytest.approx((logs.mean(1).argmax(1) == test.labels).mean(), abs=0.02)
 
 
+@pytest.mark.slow
 def test_views_of_an_image_are_never_on_both_sides_of_a_fold():
     """Labels that say nothing, views of an image that are equal: only a fold that knows an image by another view is any good."""
     rng = np.random.default_rng(0)
@@ -227,6 +228,7 @@ def test_a_run_measures_what_is_missing_and_no_more(tmp_path, monkeypatch, toy_s
     assert measured[4:] == ["linear"]
 
 
+@pytest.mark.slow
 def test_seeds_of_a_sweep_are_single_trainings(toy_store, tmp_path):
     """Seed 0 is trained alone, for its time, the others together: the figures are those of `udta train` with each seed."""
     store = udta.open_store(toy_store)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from many_stores import STORES, assert_alike, many, one_by_one
+from some_fast import some_fast
 from toy import photographs
 
 import udta
@@ -28,7 +29,7 @@ def interrupt_after(rows):
     return progress
 
 
-@pytest.mark.parametrize("kind", ["zarr", "hdf5"])
+@pytest.mark.parametrize("kind", some_fast(["zarr", "hdf5"], "zarr"))
 def test_each_image_is_decoded_once_and_each_store_is_what_it_is_alone(images, tmp_path, work, kind):
     reports = many(images, tmp_path / "many", format=kind)
     assert all(count == Counter(read_images(images).ids) for count in work)
@@ -50,6 +51,7 @@ def test_each_image_is_decoded_once_and_each_store_is_what_it_is_alone(images, t
     assert len(udta.store._history.read_runs(tmp_path / "many" / "b")) == 1
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_bounded_however_slow_one_is(images, tmp_path, monkeypatch):
     """At most one batch of 16 rows ahead of the one that begins, and two behind it, which are being decoded."""
     kept, take, make = [], SharedViews.take, Reader.make
@@ -70,6 +72,7 @@ def test_what_is_kept_is_bounded_however_slow_one_is(images, tmp_path, monkeypat
     assert max(kept) <= 4 * 16
 
 
+@pytest.mark.slow
 def test_complete_partial_and_new_stores_continue_together(images, tmp_path, work):
     one_by_one(images, tmp_path / "alone")
     one_by_one(images, tmp_path / "many", STORES[:1])
@@ -85,6 +88,7 @@ def test_complete_partial_and_new_stores_continue_together(images, tmp_path, wor
     assert_alike(tmp_path / "many", tmp_path / "alone")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [{}, {"views": 4}], ids=["images", "images and views"])
 def test_stores_that_grow_share_what_they_can(images, tmp_path, work, more):
     """New images alone are decoded once; where old images lack views too, every store makes its views for itself."""
@@ -114,6 +118,7 @@ def test_on_a_gpu_each_store_is_what_it_is_alone(images, tmp_path, decoder):
     assert_alike(tmp_path / "many", tmp_path / "alone")
 
 
+@pytest.mark.slow
 def test_there_are_no_more_forward_passes_at_a_time_than_cores(images, tmp_path, monkeypatch):
     from udta.backbones import TapForward
 
@@ -143,6 +148,7 @@ def test_with_compiled_code_one_store_follows_the_other(images, tmp_path, monkey
     assert all(udta.open_store(tmp_path / "many" / store["out"]).complete for store in stores)
 
 
+@pytest.mark.slow
 def test_where_processes_decode_one_store_follows_the_other(images, tmp_path, monkeypatch):
     seen = []
     with monkeypatch.context() as patched:

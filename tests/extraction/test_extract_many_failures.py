@@ -28,6 +28,7 @@ def test_a_failure_of_one_stops_all_and_all_continue(images, tmp_path):
     assert_alike(tmp_path / "many", tmp_path / "alone", stores[::2])
 
 
+@pytest.mark.slow
 def test_a_bad_image_stops_all_or_is_skipped_in_all(images, tmp_path):
     (images / "cat" / "003.png").write_bytes(b"this is text")
     with pytest.raises(ImageError, match=r"cat/003\.png.*is not an image"):
@@ -45,6 +46,7 @@ def test_an_image_that_changes_during_the_work_stops_all(images, tmp_path):
         many(manifest, tmp_path / "many")
 
 
+@pytest.mark.slow
 def test_a_disk_that_fails_stops_all_and_all_continue(images, tmp_path, monkeypatch):
     from udta.store._zarr_engine import ZarrEngine
 
@@ -72,6 +74,7 @@ def hears_ctrl_c():
     signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_stops_all_and_all_continue(images, tmp_path):
     photographs(images, per_class=96, classes=("fox",))

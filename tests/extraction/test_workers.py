@@ -25,6 +25,7 @@ def images(tmp_path, monkeypatch):
     return photographs(tmp_path / "photos", per_class=32)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_bytes_of_one(images, tmp_path):
     report = udta.extract(images, backbone="toy:net", out=tmp_path / "two", workers=2, **OPTIONS)
     udta.extract(images, backbone="toy:net", out=tmp_path / "one", **OPTIONS)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from some_fast import some_fast
 from torch.nn import functional as F  # noqa: N812  # everybody calls it F
 
 import udta
@@ -69,7 +70,7 @@ def results(run):
     return (run / "adapter.safetensors").read_bytes(), history
 
 
-@pytest.mark.parametrize("adapter", [*STEPWISE, "noisy"])
+@pytest.mark.parametrize("adapter", some_fast([*STEPWISE, "noisy"], "linear", "udta"))
 def test_going_on_from_any_step_equals_no_interruption(every_step, monkeypatch, toy_store, tmp_path, adapter):
     options = {"adapter": adapter, "recipe": RECIPE}
     whole = udta.train(toy_store, out=tmp_path / "whole", **options)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from made_stores import TAPS, make_hashes, make_layout
+from some_fast import some_fast
 
 import udta
 from udta.adapters import ADAPTERS, find_adapter, load_adapter
@@ -70,7 +71,7 @@ def train(store, out, adapter, **more):
     return udta.train(store, out=out, adapter=adapter, recipe={} if closed else RECIPE, device="cpu", **more)
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("adapter", some_fast(ADAPTERS, "linear", "udta", "ridge"))
 def test_every_adapter_learns_several_labels(multilabel, adapter, tmp_path):
     report = train(multilabel, tmp_path / "run", adapter)
     metrics = report.metrics
@@ -90,7 +91,7 @@ def test_every_adapter_learns_several_labels(multilabel, adapter, tmp_path):
     assert np.abs(probabilities.mean(0) - multilabel.labels[rows].mean(0)).max() < 0.25
 
 
-@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("adapter", some_fast(ADAPTERS, "linear", "udta", "ridge"))
 def test_every_adapter_learns_numbers_and_gives_them_back_in_units(regression, adapter, tmp_path):
     metrics = train(regression, tmp_path / "run", adapter).metrics
     assert metrics["r2"] > 0.6

@@ -68,6 +68,7 @@ def test_a_bad_image_stops_them_where_it_shall(manifest, processes):
         list(batches(manifest, processes()))
 
 
+@pytest.mark.slow
 @needs_memory
 def test_no_child_outlives_the_extraction(manifest, tmp_path, monkeypatch):
     started = []

@@ -144,5 +144,6 @@ def test_more_adapters_than_anybody_trains_are_refused_before_they_are_counted_o
         members({"x": entry})
 
 
+@pytest.mark.slow
 def test_ten_thousand_adapters_are_not_too_many():
     assert len(members({"x": {"adapter": "linear", "seeds": list(range(10_000))}})) == 10_000

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from some_fast import some_fast
 
 import udta
 from udta.adapters import load_adapter
@@ -41,7 +42,10 @@ def same_predictions(first, second, path):
     np.testing.assert_allclose(found[0], found[1], atol=1e-3)
 
 
-@pytest.mark.parametrize(("adapter", "mixup"), [("udta", 0.0), ("linear", 0.2), ("ladder", 0.0), ("attentive", 0.0)])
+@pytest.mark.parametrize(
+    ("adapter", "mixup"),
+    some_fast([("udta", 0.0), ("linear", 0.2), ("ladder", 0.0), ("attentive", 0.0)], ("udta", 0.0)),
+)
 def test_trains_what_single_training_with_the_same_seed_trains(toy_store, tmp_path, adapter, mixup):
     """A seed decides order, views and mixup of its own adapter: tensors agree up to rounding, and differ between seeds."""
     recipe = {**FAST, "epochs": 3, "mixup": mixup}
@@ -175,6 +179,7 @@ def test_nothing_is_chosen_by_the_test_split(toy_store, tmp_path):
     assert [row["top1"] for row in reports[0].rows] != [row["top1"] for row in reports[1].rows]
 
 
+@pytest.mark.slow
 def test_an_interrupted_sweep_ends_with_the_same_table(toy_store, tmp_path):
     adapters = {
         "adapters": {
