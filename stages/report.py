@@ -6,7 +6,7 @@ from _common import Params, features_path, metrics_path, run, run_path
 
 from udta._files.atomic import write_text
 from udta._files.locks import one_writer
-from udta.report import ResultRow, read_result, to_csv, to_markdown, to_text
+from udta.reporting import ResultRow, read_result, to_csv, to_markdown, to_text
 
 
 def report(params: Params) -> None:

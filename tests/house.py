@@ -29,7 +29,7 @@ STOREYS = (
     ("extraction",),
     ("training",),
     ("evaluation", "exporting"),
-    ("report",),
+    ("reporting",),
     ("config",),
     ("__init__",),
     ("cli",),

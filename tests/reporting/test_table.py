@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from udta.errors import DataError
-from udta.report import read_result, to_csv, to_markdown, to_text
+from udta.reporting import read_result, to_csv, to_markdown, to_text
 
 
 @pytest.fixture

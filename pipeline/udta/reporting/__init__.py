@@ -1,8 +1,8 @@
-"""Report: what people look at.
+"""Reporting: what people look at.
 
 _table  one line for each backbone, dataset and adapter, as text, Markdown and CSV
 """
 
-from udta.report._table import ResultRow, read_result, to_csv, to_markdown, to_text
+from udta.reporting._table import ResultRow, read_result, to_csv, to_markdown, to_text
 
 __all__ = ["ResultRow", "read_result", "to_csv", "to_markdown", "to_text"]
