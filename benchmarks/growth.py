@@ -56,7 +56,7 @@ def main() -> None:
         grown = extract(images, weights, folder / "store")
         idle = extract(images, weights, folder / "store")
         extract(images, weights, folder / "at-once")
-        equal = udta.diff_stores(folder / "store", folder / "at-once").equal
+        equal = udta.diff(folder / "store", folder / "at-once").equal
     finally:
         shutil.rmtree(folder)
     share = (grown["seconds"] - idle["seconds"]) / full["seconds"]

@@ -44,9 +44,12 @@ def test_extract_has_every_option_with_its_default():
     assert keywords(udta.extract) == defaults(ExtractOptions)
 
 
-def test_extract_many_has_those_that_hold_for_all_stores():
-    own = ExtractOptions.marked(Mark.OF_A_STORE, Mark.REPEATED)
-    assert keywords(udta.extract_many) == defaults(ExtractOptions, set(ExtractOptions.model_fields) - set(own))
+def test_so_has_plan_and_extract_many():
+    assert keywords(udta.plan) == defaults(ExtractOptions)
+    # Two stores cannot lie in one place, and each may have a backbone of its own.
+    assert keywords(udta.extract_many) == defaults(ExtractOptions, set(ExtractOptions.model_fields) - {"out"}) | {
+        "backbone": None
+    }
 
 
 def test_train_has_every_option_with_its_default():
@@ -54,7 +57,7 @@ def test_train_has_every_option_with_its_default():
     assert keywords(udta.train) == defaults(TrainOptions) | {"options": None, "recipe": None}
 
 
-@pytest.mark.parametrize("call", [udta.with_labels, udta.train, udta.sweep, udta.few_shot, udta.evaluate])
+@pytest.mark.parametrize("call", [udta.with_labels, udta.train, udta.sweep, udta.fewshot, udta.evaluate])
 def test_labels_of_a_file_are_asked_for_in_the_same_way_everywhere(call):
     found = {name: keywords(call)[name] for name in LabelOptions.model_fields}
     # A run knows its task, and there are no labels of a file without one.
@@ -72,7 +75,7 @@ def test_and_on_the_command_line(verb):
         assert options[name].help == field.description or (verb, name) == ("evaluate", "task")
 
 
-@pytest.mark.parametrize("call", [udta.extract, udta.extract_many, udta.train])
+@pytest.mark.parametrize("call", [udta.extract, udta.plan, udta.extract_many, udta.train])
 def test_every_argument_is_documented(call):
     assert documented(call) == keywords(call).keys() | documented(call) & NOT_OPTIONS
 

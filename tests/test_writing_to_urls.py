@@ -65,7 +65,7 @@ def calls():
     yield lambda out: udta.plan("absent", out=out, **network)
     yield lambda out: udta.train("absent", out=out)
     yield lambda out: udta.sweep("absent", adapters="absent.yaml", out=out)
-    yield lambda out: udta.few_shot("absent", out=out)
+    yield lambda out: udta.fewshot("absent", out=out)
     yield lambda out: udta.predict("absent", adapters=["absent"], out=out)
     yield lambda out: udta.export("absent", to="npy", out=out)
     yield lambda out: udta.evaluate("absent", "absent", out=out)

@@ -1,7 +1,7 @@
 """udta: extract a frozen backbone's features once, train any number of thin adapters from them in seconds.
 
-The library is what the verbs of the command call. Names are loaded on first use, so `import udta` is quick and
-`udta --help` does not wait for torch.
+The library is what the verbs of the command call. Every verb is a function of the same name. Names are loaded on first use, so
+`import udta` is quick and `udta --help` does not wait for torch.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from udta.backbones import Backbone, build_backbone, list_taps
+    from udta.backbones import Backbone, backbones, build_backbone, taps
     from udta.errors import UdtaError
     from udta.evaluation.estimator import UDTAClassifier, UDTARegressor
     from udta.evaluation.measure import evaluate
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from udta.labels import with_labels
     from udta.loader import Batch, FeatureLoader
     from udta.store import Store, open_store
-    from udta.store.diff import diff_stores
+    from udta.store.diff import diff
     from udta.store.verify import verify
-    from udta.training.few_shot import few_shot
+    from udta.training.few_shot import fewshot
     from udta.training.sweep import sweep
     from udta.training.train import train
+
+    __version__: str
 
 __all__ = [
     "Backbone",
@@ -38,20 +40,21 @@ __all__ = [
     "UDTAClassifier",
     "UDTARegressor",
     "UdtaError",
+    "backbones",
     "build_backbone",
-    "diff_stores",
+    "diff",
     "evaluate",
     "export",
     "extract",
     "extract_many",
-    "few_shot",
-    "list_taps",
+    "fewshot",
     "open_store",
     "parity",
     "plan",
     "predict",
     "recompute",
     "sweep",
+    "taps",
     "train",
     "verify",
     "with_labels",
@@ -65,20 +68,21 @@ _HOME = {
     "UDTAClassifier": "evaluation.estimator",
     "UDTARegressor": "evaluation.estimator",
     "UdtaError": "errors",
+    "backbones": "backbones",
     "build_backbone": "backbones",
-    "diff_stores": "store.diff",
+    "diff": "store.diff",
     "evaluate": "evaluation.measure",
     "export": "exporting",
     "extract": "extraction.extract",
     "extract_many": "extraction.extract_many",
-    "few_shot": "training.few_shot",
-    "list_taps": "backbones",
+    "fewshot": "training.few_shot",
     "open_store": "store",
     "parity": "evaluation.parity",
     "plan": "extraction.plan",
     "predict": "evaluation.predict",
     "recompute": "extraction.recompute",
     "sweep": "training.sweep",
+    "taps": "backbones",
     "train": "training.train",
     "verify": "store.verify",
     "with_labels": "labels",
@@ -86,10 +90,16 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version  # 30 ms, which no import needs
+
+        return version("udta")
     if name not in _HOME:
         raise AttributeError(f"module 'udta' has no attribute {name!r}")
-    return getattr(import_module(f"udta.{_HOME[name]}"), name)
+    home = import_module(f"udta.{_HOME[name]}")
+    # A package that has the name of a verb is called itself (`udta._machine.callable_package`).
+    return home if name == _HOME[name] else getattr(home, name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, "__version__"})

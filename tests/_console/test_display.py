@@ -120,4 +120,4 @@ def test_a_sweep_auto_and_few_shots_tell_of_their_phases(toy_store, tmp_path):
     assert phases(udta.train, adapter="auto", options=options)[:2] == ["candidates cross-validated", "views read"]
     (tmp_path / "o").rename(tmp_path / "auto")
     few = {"adapter": "linear", "recipe": recipe, "shots": [1], "seeds": 1}
-    assert phases(udta.few_shot, **few) == ["runs", "views read", "epochs", "rows evaluated"]
+    assert phases(udta.fewshot, **few) == ["runs", "views read", "epochs", "rows evaluated"]

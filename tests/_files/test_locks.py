@@ -88,7 +88,7 @@ def test_a_refused_or_failed_writer_leaves_no_empty_folders(tmp_path):
 VERBS = {
     "train": (("out",), lambda path: udta.train("absent.zarr", out=path)),
     "sweep": (("out",), lambda path: udta.sweep("absent.zarr", adapters={}, out=path)),
-    "few_shot": (("out",), lambda path: udta.few_shot("absent.zarr", out=path)),
+    "fewshot": (("out",), lambda path: udta.fewshot("absent.zarr", out=path)),
     "predict": (("out",), lambda path: udta.predict("absent", adapters=["absent"], out=path)),
     "export": (("out",), lambda path: udta.export("absent.zarr", to="npy", out=path)),
 }

@@ -117,16 +117,16 @@ CALLS = {
     "UDTAClassifier": _classifier,
     "UDTARegressor": _regressor,
     "UdtaError": None,
+    "backbones": lambda world: udta.backbones("resnet50"),
     "build_backbone": lambda world: [udta.build_backbone(spec) for spec in ("toy:net", "toy:careless")],
-    "diff_stores": lambda world: udta.diff_stores(world.path, world.path),
+    "diff": lambda world: udta.diff(world.path, world.path),
     "evaluate": lambda world: udta.evaluate(world.run, world.path, parity=2, backbone="toy:net"),
     "export": lambda world: udta.export(world.path, to="npy", out=world.out),
     "extract": lambda world: udta.extract(world.photos, out=world.out, **TAPS),
     "extract_many": lambda world: udta.extract_many(
         world.photos, [{"out": world.out / name, **TAPS} for name in ("a", "b")]
     ),
-    "few_shot": lambda world: udta.few_shot(world.path, out=world.out, shots=[2], seeds=1, recipe=SHORT),
-    "list_taps": lambda world: udta.list_taps(world.backbone),
+    "fewshot": lambda world: udta.fewshot(world.path, out=world.out, shots=[2], seeds=1, recipe=SHORT),
     "open_store": lambda world: udta.open_store(world.path),
     "parity": lambda world: udta.parity(world.run, world.path, samples=2, backbone="toy:net"),
     "plan": lambda world: udta.plan(world.photos, out=world.out, **TAPS),
@@ -135,6 +135,7 @@ CALLS = {
     ),
     "recompute": lambda world: udta.recompute(world.path, samples=2, backbone="toy:net"),
     "sweep": _sweep,
+    "taps": lambda world: udta.taps(world.backbone),
     "train": lambda world: [
         udta.train(world.path, out=world.out / name, adapter=name, recipe=SHORT) for name in ("udta", "ladder")
     ],

@@ -113,7 +113,7 @@ def test_a_store_goes_to_the_other_format_and_back_with_equal_bytes(tmp_path, dt
     udta.export(tmp_path / "hdf5", to="zarr", out=tmp_path / "back")
     assert udta.open_store(tmp_path / "hdf5").format == "hdf5"
     assert tree(tmp_path / "back") == tree(tmp_path / "zarr")
-    assert udta.diff_stores(tmp_path / "zarr", tmp_path / "hdf5").equal
+    assert udta.diff(tmp_path / "zarr", tmp_path / "hdf5").equal
 
 
 def test_a_part_of_a_store_is_a_store(store, tmp_path):

@@ -106,7 +106,7 @@ def test_interrupted_uint8_equals_uninterrupted(folder, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         udta.extract(folder, out=tmp_path / "s", dtype="uint8", progress=stop, **OPTIONS)
     assert udta.extract(folder, out=tmp_path / "s", dtype="uint8", **OPTIONS).computed_rows == 16
-    assert udta.diff_stores(tmp_path / "s", tmp_path / "whole").equal
+    assert udta.diff(tmp_path / "s", tmp_path / "whole").equal
 
 
 def test_a_plan_says_what_extract_then_does_and_writes_nothing(folder, tmp_path):

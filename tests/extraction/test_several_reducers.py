@@ -42,7 +42,7 @@ def test_in_a_fresh_store_the_map_has_the_name_in_whatever_order(folder, tmp_pat
     one, two = udta.open_store(tmp_path / "one"), udta.open_store(tmp_path / "two")
     assert list(one.taps) == ["stage2", "stage2@avg"]
     assert one.fingerprint == two.fingerprint
-    assert udta.diff_stores(tmp_path / "one", tmp_path / "two").equal
+    assert udta.diff(tmp_path / "one", tmp_path / "two").equal
 
 
 def test_exports_have_the_names(folder, tmp_path):

@@ -78,7 +78,7 @@ def scenarios(inputs: Path, forked: Callable[..., tuple[int, str]]) -> dict[str,
         ),
         Scenario(
             "fewshot",
-            lambda: udta.few_shot(store, out="out", adapter="ridge", shots=(1, None), seeds=1, device="cpu"),
+            lambda: udta.fewshot(store, out="out", adapter="ridge", shots=(1, None), seeds=1, device="cpu"),
         ),
         Scenario(
             "evaluate",

@@ -86,4 +86,4 @@ def test_few_shot_and_sweeps_have_them_too(toy_store, colours, tmp_path):
 
 def test_few_shot_counts_the_images_of_a_class(toy_store, colours, tmp_path):
     with pytest.raises(ConfigError, match="few-shot curves count the images of a class"):
-        udta.few_shot(toy_store, out=tmp_path / "f", labels=colours, column="number", task="regression")
+        udta.fewshot(toy_store, out=tmp_path / "f", labels=colours, column="number", task="regression")

@@ -32,7 +32,7 @@ def test_a_class_with_fewer_images_gives_what_it_has():
 
 def test_the_curve_and_its_files(toy_store, tmp_path):
     seen = []
-    report = udta.few_shot(
+    report = udta.fewshot(
         toy_store,
         out=tmp_path / "few",
         shots=(1, 2, None),
@@ -60,7 +60,7 @@ def test_the_curve_and_its_files(toy_store, tmp_path):
 
 
 def test_all_shots_are_an_ordinary_training(toy_store, tmp_path):
-    report = udta.few_shot(toy_store, out=tmp_path / "few", shots=[None], seeds=1, **FAST)
+    report = udta.fewshot(toy_store, out=tmp_path / "few", shots=[None], seeds=1, **FAST)
     udta.train(toy_store, out=tmp_path / "run", **FAST)
     files = [tmp_path / part / "adapter.safetensors" for part in ("few/all/0", "run")]
     assert files[0].read_bytes() == files[1].read_bytes()
@@ -70,7 +70,7 @@ def test_all_shots_are_an_ordinary_training(toy_store, tmp_path):
 
 def test_everything_wrong_is_told_at_once(toy_store, tmp_path):
     with pytest.raises(ConfigError) as caught:
-        udta.few_shot(toy_store, out=tmp_path / "few", shots=(0, 1), seeds=0, test_split="tset")
+        udta.fewshot(toy_store, out=tmp_path / "few", shots=(0, 1), seeds=0, test_split="tset")
     assert len(caught.value.problems) == 3
     assert not (tmp_path / "few").exists()
 

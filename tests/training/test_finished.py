@@ -89,13 +89,13 @@ def test_a_run_that_cannot_be_read_is_left_alone(store, tmp_path):
 
 def test_few_shot_goes_on_with_the_runs_that_are_there_and_refuses_others(store, tmp_path):
     how = {"out": tmp_path / "few", "adapter": "linear", "recipe": RECIPE, "seeds": 1}
-    udta.few_shot(store, shots=[1], **how)
+    udta.fewshot(store, shots=[1], **how)
     before = files(tmp_path / "few" / "1" / "0")
-    udta.few_shot(store, shots=[1, 2], **how)
+    udta.fewshot(store, shots=[1, 2], **how)
     assert files(tmp_path / "few" / "1" / "0") == before
     with pytest.raises(AdapterError, match="another finished run"):
-        udta.few_shot(store, shots=[1], **how | {"adapter": "concat_linear"})
-    udta.few_shot(store, shots=[1], overwrite=True, **how | {"adapter": "concat_linear"})
+        udta.fewshot(store, shots=[1], **how | {"adapter": "concat_linear"})
+    udta.fewshot(store, shots=[1], overwrite=True, **how | {"adapter": "concat_linear"})
 
 
 # --- splits
@@ -116,7 +116,7 @@ def test_every_unknown_split_is_named_before_anything_is_done(store, tmp_path):
     [
         lambda store, out: udta.FeatureLoader(store, split="tset"),
         lambda store, out: udta.export(store, to="npy", out=out, split="tset"),
-        lambda store, out: udta.few_shot(store, out=out, test_split="tset"),
+        lambda store, out: udta.fewshot(store, out=out, test_split="tset"),
         lambda store, out: udta.evaluate(out / "run", store, split="tset"),
     ],
 )

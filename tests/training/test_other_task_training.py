@@ -200,7 +200,7 @@ def test_a_killed_training_goes_on(regression, tmp_path, monkeypatch):
 
 def test_what_a_task_has_not_is_told(multilabel, store, tmp_path):
     with pytest.raises(ConfigError, match="task is 'multilabel': few-shot curves count the images of a class"):
-        udta.few_shot(multilabel, out=tmp_path / "few")
+        udta.fewshot(multilabel, out=tmp_path / "few")
     train(multilabel, tmp_path / "run", "ridge")
     adapter = load_adapter(tmp_path / "run")[0]
     with pytest.raises(AdapterError, match=r"was trained for multilabel, and the labels of .* are multiclass"):

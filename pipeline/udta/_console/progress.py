@@ -1,6 +1,6 @@
 """What a long call is doing now, for whoever listens: named phases with counts.
 
-A phase may hold others: a run of `few_shot` holds the phases of a training. What is deep inside calls `announce`, which costs
+A phase may hold others: a run of `fewshot` holds the phases of a training. What is deep inside calls `announce`, which costs
 nothing where nobody listens, so that no callback is handed down through all that lies between.
 """
 
@@ -23,7 +23,7 @@ _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 @contextmanager
 def listening(listener: Listener | None) -> Iterator[None]:
     """Inside, and in this thread, `announce` calls `listener`; None leaves things as they are."""
-    if listener is None:  # `train` called by `few_shot` has none of its own, and is heard by that one's
+    if listener is None:  # `train` called by `fewshot` has none of its own, and is heard by that one's
         yield
         return
     token = _listener.set(listener)

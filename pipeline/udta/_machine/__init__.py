@@ -5,5 +5,6 @@ memory            how much there is, how much is taken, and keeping what is free
 device            where tensors are computed with, and torch's random numbers there
 portable_random   random bits that are the same everywhere
 process_state     what code of others may do to a process, undone
+callable_package  packages that have the name of a verb
 children          other processes that work for this one
 """

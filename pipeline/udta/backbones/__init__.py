@@ -6,6 +6,7 @@ sources/        where names are looked up: torchvision, timm, one's own factorie
 _weights        a file's tensors into a module, without running what is in the file
 _remembered     the same from a name that a data file holds, which may name less than a user may
 _finding        what is installed, and what a name would load
+_available      the public calls `udta.backbones` and `udta.taps`: what there is to choose from
 letters         the offline backbone, its weights beside it
 _trace          one pass that tells what each module gives, and which one is the head
 _taps           which modules can be kept, and what is stored of those that are asked for
@@ -24,7 +25,9 @@ _memory_format  tried before an extraction: channels last, where that gives the 
 _module         copies of modules that others wrote, and where in one an error came from
 """
 
+from udta._machine.callable_package import callable_as
 from udta._machine.device import resolve_device
+from udta.backbones._available import BackboneReport, TapReport, backbones, taps
 from udta.backbones._backbone import Backbone, InputSpec
 from udta.backbones._build import build_backbone
 from udta.backbones._finding import find_backbones, list_sources
@@ -48,11 +51,14 @@ from udta.backbones.arithmetic import resolve_compute
 
 __all__ = [
     "Backbone",
+    "BackboneReport",
     "InputSpec",
     "Replay",
     "TapForward",
     "TapInfo",
+    "TapReport",
     "TapRequest",
+    "backbones",
     "build_backbone",
     "check_pure",
     "find_backbones",
@@ -68,5 +74,8 @@ __all__ = [
     "resolve_compute",
     "resolve_device",
     "resolve_taps",
+    "taps",
     "taps_text",
 ]
+
+callable_as(__name__, backbones)

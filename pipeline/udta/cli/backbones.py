@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -37,12 +36,12 @@ def backbones(word: str, show_all: bool, as_json: bool) -> None:
 
     Nothing is downloaded, and no network is asked.
     """
-    from udta.backbones import find_backbones, list_sources
+    from udta.backbones import backbones as run
 
-    sources = list_sources()
-    found = find_backbones(word) if word else []
-    text = _matches(found, len(found) if show_all else _SHOWN, sources) if word else _sources(sources)
-    emit(as_json, {"sources": list(map(asdict, sources)), "matches": list(map(asdict, found))}, text)
+    report = run(word)
+    shown = len(report.matches) if show_all else _SHOWN
+    text = _matches(report.matches, shown, report.sources) if word else _sources(report.sources)
+    emit(as_json, report.to_json(), text)
 
 
 def _sources(sources: Sequence[SourceInfo]) -> str:

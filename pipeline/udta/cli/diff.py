@@ -25,9 +25,9 @@ def diff(a: Path, b: Path, values: bool, as_json: bool) -> None:
 
     Exit status 0 when they hold the same features for the same samples, 1 when not.
     """
-    from udta.store.diff import diff_stores
+    from udta.store.diff import diff as run
 
-    report = diff_stores(a, b, values=values)
+    report = run(a, b, values=values)
     emit(as_json, report.to_json(), str(report))
     # As diff(1) has it, for scripts.
     if not report.equal:

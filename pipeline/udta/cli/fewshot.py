@@ -36,10 +36,11 @@ def fewshot(store: Path, shots: str, as_json: bool, **options: Any) -> None:
     Subsets are random, with the same number of images of each class, and nested: one shot is among the two.
     """
     # Here, after everything that click can refuse: it loads torch.
-    from udta.training.few_shot import few_shot, parse_shots
+    from udta.training.few_shot import fewshot as run
+    from udta.training.few_shot import parse_shots
 
     with ProgressDisplay("runs") as progress:
-        report = few_shot(
+        report = run(
             store,
             shots=parse_shots(shots),
             on_phase=progress.phase,

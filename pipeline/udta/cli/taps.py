@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
-from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 import click
 
 from udta.cli._common import Choice, emit, json_option
-
-if TYPE_CHECKING:
-    from udta.backbones._taps import TapInfo
 
 
 def _storage_types() -> Iterable[str]:
@@ -50,28 +44,7 @@ def taps(
     taps with the reducers that `udta extract` takes where it is told of none; all others have their default one.
     """
     # In here, as in every verb: torch takes two seconds, which `--help` and a wrong option need not wait for.
-    from udta._console.text_table import text_table
-    from udta._files.validation import parse_bytes
-    from udta.backbones import build_backbone, list_taps, recommended_taps
+    from udta.backbones import taps as run
 
-    most = None if budget is None else parse_bytes("budget", budget)
-    found = list_taps(build_backbone(backbone, weights, evaluate=transform), dtype, most)
-    table = text_table(("  tap", "module", "output", "stored", "bytes/image"), map(_cells, found), left=2, dashes=False)
-    recommended = recommended_taps(found)
-    # Quoted, to be pasted into a shell: names of modules are whatever a factory calls them.
-    size = sum(tap.recommended_bytes for tap in found)
-    text = f"{table}\n\nrecommended: --taps {shlex.quote(recommended)}\n{size:,} bytes for each view of an image"
-    emit(as_json, {"taps": [asdict(tap) for tap in found], "recommended": recommended, "bytes_per_view": size}, text)
-
-
-def _cells(tap: TapInfo) -> tuple[str, ...]:
-    stored = (tap.default_reducer, tap.stored_shape, tap.bytes_per_image)
-    if tap.recommended is not None:
-        stored = (tap.recommended or tap.default_reducer, tap.recommended_shape, tap.recommended_bytes)
-    reducer, shape, size = stored
-    mark = " " if tap.recommended is None else "*"
-    return (f"{mark} {tap.name}", tap.kind, _shape(tap.shape), f"{reducer} {_shape(shape)}", f"{size:,}")
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))
+    report = run(backbone, weights, dtype=dtype, budget=budget, transform=transform)
+    emit(as_json, report.to_json(), str(report))

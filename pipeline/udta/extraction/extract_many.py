@@ -12,6 +12,7 @@ from typing import Any
 from udta._machine.cores import n_cores
 from udta._machine.memory import freed_memory_kept
 from udta._machine.process_state import left_as_found
+from udta.backbones import Backbone
 from udta.extraction._disk_space import check_disk_space
 from udta.extraction._meter import Meter, Progress
 from udta.extraction._request import make_requests
@@ -19,24 +20,38 @@ from udta.extraction.decode import SharedViews
 from udta.extraction.extract import Extraction
 from udta.extraction.options import PREFETCH, ExtractOptions
 from udta.extraction.report import ExtractReport
-from udta.images import Manifest, OnError
-from udta.store import BATCH_ROWS
+from udta.images import Decoder, Manifest, OnError
+from udta.store import BATCH_ROWS, IfStale
 
 
 def extract_many(
     images: str | Path | Manifest,
     stores: Sequence[Mapping[str, Any]],
     *,
+    backbone: str | Backbone | None = None,
+    weights: str | None = None,
+    taps: str | None = None,
+    budget: int | str | None = None,
+    views: int = 1,
+    dtype: str = "float16",
+    codec: str = "none",
+    format: str | None = None,  # noqa: A002  # the word that users type
     splits: str | Path | None = None,
+    compute: str = "auto",
     device: str = "auto",
     on_error: OnError = "fail",
     seed: int = 0,
+    transform: str | None = None,
+    augment: str | None = None,
+    window: str = "auto",
+    decoder: Decoder = "pillow",
+    if_stale: IfStale = "refuse",
     prune: bool = False,
     retry_skipped: bool = False,
     workers: int | None = None,
     prefetch: int = PREFETCH,
+    allow_impure: bool = False,
     progress: Progress | None = None,
-    **common: Any,
 ) -> list[ExtractReport]:
     """Compute several stores of the same images at the same time; each is what `extract` would make of it alone, to the bit.
 
@@ -49,16 +64,30 @@ def extract_many(
         images: as for `extract`.
         stores: for each store the arguments of `extract` that are its own, at least `backbone` and `out`, such as
             `{"backbone": "resnet50", "weights": "resnet50.pth", "taps": "layer4", "out": "resnet.zarr"}`.
-        splits: as for `extract`, as all that follow; they hold for all stores.
-        device: where every backbone runs.
-        on_error: what an image that cannot be used does.
+        backbone: a name or a `Backbone`, of the stores that do not say it themselves, as all that follows.
+        weights: where its weights are; see `extract`, as for all that follows.
+        taps: what is kept, such as `features.6,features.13=grid(14)`.
+        budget: bytes of one view of an image that recommended taps may take.
+        views: versions of each image, of which view 0 is the evaluation transform.
+        dtype: how features are stored.
+        codec: lossless compression.
+        format: `zarr` or `hdf5`.
+        splits: a CSV `path,split`.
+        compute: arithmetic of the backbone.
+        device: where the backbone runs: `auto`, `cpu`, `cuda` or `cuda:N`.
+        on_error: `fail` at the first image that cannot be used, or `skip` it.
         seed: of the views and of the split rule.
+        transform: replaces the backbone's evaluation transform.
+        augment: the transform of views 1 and up.
+        window: which values become black and white in images of more than 8 bits.
+        decoder: `pillow` or `nvjpeg`.
+        if_stale: `refuse` what was made from something else, or `replace` it.
         prune: remove rows of images that are not asked for any more.
         retry_skipped: try images again that an earlier run skipped.
         workers: processes.
         prefetch: batches that are decoded ahead of each backbone.
+        allow_impure: extract a backbone that is no function of one image.
         progress: called after every batch with the rows of all stores together.
-        **common: the same arguments as in `stores`, for those that do not give them.
 
     Returns:
         A report for each store, in their order; seconds of reading and decoding are counted for the store that was first.
@@ -68,7 +97,9 @@ def extract_many(
         UdtaError: as `extract`, of the store that failed first.
     """
     # The arguments, before there is any other local name.
-    common |= ExtractOptions.among(locals())
+    common = ExtractOptions.among(locals())
+    if backbone is None:  # then every store has to name one, and is told so
+        del common["backbone"]
     with ExitStack() as opened:
         opened.enter_context(freed_memory_kept(device))
         opened.enter_context(left_as_found())

@@ -10,14 +10,26 @@ from typing import Any
 
 import numpy as np
 
+from udta.backbones import Backbone
 from udta.errors import NotAStoreError
 from udta.extraction._chosen_taps import TapsReport
 from udta.extraction._disk_space import block_bytes, free_bytes
 from udta.extraction._job import feature_batches
 from udta.extraction._request import Request, make_request, make_requests
 from udta.extraction._work import FeatureSource
-from udta.images import Manifest
-from udta.store import BATCH_ROWS, Changes, Layout, Part, compare_with_stored, engine_at, is_absent_or_empty, row_bytes
+from udta.extraction.options import PREFETCH, ExtractOptions
+from udta.images import Decoder, Manifest, OnError
+from udta.store import (
+    BATCH_ROWS,
+    Changes,
+    IfStale,
+    Layout,
+    Part,
+    compare_with_stored,
+    engine_at,
+    is_absent_or_empty,
+    row_bytes,
+)
 
 # Images of the calibration after one batch that is not counted: about two seconds of MobileNetV2 on two cores.
 _CALIBRATION_BATCHES = 3
@@ -84,16 +96,75 @@ class Plan:
         return "\n".join([*lines, *(f"refused: {line}" for line in self.differences)])
 
 
-def plan(images: str | Path | Manifest, **options: Any) -> Plan:
+def plan(
+    images: str | Path | Manifest,
+    *,
+    backbone: str | Backbone,
+    out: str | Path,
+    weights: str | None = None,
+    taps: str | None = None,
+    budget: int | str | None = None,
+    views: int = 1,
+    dtype: str = "float16",
+    codec: str = "none",
+    format: str | None = None,  # noqa: A002  # the word that users type
+    splits: str | Path | None = None,
+    compute: str = "auto",
+    device: str = "auto",
+    on_error: OnError = "fail",
+    seed: int = 0,
+    transform: str | None = None,
+    augment: str | None = None,
+    window: str = "auto",
+    decoder: Decoder = "pillow",
+    if_stale: IfStale = "refuse",
+    prune: bool = False,
+    retry_skipped: bool = False,
+    workers: int | None = None,
+    prefetch: int = PREFETCH,
+    allow_impure: bool = False,
+) -> Plan:
     """Look at images, backbone and store as `extract` would, time a few batches, and write nothing.
 
     Args:
-        images: as `extract` takes it.
-        **options: everything else that `extract` takes, but for `progress`.
+        images: as of `extract`.
+        backbone: a name, or a `Backbone` that is built already.
+        out: the store.
+        weights: where its weights are; see `extract`, as for all that follows.
+        taps: what is kept, such as `features.6,features.13=grid(14)`.
+        budget: bytes of one view of an image that recommended taps may take.
+        views: versions of each image, of which view 0 is the evaluation transform.
+        dtype: how features are stored.
+        codec: lossless compression.
+        format: `zarr` or `hdf5`.
+        splits: a CSV `path,split`.
+        compute: arithmetic of the backbone.
+        device: where the backbone runs: `auto`, `cpu`, `cuda` or `cuda:N`.
+        on_error: `fail` at the first image that cannot be used, or `skip` it.
+        seed: of the views and of the split rule.
+        transform: replaces the backbone's evaluation transform.
+        augment: the transform of views 1 and up.
+        window: which values become black and white in images of more than 8 bits.
+        decoder: `pillow` or `nvjpeg`.
+        if_stale: `refuse` what was made from something else, or `replace` it.
+        prune: remove rows of images that are not asked for any more.
+        retry_skipped: try images again that an earlier run skipped.
+        workers: processes.
+        prefetch: batches that are decoded ahead of each backbone.
+        allow_impure: extract a backbone that is no function of one image.
+
+    Returns:
+        What there is already, what would be computed and written, and how long that would take.
 
     Raises:
         ConfigError, DataError, BackboneError, NotAStoreError: as `extract` would.
+
+    Example:
+        >>> udta.plan("photos", backbone="resnet18", out="new.zarr").state
+        'new'
     """
+    # The arguments, before there is any other local name.
+    options = ExtractOptions.among(locals())
     return _plan(make_request(images, **options))
 
 

@@ -54,7 +54,7 @@ class DiffReport:
         return "\n".join([*lines, "the same features" if self.equal else "NOT the same features"])
 
 
-def diff_stores(a: str | Path | Store, b: str | Path | Store, *, values: bool = True) -> DiffReport:
+def diff(a: str | Path | Store, b: str | Path | Store, *, values: bool = True) -> DiffReport:
     """Compare two stores; rows that are not committed in both are left out of the comparison of values.
 
     Raises:

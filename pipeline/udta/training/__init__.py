@@ -1,4 +1,4 @@
-"""Training: from stored rows to an adapter. The public calls are `udta.train`, `sweep` and `few_shot`.
+"""Training: from stored rows to an adapter. The public calls are `udta.train`, `sweep` and `fewshot`.
 
 options        everything that a training can be told
 train          udta.train: what is asked, one training, what it leaves
@@ -13,6 +13,6 @@ _checkpoint    a killed training goes on: one file for one adapter or many
 cost           what it took, and when the cache has paid
 _run_folder    the folder that it is left in, and history.csv, which grows meanwhile
 _run_report    the adapter's file and metrics.json
-few_shot       udta.few_shot: trainings on a few images a class
+few_shot       udta.fewshot: trainings on a few images a class
 sweep          udta.sweep: many adapters in one pass over the data
 """

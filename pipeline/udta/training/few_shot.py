@@ -94,7 +94,7 @@ class FewShotReport:
 
 @one_writer_of("out")
 @heard
-def few_shot(
+def fewshot(
     store: str | Path | Store,
     *,
     out: str | Path,
