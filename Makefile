@@ -4,7 +4,7 @@ BIN := .venv/bin
 REAL ?= ../shared
 SETS ?= birds,butterflies,flowers,food,monkeys
 
-.PHONY: repro test test-bf16 slow lint real clean
+.PHONY: repro test test-bf16 slow lint docs linkcheck real clean
 
 repro: .venv/ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" dvc repro
@@ -25,6 +25,15 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Warnings are errors, all of them at once; every link inside is followed.
+docs: .venv/ready
+	$(BIN)/sphinx-build -q -W --keep-going -n -j auto docs build/docs
+	@echo build/docs/index.html
+
+# Links to other places, which needs a network.
+linkcheck: .venv/ready
+	$(BIN)/sphinx-build -q -b linkcheck docs build/linkcheck
 
 # The photograph sets below $(REAL)/real with the MobileNetV2 of $(REAL)/weights; changes `run:` and `paths:` in params.yaml.
 real: .venv/ready
