@@ -114,7 +114,7 @@ def test_the_command_line_has_an_option_for_every_field(verb, models):
             assert option.required == field.is_required(), name
             if name not in ("adapter", "options"):
                 assert option.help == field.description, name
-    assert options.keys() == {"as_json"}
+    assert options.keys() == {"as_json", "quiet"}
 
 
 def test_choices_are_those_of_the_registries(monkeypatch, photos, tmp_path):

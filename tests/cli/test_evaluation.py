@@ -55,6 +55,6 @@ def test_a_line_for_each_number_of_shots(udta_command, toy_store, tmp_path):
     arguments = ("--adapter", "linear", "--recipe", "epochs=2", "--shots", "1,all", "--seeds", 2)
     status, out, err = udta_command("fewshot", toy_store, *arguments, "--out", tmp_path / "few")
     assert status == 0, err
-    assert [line.split()[:2] for line in out.splitlines()[1:]] == [["1", "3"], ["all", "18"]]
+    assert [line.split()[:2] for line in out.splitlines()[1:3]] == [["1", "3"], ["all", "18"]]
     assert "4/4 runs" in err
     assert (tmp_path / "few" / "few_shot.csv").exists()

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from udta._console.messages import say
+from udta._console.messages import is_quiet, say
 from udta._console.terminal import shown
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ class ProgressDisplay:
 
     def phase(self, name: str, done: int, total: int, note: str = "") -> None:
         """Show that `done` of `total` are done of what `name` counts: a phase inside of those that have begun and not ended."""
+        if is_quiet():
+            return
         now = self._clock()
         if name in self._phases:
             # What an outer phase says is said after all that it held: an inner one that stopped early never says `total`.

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from udta._console.messages import say
+from udta._console.messages import be_quiet, is_quiet, say
 from udta._files.paths import local_path
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+quiet_option = click.Option(
+    ["-q", "--quiet"],
+    is_flag=True,
+    expose_value=False,
+    callback=lambda _context, _option, asked: be_quiet() if asked else None,
+    help="No progress and no summary: results and errors alone.",
+)
 on_error_option = click.option(
     "--on-error",
     type=click.Choice(["fail", "skip"]),
@@ -24,6 +35,17 @@ on_error_option = click.option(
     help="An image that cannot be used: stop, or leave it out and record why.",
 )
 PATH = click.Path(path_type=Path)
+
+
+def complete_paths(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Files and folders, which the shell itself completes: for an argument that may be other things too."""
+    return _paths(incomplete)
+
+
+def _paths(incomplete: str) -> list[CompletionItem[str]]:
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
 
 
 class OutPath(click.ParamType):  # type: ignore[type-arg]
@@ -35,6 +57,10 @@ class OutPath(click.ParamType):  # type: ignore[type-arg]
         """The path. Raises `ConfigError` for a URL."""
         # Here, where it still looks like one: `Path("s3://bucket")` is `s3:/bucket`.
         return local_path(param.opts[0] if param else "path", value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+        """What is there already."""
+        return _paths(incomplete)
 
 
 OUT = OutPath()
@@ -50,6 +76,10 @@ class StorePath(click.ParamType):  # type: ignore[type-arg]
         from udta.store import store_path
 
         return store_path(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+        """Local ones: a store is a folder, or a folder of HDF5 files."""
+        return _paths(incomplete)
 
 
 STORE = StorePath()
@@ -69,10 +99,42 @@ class Choice(click.Choice[str]):
         return tuple(self._names())
 
 
-def emit(as_json: bool, document: Any, text: str) -> None:
-    """Print the result: the document for machines, the text for people."""
-    # JSON escapes all control characters but DEL, which a terminal acts upon.
-    say(json.dumps(document, indent=2).replace("\x7f", r"\u007f") if as_json else text)
+def emit(as_json: bool, document: Any, text: str, following: Iterable[Iterable[object]] = ()) -> None:
+    """Print the result: the document for machines, the text for people.
+
+    Args:
+        as_json: whether it is for machines.
+        document: for them, everything.
+        text: for people.
+        following: commands that may come next, as words: for people, ready to be pasted into a shell, unless it shall be quiet.
+    """
+    if as_json:
+        # JSON escapes all control characters but DEL, which a terminal acts upon.
+        say(json.dumps(document, indent=2).replace("\x7f", r"\u007f"))
+        return
+    lines = [] if is_quiet() else [f"next: {shell_line(words)}" for words in following]
+    say("\n".join([text, *lines]))
+
+
+def summarise(as_json: bool, document: Any, text: str, following: Iterable[Iterable[object]] = ()) -> None:
+    """`emit` what a long verb has written elsewhere: nothing for people where it shall be quiet."""
+    if as_json or not is_quiet():
+        emit(as_json, document, text, following)
+
+
+def shell_line(words: Iterable[object]) -> str:
+    """A command as it is typed in a shell; what a terminal could not show is written as bash, zsh and ksh read it."""
+    return " ".join(_shell_word(str(word)) for word in words)
+
+
+def _shell_word(word: str) -> str:
+    if word.isprintable():  # no control characters, and no bytes that are not UTF-8
+        return shlex.quote(word)
+    plain = {ord("'"), ord("\\")}
+    escaped = (
+        chr(b) if 32 <= b < 127 and b not in plain else f"\\x{b:02x}" for b in word.encode(errors="surrogateescape")
+    )
+    return f"$'{''.join(escaped)}'"
 
 
 def options_from(pairs: tuple[str, ...]) -> dict[str, Any]:

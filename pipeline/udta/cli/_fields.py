@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 import click
+from click.shell_completion import CompletionItem
 from pydantic.fields import FieldInfo
 
 from udta._files.validation import ByteCount, Listed, LocalPath, Mark, OneOf, Options
@@ -19,6 +20,10 @@ class _Listed(click.Option):
     def __init__(self, *arguments: Any, names: Callable[[], Iterable[str]], **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self._names = names
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Those that begin with what was typed."""
+        return [CompletionItem(name) for name in self._names() if name.startswith(incomplete)]
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
         """The option and its help, as they stand in two columns."""

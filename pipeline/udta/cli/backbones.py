@@ -21,12 +21,13 @@ _SHOWN = 40
 
 
 @click.command(
+    short_help="What is installed, and what a name would load.",
     epilog="""\b
 Example:
   udta backbones
   udta backbones dinov2
   udta backbones open_clip:ViT-B-32 --all
-  udta backbones hf:facebook/dinov2-small"""
+  udta backbones hf:facebook/dinov2-small""",
 )
 @click.argument("word", default="")
 @click.option("--all", "show_all", is_flag=True, help=f"Every match, not the first {_SHOWN}.")

@@ -10,9 +10,10 @@ from udta.cli._common import STORE, emit, json_option
 
 
 @click.command(
+    short_help="How two stores differ.",
     epilog="""\b
 Example:
-  udta diff photos.zarr photos-uint8.zarr"""
+  udta diff photos.zarr photos-uint8.zarr""",
 )
 @click.argument("a", type=STORE)
 @click.argument("b", type=STORE)

@@ -18,6 +18,7 @@ _NAMED = 20  # lines of a table on a terminal
 
 @click.command(
     cls=Verb,
+    short_help="Measure an adapter on a split of a store.",
     epilog="""\b
 Example:
   udta evaluate runs/photos-udta photos.zarr --split test

@@ -8,14 +8,15 @@ from types import ModuleType
 import click
 
 from udta._console.display import ProgressDisplay
-from udta.cli._common import OUT, STORE, Choice, emit, json_option
+from udta.cli._common import OUT, STORE, Choice, json_option, summarise
 
 
 @click.command(
+    short_help="Features in other tools' formats.",
     epilog="""\b
 Example:
   udta export photos.zarr --to parquet --taps layer4 --pool avg --out features
-  udta export photos.zarr --to hdf5 --out photos.h5"""
+  udta export photos.zarr --to hdf5 --out photos.h5""",
 )
 @click.argument("store", type=STORE)
 @click.option(
@@ -64,7 +65,9 @@ def export(
             dtype=dtype,
             progress=progress,
         )
-    emit(as_json, report.to_json(), str(report))
+    # A store again is for our own verbs; what other tools read is theirs.
+    following = [["udta", "info", out]] if to in ("hdf5", "zarr") else []
+    summarise(as_json, report.to_json(), str(report), following)
 
 
 def _exporting() -> ModuleType:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
 from udta._console.display import ProgressDisplay
-from udta.cli._common import emit, json_option
+from udta.cli._common import complete_paths, json_option, summarise
 from udta.cli._options import Verb, options_of
 from udta.cli._stores import stores_of
 
 
 @click.command(
     cls=Verb,
+    short_help="Compute the features of images once, into a store.",
     epilog="""\b
 Example:
   udta extract photos --backbone resnet50 --weights resnet50.pth --out photos.zarr
@@ -26,7 +28,7 @@ Two backbones, every image read and decoded once for both:
       --backbone resnet50 --weights resnet50.pth --taps layer4=avg --out resnet50.zarr \\
       --backbone mobilenet_v2 --weights mobilenet.pth --taps features.18=avg --out mobilenet.zarr""",
 )
-@click.argument("images")
+@click.argument("images", shell_complete=complete_paths)
 @options_of("udta.extraction.options:ExtractOptions")
 @json_option
 def extract(images: str, as_json: bool, **options: Any) -> None:
@@ -54,7 +56,16 @@ def extract(images: str, as_json: bool, **options: Any) -> None:
         # `--json` of one store is its document, and no list, whatever machine reads it.
         if len(stores) == 1:
             report = run(images, progress=progress, **stores[0], **common)
-            emit(as_json, report.to_json(), str(report))
+            summarise(as_json, report.to_json(), str(report), _following(report.store))
             return
         reports = extract_many(images, stores, progress=progress, **common)
-    emit(as_json, [report.to_json() for report in reports], "\n".join(map(str, reports)))
+    following = (words for report in reports for words in _following(report.store))
+    summarise(as_json, [report.to_json() for report in reports], "\n".join(map(str, reports)), following)
+
+
+def _following(store: str) -> list[list[str]]:
+    from udta.store import open_store
+
+    if not open_store(store).classes:
+        return [["udta", "train", store, "--labels", "LABELS.csv", "--out", f"runs/{Path(store).stem}"]]
+    return [["udta", "train", store, "--out", f"runs/{Path(store).stem}"]]

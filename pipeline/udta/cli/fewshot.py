@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from udta._console.display import ProgressDisplay
-from udta.cli._common import OUT, STORE, emit, json_option
+from udta.cli._common import OUT, STORE, json_option, summarise
 from udta.cli._options import Verb, options_of
 
 
 @click.command(
     cls=Verb,
+    short_help="Accuracy after few images a class.",
     epilog="""\b
 Example:
   udta fewshot photos.zarr --adapter udta --shots 1,5,all --seeds 5 --out runs/few""",
@@ -46,4 +47,7 @@ def fewshot(store: Path, shots: str, as_json: bool, **options: Any) -> None:
             on_phase=progress.phase,
             **options,
         )
-    emit(as_json, report.to_json(), str(report))
+    following = [["udta", "train", store, "--adapter", options["adapter"], "--out", f"runs/{store.stem}"]]
+    summarise(
+        as_json, report.to_json(), f"{report}\n{options['out']}: few_shot.json, few_shot.csv and the runs", following
+    )

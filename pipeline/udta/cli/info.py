@@ -13,9 +13,10 @@ from udta.cli._common import STORE, emit, json_option
 
 
 @click.command(
+    short_help="What a store holds.",
     epilog="""\b
 Example:
-  udta info photos.zarr"""
+  udta info photos.zarr""",
 )
 @click.argument("store", type=STORE)
 @json_option

@@ -8,17 +8,18 @@ import click
 
 from udta._console.display import ProgressDisplay
 from udta._console.terminal import one_line
-from udta.cli._common import OUT, PATH, device_option, emit, json_option, on_error_option
+from udta.cli._common import OUT, PATH, complete_paths, device_option, json_option, on_error_option, summarise
 
 
 @click.command(
+    short_help="Classes of new images, of any number of adapters.",
     epilog="""\b
 Example:
   udta predict new_photos --adapter runs/photos-udta --out predictions.csv
   udta predict one.jpg more/*.png --adapter runs/photos-udta --out predictions.csv
-  udta predict new_photos --adapter runs/species --adapter runs/habitat --out predictions.parquet"""
+  udta predict new_photos --adapter runs/species --adapter runs/habitat --out predictions.parquet""",
 )
-@click.argument("images", nargs=-1, required=True)
+@click.argument("images", nargs=-1, required=True, shell_complete=complete_paths)
 @click.option("--adapter", "adapters", required=True, multiple=True, type=PATH, help="A run folder; may be repeated.")
 @click.option("--out", required=True, type=OUT, help="A .csv or .parquet file.")
 @click.option(
@@ -60,4 +61,4 @@ def predict(
         )
     lines = [f"{report.out}: {report.images} image(s) x {len(report.adapters)} adapter(s)"]
     lines += [f"skipped {one_line(name)}: {reason}" for name, reason in report.skipped.items()]
-    emit(as_json, report.to_json(), "\n".join(lines))
+    summarise(as_json, report.to_json(), "\n".join(lines))

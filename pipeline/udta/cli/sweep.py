@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from udta._console.display import ProgressDisplay
-from udta.cli._common import OUT, PATH, STORE, device_option, emit, json_option
+from udta.cli._common import OUT, PATH, STORE, device_option, json_option, summarise
 from udta.cli._options import Verb, options_of
 
 
 @click.command(
     cls=Verb,
+    short_help="Train many adapters in one pass over the data.",
     epilog="""\b
 Example:
   udta sweep photos.zarr --adapters sweep.yaml --out sweeps/photos --halving
@@ -54,4 +55,15 @@ def sweep(store: Path, halving: bool, as_json: bool, **options: Any) -> None:
             on_phase=progress.phase,
             **options,
         )
-    emit(as_json, report.to_json(), str(report))
+    best = [Path(report.out) / "best" / (task if len(report.best) > 1 else "") for task in report.best]
+    following = [
+        [
+            "udta",
+            "predict",
+            "NEW_PHOTOS",
+            *(word for run in best for word in ("--adapter", run)),
+            "--out",
+            "predictions.csv",
+        ]
+    ]
+    summarise(as_json, report.to_json(), f"{report}\n{report.out}: results.csv, runs/ and best/", following)

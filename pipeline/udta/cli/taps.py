@@ -16,12 +16,13 @@ def _storage_types() -> Iterable[str]:
 
 
 @click.command(
+    short_help="What can be tapped in a backbone, and its size.",
     epilog="""\b
 Example:
   udta taps resnet50
   udta taps resnet50 --dtype uint8 --budget 200kB
   udta taps vit_small_patch14_dinov2 --transform 'resize(224,filter=bicubic)|centre_crop(224)'
-  udta taps 'torchvision.models.quantization:mobilenet_v2?quantize=false' --weights mobilenet_v2.pth"""
+  udta taps 'torchvision.models.quantization:mobilenet_v2?quantize=false' --weights mobilenet_v2.pth""",
 )
 @click.argument("backbone")
 @click.option("--weights", help="A file, pretrained[@REV], a torchvision weight enum, or none, as of udta extract.")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from udta._console.display import ProgressDisplay
-from udta._console.messages import say
-from udta.cli._common import STORE, emit, json_option
+from udta._console.messages import remark
+from udta.cli._common import STORE, json_option, summarise
 from udta.cli._options import Verb, options_of
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 @click.command(
     cls=Verb,
+    short_help="Train an adapter from a store.",
     epilog="""\b
 Example:
   udta train photos.zarr --adapter udta --out runs/photos-udta
@@ -50,15 +51,18 @@ def train(store: Path, out: Path, as_json: bool, **options: Any) -> None:
             recipe={name: value for name, value in recipe.items() if value is not None},
             on_phase=progress.phase,
             # To standard error: standard output is the report's, which `--json` makes one document.
-            on_score=lambda score: say(
+            on_score=lambda score: remark(
                 f"{score.adapter}: {score.value:.4f} {FIGURE_NAMES[score.figure]}, {score.of_views:.4f} over all views,"
                 " of images left out"
-                f" ({score.seconds:.1f} s)",
-                err=True,
+                f" ({score.seconds:.1f} s)"
             ),
             **options,
         )
-    emit(as_json, {"run": str(out), **report.to_json()}, "\n".join([*_trained(out, report), *_measured(out, report)]))
+    text = "\n".join([*_trained(out, report), *_measured(out, report)])
+    following = [["udta", "predict", "NEW_PHOTOS", "--adapter", out, "--out", "predictions.csv"]]
+    if report.metrics:
+        following.insert(0, ["udta", "evaluate", out, store])
+    summarise(as_json, {"run": str(out), **report.to_json()}, text, following)
 
 
 def _trained(out: Path, report: RunReport) -> list[str]:

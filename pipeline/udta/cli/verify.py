@@ -12,9 +12,10 @@ from udta.cli._common import PATH, STORE, device_option, emit, json_option
 
 
 @click.command(
+    short_help="Is a store still what was written?",
     epilog="""\b
 Example:
-  udta verify photos.zarr --recompute 16"""
+  udta verify photos.zarr --recompute 16""",
 )
 @click.argument("store", type=STORE)
 @click.option("--repair", is_flag=True, help="Drop bad blocks; the same `udta extract` again computes them.")

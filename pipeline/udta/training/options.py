@@ -22,14 +22,14 @@ def _adapters() -> Iterable[str]:
     # Only for who asks: it imports torch, which takes two seconds.
     from udta.adapters import ADAPTERS
 
-    return ADAPTERS
+    return [*ADAPTERS, "auto"]
 
 
 class AdapterSettings(Options):
     """What is trained: what every list of adapters says of each, be it of `params.yaml` or of a sweep."""
 
     adapter: Annotated[str, Listed(_adapters)] = Field(
-        "udta", description="or auto, which cross-validates some of them on the training rows and picks."
+        "udta", description="auto cross-validates some of them on the training rows and picks."
     )
     options: _Table = Field(default={}, description="An option of the adapter; may be repeated.")
     recipe: _Table = Field(default={}, description="A field of its recipe, such as epochs=20.")
