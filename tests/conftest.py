@@ -26,7 +26,7 @@ TENSOR_CODE = (
     "evaluation._tables",
     "evaluation.measure",
     "evaluation.parity",
-    "evaluation.predict",
+    "prediction",
     "scoring",
     "tasks",
     "store._quantise",

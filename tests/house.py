@@ -28,7 +28,7 @@ STOREYS = (
     ("scoring",),
     ("extraction",),
     ("training",),
-    ("evaluation", "exporting"),
+    ("evaluation", "exporting", "prediction"),
     ("reporting",),
     ("config",),
     ("__init__",),

@@ -89,7 +89,7 @@ def test_stored_features_carry_no_history(monkeypatch, toy_store, tmp_path, name
 
 def test_what_a_start_can_do_without_is_not_imported():
     """torchvision brings torch._dynamo with it, two of five seconds; SciPy and scikit-learn are for a few calls."""
-    code = "import sys, udta.extraction.extract, udta.training.train, udta.evaluation.predict; print(*sys.modules)"
+    code = "import sys, udta.extraction.extract, udta.training.train, udta.prediction.predict; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"torchvision", "torch._dynamo", "timm", "transformers", "open_clip", "huggingface_hub", "scipy", "sklearn"}
     assert not heavy & set(done.stdout.split())

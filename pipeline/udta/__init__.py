@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from udta.evaluation.estimator import UDTAClassifier, UDTARegressor
     from udta.evaluation.measure import evaluate
     from udta.evaluation.parity import parity
-    from udta.evaluation.predict import predict
     from udta.exporting import export
     from udta.extraction.extract import extract
     from udta.extraction.extract_many import extract_many
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
     from udta.extraction.recompute import recompute
     from udta.labels import with_labels
     from udta.loader import Batch, FeatureLoader
+    from udta.prediction.predict import predict
+    from udta.prediction.predictor import Predictor
     from udta.store import Store, open_store
     from udta.store.diff import diff
     from udta.store.verify import verify
@@ -36,6 +37,7 @@ __all__ = [
     "Backbone",
     "Batch",
     "FeatureLoader",
+    "Predictor",
     "Store",
     "UDTAClassifier",
     "UDTARegressor",
@@ -64,6 +66,7 @@ _HOME = {
     "Backbone": "backbones",
     "Batch": "loader",
     "FeatureLoader": "loader",
+    "Predictor": "prediction.predictor",
     "Store": "store",
     "UDTAClassifier": "evaluation.estimator",
     "UDTARegressor": "evaluation.estimator",
@@ -79,7 +82,7 @@ _HOME = {
     "open_store": "store",
     "parity": "evaluation.parity",
     "plan": "extraction.plan",
-    "predict": "evaluation.predict",
+    "predict": "prediction.predict",
     "recompute": "extraction.recompute",
     "sweep": "training.sweep",
     "taps": "backbones",

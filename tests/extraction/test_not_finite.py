@@ -80,7 +80,7 @@ def test_scores_that_are_not_finite_are_no_prediction_either(toy_store, photos, 
             parameter.data.fill_(float("inf"))
         return adapter, header
 
-    monkeypatch.setattr("udta.evaluation.predict.load_adapter", broken)
+    monkeypatch.setattr("udta.prediction._shared_pass.load_adapter", broken)
     runs = {"adapters": [tmp_path / "run"], "backbone": "toy:net", "out": tmp_path / "p.csv"}
     with pytest.raises(FeatureError, match=r"bird/000\.png: adapter .*run gives NaN or infinite scores"):
         udta.predict(photos, **runs)

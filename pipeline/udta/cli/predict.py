@@ -45,7 +45,7 @@ def predict(
     path in each line, or name:folder of a built-in dataset; labels are not used. The table has one line for each image and
     adapter: path, adapter, label, probability.
     """
-    from udta.evaluation.predict import predict as run
+    from udta.prediction.predict import predict as run
 
     with ProgressDisplay("images") as progress:
         report = run(

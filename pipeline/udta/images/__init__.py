@@ -6,6 +6,7 @@ builtin            the datasets that are known by name, a file each, registered
 _manifest          the ordered table of samples
 _sample            one of them: its bytes, as they were when it was listed
 _decode            bytes -> upright pixels in sRGB, by one of _pillow_file, _dicom_file, _tiff_file
+_given             an image as a program has it: a path, an array, an image of Pillow
 _views             pixels -> views, each by a transform and random numbers of its own
 decode_process     all of that in a process of its own, for a GPU that takes more than one Python makes
 ops                the operations that transforms are made of
@@ -28,6 +29,7 @@ _png_text          megabytes of text in a PNG
 """
 
 from udta.images._decode import EncodedImage, decode_image
+from udta.images._given import GivenImage, images_in
 from udta.images._manifest import Manifest
 from udta.images._pixel_spec import PixelSpec, Window
 from udta.images._read import OnError, find_packed, load_manifest, read_images, read_unlabelled
@@ -40,6 +42,7 @@ __all__ = [
     "MAX_PIXELS",
     "Decoder",
     "EncodedImage",
+    "GivenImage",
     "Manifest",
     "OnError",
     "PixelSpec",
@@ -49,6 +52,7 @@ __all__ = [
     "Window",
     "decode_image",
     "find_packed",
+    "images_in",
     "load_manifest",
     "read_images",
     "read_unlabelled",

@@ -119,11 +119,7 @@ class PillowFile:
                 # Pillow picks the largest of 8, 4, 2 and 1 that leaves at least this size: of one rounded down, `reduction`.
                 image.draft(None, (width // reduction, height // reduction))
             image.load()
-            upright = _upright(image)
-            shown = _eight_bits(upright, self._name, pixels.window)
-            # What a window was stated for are measurements, and no colours.
-            measured = shown is not upright and not pixels.window.is_auto
-            return pixels.of_picture(shown if measured else _to_srgb(shown, self._colours), self._name)
+            return settled(image, self._name, pixels, self._colours)
 
     def _open(self) -> Image.Image:
         """Reads the header only."""
@@ -159,6 +155,19 @@ class PillowFile:
             return False
         self._content, self._profile = lighter[0], lighter[1] or self._profile
         return True
+
+
+def settled(image: Image.Image, name: str, pixels: PixelSpec, colours: Conversion) -> Bands:
+    """A decoded image of any mode, upright, in eight bits, in sRGB by `colours` where it is no measurement.
+
+    Raises:
+        ImageError: a pixel type without a known scale, or other channels than are wanted.
+    """
+    upright = _upright(image)
+    shown = _eight_bits(upright, name, pixels.window)
+    # What a window was stated for are measurements, and no colours.
+    measured = shown is not upright and not pixels.window.is_auto
+    return pixels.of_picture(shown if measured else _to_srgb(shown, colours), name)
 
 
 def _upright(image: Image.Image) -> Image.Image:

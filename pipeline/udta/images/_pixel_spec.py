@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Num, UInt8
@@ -117,6 +118,14 @@ class PixelSpec:
 
 
 RGB = PixelSpec()
+
+
+@runtime_checkable
+class Picture(Protocol):
+    """What views are made of: a file that is decoded when somebody asks, or an image that a program has."""
+
+    def bands(self, side: int | None = None, pixels: PixelSpec = RGB) -> Bands:
+        """See `udta.images._decode.EncodedImage.bands`."""
 
 
 def _extremes(values: Num[np.ndarray, "*shape"]) -> tuple[float, float]:

@@ -18,8 +18,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from udta.errors import ConfigError, Problems, did_you_mean
-from udta.images._decode import EncodedImage
-from udta.images._pixel_spec import RGB, PixelSpec, Window
+from udta.images._pixel_spec import RGB, Picture, PixelSpec, Window
 from udta.images.ops import Op, Size
 from udta.images.ops.parse import parse_ops
 
@@ -153,8 +152,8 @@ class ViewSpec:
         """The random numbers that view `v` of the image whose file has this SHA-256 is made with."""
         return view_rng(self.seed, sha256, v) if self.transform(v).is_random else _UNUSED
 
-    def view(self, image: EncodedImage, sha256: str, v: int) -> UInt8[np.ndarray, "height width channels"]:
-        """View `v` of the image whose file has this SHA-256.
+    def view(self, image: Picture, sha256: str, v: int) -> UInt8[np.ndarray, "height width channels"]:
+        """View `v` of the image whose file, or whose pixels where there is none, have this SHA-256.
 
         At which size it is decoded depends on this view's transform alone: view 0 has the same bits beside any other views.
 
@@ -172,7 +171,7 @@ class ViewSpec:
         return made[0] if len(made) == 1 else np.concatenate(made, axis=2)
 
     def make(
-        self, image: EncodedImage, sha256: str, which: Sequence[int]
+        self, image: Picture, sha256: str, which: Sequence[int]
     ) -> UInt8[np.ndarray, "views height width channels"]:
         """The views `which` of one image, in this order. Raises what `view` raises for the first of them that fails."""
         return np.stack([self.view(image, sha256, v) for v in which])

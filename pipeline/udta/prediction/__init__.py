@@ -1,0 +1,13 @@
+"""Prediction: adapters beside their backbone, on new images. The public calls are `udta.predict` and `udta.Predictor`.
+
+predict        files, folders and tables of images to a table of answers
+predictor      images as a program has them, one call after another
+_shared_pass   one pass of the backbone for all adapters, and that it is theirs
+_prediction    what one adapter says of some images
+_said          the same as lines of a table
+"""
+
+from udta.prediction._prediction import Prediction
+from udta.prediction.predictor import Predictor
+
+__all__ = ["Prediction", "Predictor"]
