@@ -85,3 +85,18 @@ def hub(tmp_path):
     with found.reachable():
         yield found
     found.close()
+
+
+@pytest.fixture
+def udta_command(capsys):
+    """Run the command in this process: (status, out, err)."""
+    from udta.cli import main
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        captured = capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return caught.value.code, captured.out, captured.err
+
+    return run

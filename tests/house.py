@@ -24,7 +24,7 @@ STOREYS = (
     ("_files", "_machine"),
     ("fingerprint", "probe", "tasks"),
     ("images", "store"),
-    ("adapters", "backbones", "labels", "loader"),
+    ("adapters", "backbones", "labels", "loader", "summary"),
     ("scoring",),
     ("extraction",),
     ("training",),

@@ -9,7 +9,7 @@ import udta
 from udta.cli.main import VERBS
 
 # No functions: the first is the shell's business alone.
-COMMAND_ALONE = {"completion", "info"}
+COMMAND_ALONE = {"completion"}
 # No verbs: objects that calls take or give, and what a verb has as an option (`udta extract` with several --out,
 # `udta verify --recompute`, `udta evaluate --parity`).
 PYTHON_ALONE = {"build_backbone", "open_store", "with_labels", "extract_many", "recompute", "parity"}

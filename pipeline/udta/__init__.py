@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from udta.store import Store, open_store
     from udta.store.diff import diff
     from udta.store.verify import verify
+    from udta.summary import info
     from udta.training.few_shot import fewshot
     from udta.training.sweep import sweep
     from udta.training.train import train
@@ -50,6 +51,7 @@ __all__ = [
     "extract",
     "extract_many",
     "fewshot",
+    "info",
     "open_store",
     "parity",
     "plan",
@@ -79,6 +81,7 @@ _HOME = {
     "extract": "extraction.extract",
     "extract_many": "extraction.extract_many",
     "fewshot": "training.few_shot",
+    "info": "summary",
     "open_store": "store",
     "parity": "evaluation.parity",
     "plan": "extraction.plan",

@@ -127,6 +127,7 @@ CALLS = {
         world.photos, [{"out": world.out / name, **TAPS} for name in ("a", "b")]
     ),
     "fewshot": lambda world: udta.fewshot(world.path, out=world.out, shots=[2], seeds=1, recipe=SHORT),
+    "info": lambda world: [udta.info(path) for path in (world.path, world.run)],
     "open_store": lambda world: udta.open_store(world.path),
     "parity": lambda world: udta.parity(world.run, world.path, samples=2, backbone="toy:net"),
     "plan": lambda world: udta.plan(world.photos, out=world.out, **TAPS),

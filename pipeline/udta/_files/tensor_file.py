@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from udta._files.adapter_document import parsed
 from udta._files.atomic import write_bytes
 
 _CHECKSUM = "checksum"
@@ -53,7 +54,7 @@ def read_tensors(
     """
     try:
         with safe_open(path, framework="pt") as opened:
-            document = _parsed((opened.metadata() or {})[key])
+            document = parsed((opened.metadata() or {})[key])
             if accept:
                 accept(document)
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118  # iterates over nothing else
@@ -62,16 +63,6 @@ def read_tensors(
     if document.pop(_CHECKSUM, None) != _checksum(document, tensors):
         raise ValueError("damaged: its checksum does not fit what it holds")
     return document, tensors
-
-
-def _parsed(text: str) -> dict[str, Any]:
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as error:  # brackets within brackets, some thousand deep
-        raise ValueError(f"damaged: its header is no JSON ({error})") from error
-    if not isinstance(document, dict):
-        raise ValueError("damaged: its header is no JSON object")
-    return document
 
 
 def _checksum(document: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:

@@ -1,7 +1,8 @@
 """The adapter file: safetensors with one JSON header that says what the adapter is and beside what it may run.
 
-Layout (format version 4). Tensors: the adapter's `state_dict`, by name. Metadata: the single key `udta` with the JSON of
-`AdapterHeader` plus `format` and a `checksum` of everything, see `udta._files.tensor_file`.
+Layout (format version 5). Tensors: the adapter's `state_dict`, by name. Metadata: the single key `udta` with the JSON of
+`AdapterHeader` plus `format` and a `checksum` of everything, see `udta._files.tensor_file`; fields in
+`udta._files.adapter_document`.
 """
 
 from __future__ import annotations
@@ -12,18 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import Field
 
-from udta._files.documents import (
-    Document,
-    FingerprintDocument,
-    TapDocument,
-    check_probe_document,
-    check_taps,
-    raise_problem,
-    validated,
-)
-from udta._files.names import labels_problem
+from udta._files.adapter_document import FORMAT, KEY, adapter_file, check_document, check_format, sound, whole
 from udta._files.tensor_file import read_tensors, write_tensors
 from udta._machine.device import own_randomness
 from udta.adapters.base import Adapter
@@ -32,28 +23,9 @@ from udta.errors import AdapterError, UdtaError
 from udta.fingerprint import Fingerprint, TapSpec
 from udta.probe import Probe
 
-# Files of before are refused, since an adapter would be built as another one: 4 had no gain of narrow features, in 3 `udta` chose
-# nothing, 2 had no checksum.
-FORMAT = 5
-_KEY = "udta"
-
 # What changes the feature values an adapter sees. Not `views`: an adapter trained on five views runs on one, and a larger
 # store with another seed still holds the same view 0.
 _BINDING = ("feature_version", "backbone", "input", "compute", "dtype")
-
-
-# What an untrusted file must have before any of it is used; a store without a probe gives an adapter without one.
-class _HeaderDocument(Document):
-    adapter: str
-    options: dict[str, Any]
-    taps: list[TapDocument] = Field(min_length=1)
-    classes: list[str] = Field(min_length=1)
-    task: str
-    fingerprint: FingerprintDocument
-    source: dict[str, Any]
-    metrics: dict[str, Any]
-    training: dict[str, Any]
-    probe: dict[str, Any] = Field(default={})
 
 
 @dataclass(frozen=True)
@@ -118,10 +90,7 @@ class AdapterHeader:
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> AdapterHeader:
         """The inverse of `to_json`. Raises `ValueError` that names the fields which are missing or cannot be so."""
-        found = validated(_HeaderDocument, document)
-        check_taps(found.taps)
-        check_probe_document(found.probe)
-        raise_problem(labels_problem(found.classes, "class"))
+        check_document(document)
         return cls(
             document["adapter"],
             document["options"],
@@ -132,14 +101,14 @@ class AdapterHeader:
             document["metrics"],
             document["training"],
             Probe.from_json(document.get("probe", {})),
-            found.task,
+            document["task"],
         )
 
 
 def save_adapter(path: Path, adapter: Adapter, header: AdapterHeader) -> None:
     """Writes the adapter at `path`, completely or not at all."""
     # Buffers too: directions, statistics of BatchNorm, the keys of `knn`.
-    write_tensors(path, _KEY, {"format": FORMAT, **header.to_json()}, adapter.state_dict())
+    write_tensors(path, KEY, {"format": FORMAT, **header.to_json()}, adapter.state_dict())
 
 
 def load_adapter(path: Path) -> tuple[Adapter, AdapterHeader]:
@@ -151,10 +120,7 @@ def load_adapter(path: Path) -> tuple[Adapter, AdapterHeader]:
     Raises:
         AdapterError: there is no such file, it is damaged or foreign, of too new or too old a format, or does not fit.
     """
-    # Whoever trained has a folder in hand, whoever was sent an adapter a file.
-    file = path / "adapter.safetensors" if path.is_dir() else path
-    if not file.is_file():
-        raise AdapterError(f"{file}: there is no adapter file; train one with `udta train STORE --out {path}`")
+    file = adapter_file(path)
     header, tensors = _read(file)
     try:
         shapes = {tap.name: tap.shape for tap in header.taps}
@@ -168,27 +134,11 @@ def load_adapter(path: Path) -> tuple[Adapter, AdapterHeader]:
 
 
 def _read(file: Path) -> tuple[AdapterHeader, dict[str, torch.Tensor]]:
-    try:
+    with whole(file):
         # The format before the checksum: a file of another version is old or new, not damaged.
-        document, tensors = read_tensors(file, _KEY, lambda document: _check_format(file, int(document["format"])))
-    except KeyError as error:
-        raise AdapterError(f"{file}: a safetensors file, but no udta adapter (no {error} in it)") from error
-    except (OSError, ValueError, TypeError) as error:
-        raise AdapterError(f"{file}: {error}; train it again, or take it from where it is whole") from error
-    try:
+        document, tensors = read_tensors(file, KEY, lambda found: check_format(file, found))
+    with sound(file):
         return AdapterHeader.from_json(document), tensors
-    except ValueError as error:
-        raise AdapterError(f"{file}: its udta header is damaged ({error})") from error
-
-
-def _check_format(file: Path, version: int) -> None:
-    if version > FORMAT:
-        raise AdapterError(f"{file}: adapter format {version}, this udta reads format {FORMAT}: update udta")
-    if version < FORMAT:
-        raise AdapterError(
-            f"{file}: adapter format {version}, this udta reads format {FORMAT}: train it again, or use the version of udta"
-            " that wrote it"
-        )
 
 
 def _refuse(differences: Sequence[str], what: str) -> None:

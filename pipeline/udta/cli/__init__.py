@@ -9,7 +9,7 @@ _fields           from the fields of a model to options
 _stores           options given k times, for k stores in one command
 plan              udta plan: what an extraction would do
 extract           udta extract: images to a store
-info              udta info: what a store holds
+info              udta info: what a store, a run or a folder of runs is
 verify            udta verify: is it still what was written
 diff              udta diff: how two stores differ
 export            udta export: a store to other people's formats

@@ -1,22 +1,22 @@
 """Extraction: from images to rows of a store.
 
-extract         the public call: one store, from its options to its report
-extract_many    the public call for several stores of the same images, each image decoded once
-options         the one list of what an extraction can be told
-_request        options and images become what to do: manifest, backbone, taps, views, layout
-_chosen_taps    which taps: those asked for, those of the store, or the recommended ones
-_calibrate      a first look at some images: ranges of codes, and what storage type and arithmetic cost
-plan            what would be done, without doing it
-_disk_space     whether it fits
-_job            commit(compute(decode(item))): the line that every image goes down
-_work           what blocks lack, cut into items that carry the address of each row
-decode          files become batches of views
-_compute        views become features as stored
-_commit         features become blocks, and blocks are committed
-_workers        several processes on one store, each with such a line
-_meter          where the time goes, and what is said of it meanwhile
-report          what was done
-recompute       some rows once more, compared with what is stored
+extract          the public call: one store, from its options to its report
+extract_many     the public call for several stores of the same images, each image decoded once
+options          the one list of what an extraction can be told
+_request         options and images become what to do: manifest, backbone, taps, views, layout
+_chosen_taps     which taps: those asked for, those of the store, or the recommended ones
+_calibrate       a first look at some images: ranges of codes, and what storage type and arithmetic cost
+plan             what would be done, without doing it
+_disk_space      whether it fits
+_job             commit(compute(decode(item))): the line that every image goes down
+_work            what blocks lack, cut into items that carry the address of each row
+decode           files become batches of views
+_compute         views become features as stored
+_commit          features become blocks, and blocks are committed
+_workers         several processes on one store, each with such a line
+_meter           where the time goes, and what is said of it meanwhile
+_extract_report  what was done
+recompute        some rows once more, compared with what is stored
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from udta.extraction._extract_report import ExtractReport
     from udta.extraction._job import feature_batches
     from udta.extraction._meter import Meter, Progress
     from udta.extraction._request import feature_fingerprint
     from udta.extraction._work import FeatureSource
-    from udta.extraction.report import ExtractReport
     from udta.images import OnError
 
 __all__ = [
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 _HOME = {
-    "ExtractReport": "extraction.report",
+    "ExtractReport": "extraction._extract_report",
     "FeatureSource": "extraction._work",
     "Meter": "extraction._meter",
     "OnError": "images",

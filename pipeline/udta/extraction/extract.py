@@ -17,6 +17,7 @@ from udta.backbones import Backbone
 from udta.backbones.arithmetic import COMPILED
 from udta.extraction._calibrate import calibrated
 from udta.extraction._disk_space import check_disk_space
+from udta.extraction._extract_report import ExtractReport
 from udta.extraction._job import Job
 from udta.extraction._meter import Meter, Progress, ProgressCounter
 from udta.extraction._request import Request, make_request
@@ -24,7 +25,6 @@ from udta.extraction._work import Effort
 from udta.extraction._workers import in_processes
 from udta.extraction.decode import Reader, SharedViews, processes_pay
 from udta.extraction.options import PREFETCH, ExtractOptions
-from udta.extraction.report import ExtractReport
 from udta.images import Decoder, Manifest, OnError
 from udta.store import IfStale, Layout, Part, StoreWriter, add_run, open_store
 

@@ -14,12 +14,12 @@ from udta._machine.memory import freed_memory_kept
 from udta._machine.process_state import left_as_found
 from udta.backbones import Backbone
 from udta.extraction._disk_space import check_disk_space
+from udta.extraction._extract_report import ExtractReport
 from udta.extraction._meter import Meter, Progress
 from udta.extraction._request import make_requests
 from udta.extraction.decode import SharedViews
 from udta.extraction.extract import Extraction
 from udta.extraction.options import PREFETCH, ExtractOptions
-from udta.extraction.report import ExtractReport
 from udta.images import Decoder, Manifest, OnError
 from udta.store import BATCH_ROWS, IfStale
 

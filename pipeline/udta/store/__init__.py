@@ -50,7 +50,7 @@ from udta.store._block_writer import BlockWriter
 from udta.store._changes import Changes
 from udta.store._claims import Claims
 from udta.store._continuation import Continuation, compare_with_stored, known_layout, sealed_layout
-from udta.store._directory import is_absent_or_empty, store_path
+from udta.store._directory import is_absent_or_empty, store_path, stored_bytes
 from udta.store._dtypes import STORAGE_TYPES, as_tensor, not_finite, storable_as, stored_dtype, value_dtype
 from udta.store._growth import Part, only_more
 from udta.store._history import add_run
@@ -109,6 +109,7 @@ __all__ = [
     "sealed_layout",
     "storable_as",
     "store_path",
+    "stored_bytes",
     "stored_dtype",
     "twin",
     "value_dtype",

@@ -45,6 +45,12 @@ def is_local(path: Path) -> bool:
     return isinstance(path, PosixPath)  # what `store_path` makes of a URL is none
 
 
+def stored_bytes(path: Path) -> int:
+    """Size of every file below a directory."""
+    # Not what the disk has set aside for them: `du` counts blocks of the file system, which other machines have in other sizes.
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+
+
 class Directory:
     """A directory by its path alone; `held` gives one that stays the same under any name.
 

@@ -129,8 +129,6 @@ class Layout:
     def _of(
         cls, attributes: Mapping[str, Any], ids: Sequence[str], labels: np.ndarray, splits: Sequence[str]
     ) -> Layout:
-        from udta.store._quantise import Quantiser  # it loads torch
-
         taps = [TapSpec.from_json(tap) for tap in attributes["taps"]]
         return cls(
             ids=tuple(ids),
@@ -143,11 +141,7 @@ class Layout:
             fingerprint=Fingerprint(attributes["fingerprint"]),
             split_rule=attributes["split_rule"],
             codec=attributes["codec"],
-            quantisers={
-                tap.name: Quantiser.from_json(attributes["quantisation"][tap.name], tap.shape)
-                for tap in taps
-                if tap.name in attributes["quantisation"]
-            },
+            quantisers=_quantisers(attributes["quantisation"], taps),
             storage_error=attributes["storage_error"],
             compute_error=attributes.get("compute_error", {}),  # stores of feature version 1 have none
             # Older stores have no probe, which says nothing then, and were all computed with channels last.
@@ -157,6 +151,14 @@ class Layout:
             source=attributes["source"],
             generation=attributes.get("generation", ""),  # older stores have none
         )
+
+
+def _quantisers(documents: Mapping[str, Any], taps: Sequence[TapSpec]) -> dict[str, Quantiser]:
+    if not documents:  # else `udta info` would wait two seconds for torch
+        return {}
+    from udta.store._quantise import Quantiser
+
+    return {tap.name: Quantiser.from_json(documents[tap.name], tap.shape) for tap in taps if tap.name in documents}
 
 
 def generation_of(layout: Layout, hashes: Sequence[str]) -> str:

@@ -7,7 +7,6 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from udta._machine.memory import peak_memory
 from udta.extraction._chosen_taps import TapsReport
 from udta.extraction._meter import Meter
 from udta.extraction._request import Request
-from udta.store import Changes, Store
+from udta.store import Changes, Store, stored_bytes
 
 # Those that decide how fast an extraction is, and which bits it gives.
 _PACKAGES = ("udta", "torch", "torchvision", "numpy", "pillow", "zarr", "h5py")
@@ -190,12 +189,6 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         **{name: version(name) for name in _PACKAGES},
     }
-
-
-def stored_bytes(path: Path) -> int:
-    """Size of every file below a directory."""
-    # Not what the disk has set aside for them: `du` counts blocks of the file system, which other machines have in other sizes.
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
 def _device_name(device: torch.device) -> str:
