@@ -29,6 +29,7 @@ STOREYS = (
     ("extraction",),
     ("training",),
     ("evaluation", "exporting", "prediction"),
+    ("explanation",),
     ("reporting",),
     ("config",),
     ("__init__",),

@@ -216,6 +216,14 @@ class PooledAdapter(Adapter):
     def classify(self, vectors: Float[Tensor, "batch features"]) -> Float[Tensor, "batch classes"]:
         """Logits from what `pool` gives: the part that is trained."""
 
+    @property
+    def mean_vector(self) -> Float[Tensor, " features"] | None:
+        """The mean of `pool` over training samples, of an adapter whose logits are a sum over positions; None of any other.
+
+        They are one where `classify` is linear, but for a constant, and `pool` doubles where the features of a tap are doubled.
+        """
+        return None
+
     def logits(self, features: Mapping[str, Float[Tensor, "batch ..."]]) -> Float[Tensor, "batch classes"]:
         """`pool`, then `classify`."""
         return self.classify(self.pool(features))

@@ -43,3 +43,8 @@ class ConcatLinear(PooledAdapter):
         """The probe."""
         logits: Tensor = self.probe(vectors)
         return logits
+
+    @property
+    def mean_vector(self) -> Float[Tensor, " features"]:
+        """That of the probe."""
+        return self.probe.mean

@@ -48,7 +48,7 @@ def thin_covariance(
 ) -> Float[Tensor, "batch k k"]:
     """The covariance of thin channels, `reduction` times all channels, over the positions of a sample."""
     # Expanded, because a matrix times a batch of matrices copies the batch to transpose it: 4.2 ms instead of 2.4.
-    thin = reduction.expand(len(positions), -1, -1) @ positions.transpose(1, 2)
+    thin = reduction.expand(positions.shape[0], -1, -1) @ positions.transpose(1, 2)
     thin = thin - thin.mean(dim=2, keepdim=True)
     return thin @ thin.transpose(1, 2) / positions.shape[1]
 

@@ -78,6 +78,11 @@ class Head2Toe(PooledAdapter):
         logits: Tensor = self.probe(vectors[:, self.selected])
         return logits
 
+    @property
+    def mean_vector(self) -> Float[Tensor, " features"]:
+        """That of the probe; nothing of features that are not selected, which say nothing."""
+        return self.probe.mean.new_zeros(self.n_features).index_copy(0, self.selected, self.probe.mean)
+
     @torch.no_grad()
     def solve(self, samples: Iterable[Samples]) -> None:
         """Chooses the features; the head is trained by gradients."""

@@ -38,6 +38,13 @@ class LinearProbe(nn.Module):
         logits: Tensor = self.classify(self.gain * self.standardise(features))
         return logits
 
+    @property
+    def mean(self) -> Float[Tensor, " features"]:
+        """Of the features over training batches, which is what evaluation standardises by."""
+        mean = self.standardise.running_mean
+        assert mean is not None  # it is kept unless asked otherwise
+        return mean
+
 
 def narrow_gain(n_features: int) -> float:
     """The gain at which one recipe suits few features as it suits many: logits are sums over features of steps alike in size.
@@ -80,3 +87,8 @@ class Linear(PooledAdapter):
         """The probe."""
         logits: Tensor = self.probe(vectors)
         return logits
+
+    @property
+    def mean_vector(self) -> Float[Tensor, " features"]:
+        """That of the probe."""
+        return self.probe.mean

@@ -150,6 +150,11 @@ class Udta(PooledAdapter):
         logits: Tensor = F.linear(self.probe.standardise(vectors), layer.weight * self.scale, layer.bias)
         return logits
 
+    @property
+    def mean_vector(self) -> Float[Tensor, " features"]:
+        """That of the probe; the roots double with the features, since covariances become four times as large."""
+        return self.probe.mean
+
     def _choice(self, small: Gathered) -> Choice:
         """What predicts images best that are left out; the default where there are too few."""
         n_views = views_of_images(small.images)

@@ -48,10 +48,12 @@ from udta.backbones._taps import (
     taps_text,
 )
 from udta.backbones.arithmetic import resolve_compute
+from udta.backbones.reducers import Geometry
 
 __all__ = [
     "Backbone",
     "BackboneReport",
+    "Geometry",
     "InputSpec",
     "Replay",
     "TapForward",

@@ -95,7 +95,7 @@ class Grid(Reduction):
         patches = values[:, prefix:]
         grid = self._lie(patches.shape[1])
         assert grid is not None  # `problem` refused it
-        return self.of_map(patches.transpose(1, 2).reshape(len(patches), -1, *grid))
+        return self.of_map(patches.transpose(1, 2).reshape(patches.shape[0], -1, *grid))
 
     @property
     def _said(self) -> tuple[int, int] | None:

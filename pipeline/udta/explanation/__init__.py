@@ -1,0 +1,11 @@
+"""Explanation: what each position of an image adds to what an adapter says of it.
+
+_contributions   the figures: exact, their sum is what the adapter says
+_positions       where on the image they lie
+_overlay         the picture of them
+"""
+
+from udta.explanation._contributions import Contributions, contributions
+from udta.explanation._overlay import overlay
+
+__all__ = ["Contributions", "contributions", "overlay"]
