@@ -12,7 +12,7 @@ from udta.cli.main import VERBS
 COMMAND_ALONE = {"completion"}
 # No verbs: objects that calls take or give, and what a verb has as an option (`udta extract` with several --out,
 # `udta verify --recompute`, `udta evaluate --parity`).
-PYTHON_ALONE = {"build_backbone", "open_store", "with_labels", "extract_many", "recompute", "parity"}
+PYTHON_ALONE = {"build_backbone", "load_adapter", "open_store", "with_labels", "extract_many", "recompute", "parity"}
 
 
 def test_all_is_sorted_complete_and_resolves_after_submodules_were_imported():

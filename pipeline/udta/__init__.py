@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from udta.extraction.recompute import recompute
     from udta.labels import with_labels
     from udta.loader import Batch, FeatureLoader
+    from udta.prediction import Predictor, TrainedAdapter, load_adapter
     from udta.prediction.predict import predict
-    from udta.prediction.predictor import Predictor
     from udta.store import Store, open_store
     from udta.store.diff import diff
     from udta.store.verify import verify
@@ -40,6 +40,7 @@ __all__ = [
     "FeatureLoader",
     "Predictor",
     "Store",
+    "TrainedAdapter",
     "UDTAClassifier",
     "UDTARegressor",
     "UdtaError",
@@ -52,6 +53,7 @@ __all__ = [
     "extract_many",
     "fewshot",
     "info",
+    "load_adapter",
     "open_store",
     "parity",
     "plan",
@@ -70,6 +72,7 @@ _HOME = {
     "FeatureLoader": "loader",
     "Predictor": "prediction.predictor",
     "Store": "store",
+    "TrainedAdapter": "prediction.trained_adapter",
     "UDTAClassifier": "evaluation.estimator",
     "UDTARegressor": "evaluation.estimator",
     "UdtaError": "errors",
@@ -82,6 +85,7 @@ _HOME = {
     "extract_many": "extraction.extract_many",
     "fewshot": "training.few_shot",
     "info": "summary",
+    "load_adapter": "prediction.trained_adapter",
     "open_store": "store",
     "parity": "evaluation.parity",
     "plan": "extraction.plan",
