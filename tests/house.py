@@ -28,7 +28,7 @@ STOREYS = (
     ("scoring",),
     ("extraction",),
     ("training",),
-    ("evaluation", "exporting", "prediction"),
+    ("diagnosis", "evaluation", "exporting", "prediction"),
     ("explanation",),
     ("reporting",),
     ("config",),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from udta.backbones import Backbone, backbones, build_backbone, taps
+    from udta.diagnosis import doctor
     from udta.errors import UdtaError
     from udta.evaluation.estimator import UDTAClassifier, UDTARegressor
     from udta.evaluation.measure import evaluate
@@ -47,6 +48,7 @@ __all__ = [
     "backbones",
     "build_backbone",
     "diff",
+    "doctor",
     "evaluate",
     "export",
     "extract",
@@ -79,6 +81,7 @@ _HOME = {
     "backbones": "backbones",
     "build_backbone": "backbones",
     "diff": "store.diff",
+    "doctor": "diagnosis",
     "evaluate": "evaluation.measure",
     "export": "exporting",
     "extract": "extraction.extract",

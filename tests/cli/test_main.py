@@ -46,7 +46,7 @@ def test_quiet_leaves_results_and_errors(udta_command, toy_store, tmp_path):
         assert udta_command(*quiet, tmp_path / place) == (0, "", "")
     assert udta_command(*arguments, tmp_path / "loud")[1]  # it was for that call alone
     assert udta_command("info", toy_store, "-q")[1] == udta_command("info", toy_store)[1]
-    assert udta_command("-q", "info", tmp_path)[2].startswith("error: ")
+    assert udta_command("-q", "info", tmp_path / "absent")[2].startswith("error: ")
 
 
 def test_colours_are_for_terminals_that_want_them(udta_command, monkeypatch, tmp_path):

@@ -17,7 +17,7 @@ import torch
 # A container's limit is what the kernel enforces, whatever the machine has: cgroup v2, and v1.
 _LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
-_STATUS = Path("/proc/self/status")
+_STATUS, _MEMINFO = Path("/proc/self/status"), Path("/proc/meminfo")
 
 # Parameters of mallopt(3), with the values for keeping all that is freed, and those that glibc arrives at by itself in a process
 # that has freed large blocks (that adjustment is off for good once any of them is set).
@@ -29,10 +29,17 @@ _USUAL = {_TRIM_THRESHOLD: 64 << 20, _MMAP_THRESHOLD: 32 << 20, _MMAP_MAX: 65_53
 
 def default_budget() -> int:
     """Half of the memory that this process may use, in bytes."""
+    return usable_memory()[0] // 2
+
+
+def usable_memory() -> tuple[int, int]:
+    """Bytes that this process may use, and those of them that are free; all where nothing tells (proc_meminfo(5))."""
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     # "max" stands there where nothing is limited.
     limits = [int(text) for path in _LIMITS if path.exists() and (text := path.read_text().strip()).isdecimal()]
-    return min([physical, *limits]) // 2
+    most = min([physical, *limits])
+    found = re.search(r"MemAvailable:\s+(\d+) kB", _MEMINFO.read_text() if _MEMINFO.exists() else "")
+    return most, min(most, int(found[1]) * 1024) if found else most
 
 
 def fits_on(device: torch.device, n_bytes: int) -> bool:

@@ -28,9 +28,25 @@ optimiser        how every training takes a step: clipping, AdamW, one cycle
 _file            the adapter's file, and beside which features it may run
 """
 
-from udta.adapters._file import AdapterHeader, load_adapter, save_adapter
-from udta.adapters.base import Adapter, AdapterOptions, PooledAdapter, Recipe, Samples
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from udta.adapters.registry import ADAPTERS, build_adapter, find_adapter
+
+if TYPE_CHECKING:
+    from udta.adapters._file import AdapterHeader, load_adapter, save_adapter
+    from udta.adapters.base import Adapter, AdapterOptions, PooledAdapter, Recipe, Samples
+else:
+
+    def __getattr__(name: str) -> Any:
+        # They load torch, which takes two seconds; who lists the names of adapters does without.
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from udta.adapters import _file, base
+
+        return getattr(base if hasattr(base, name) else _file, name)
+
 
 __all__ = [
     "ADAPTERS",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pkgutil import resolve_name
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from udta.adapters.base import Adapter
 from udta.errors import ConfigError, did_you_mean
 
-# Paths instead of imports, so that an adapter is one line here.
+if TYPE_CHECKING:
+    from udta.adapters.base import Adapter
+
+# Paths instead of imports, so that an adapter is one line here; its module has its name.
 _CLASSES = (
     "udta:Udta",
     "attentive:Attentive",
@@ -23,9 +25,28 @@ _CLASSES = (
     "knn:Knn",
 )
 
-ADAPTERS: Mapping[str, type[Adapter]] = {
-    adapter.name: adapter for adapter in (resolve_name(f"{__package__}.{path}") for path in _CLASSES)
-}
+
+class _Adapters(Mapping[str, "type[Adapter]"]):
+    """The classes of `_CLASSES`: who asks for their names alone, as `udta train --help` does, waits for no torch."""
+
+    def __init__(self) -> None:
+        self._paths = {path.partition(":")[0]: path for path in _CLASSES}
+
+    def __getitem__(self, name: str) -> type[Adapter]:
+        found: type[Adapter] = resolve_name(f"{__package__}.{self._paths[name]}")
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._paths  # else `Mapping` would import the module to find out
+
+
+ADAPTERS: Mapping[str, type[Adapter]] = _Adapters()
 
 
 def find_adapter(name: str) -> type[Adapter]:

@@ -99,7 +99,14 @@ class Choice(click.Choice[str]):
         return tuple(self._names())
 
 
-def emit(as_json: bool, document: Any, text: str, following: Iterable[Iterable[object]] = ()) -> None:
+def emit(
+    as_json: bool,
+    document: Any,
+    text: str,
+    following: Iterable[Iterable[object]] = (),
+    *,
+    paint: Callable[[str], str] | None = None,
+) -> None:
     """Print the result: the document for machines, the text for people.
 
     Args:
@@ -107,13 +114,14 @@ def emit(as_json: bool, document: Any, text: str, following: Iterable[Iterable[o
         document: for them, everything.
         text: for people.
         following: commands that may come next, as words: for people, ready to be pasted into a shell, unless it shall be quiet.
+        paint: puts colours into the text, for terminals.
     """
     if as_json:
         # JSON escapes all control characters but DEL, which a terminal acts upon.
         say(json.dumps(document, indent=2).replace("\x7f", r"\u007f"))
         return
     lines = [] if is_quiet() else [f"next: {shell_line(words)}" for words in following]
-    say("\n".join([text, *lines]))
+    say("\n".join([text, *lines]), paint=paint)
 
 
 def summarise(as_json: bool, document: Any, text: str, following: Iterable[Iterable[object]] = ()) -> None:

@@ -18,6 +18,7 @@ from udta.errors import UdtaError, did_you_mean
 # The registry of verbs, by journey and in the order of use: each is the click command of its own name in its module.
 JOURNEYS = {
     "Before you start": {
+        "doctor": "udta.cli.doctor",
         "backbones": "udta.cli.backbones",
         "taps": "udta.cli.taps",
         "plan": "udta.cli.plan",

@@ -29,6 +29,7 @@ _png_text          megabytes of text in a PNG
 """
 
 from udta.images._decode import EncodedImage, decode_image
+from udta.images._formats import extra_formats
 from udta.images._given import GivenImage, images_in
 from udta.images._manifest import Manifest
 from udta.images._pixel_spec import PixelSpec, Window
@@ -51,6 +52,7 @@ __all__ = [
     "ViewSpec",
     "Window",
     "decode_image",
+    "extra_formats",
     "find_packed",
     "images_in",
     "load_manifest",

@@ -129,6 +129,15 @@ def format_of(head: bytes) -> str:
     return next((name for magic, name in _OTHERS.items() if head.startswith(magic)), "")
 
 
+def extra_formats() -> dict[str, str]:
+    """Formats that may be missing: what brings each (as `pip install` takes it), or nothing where it can be read here.
+
+    `TIFF` is what Pillow cannot read of it, such as more than four channels.
+    """
+    tiff = "" if find_spec("tifffile") else _BROUGHT_BY["TIFF"]
+    return {name: "" if _reads(name) else _BROUGHT_BY[name] for name in _READERS} | {"TIFF of many channels": tiff}
+
+
 def missing_reader(name: str) -> str:
     """Why a file of an extra format is left out."""
     return f"{name}, which needs pip install {_BROUGHT_BY[name]}"

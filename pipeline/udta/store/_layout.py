@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -141,7 +141,7 @@ class Layout:
             fingerprint=Fingerprint(attributes["fingerprint"]),
             split_rule=attributes["split_rule"],
             codec=attributes["codec"],
-            quantisers=_quantisers(attributes["quantisation"], taps),
+            quantisers=_Quantisers(attributes["quantisation"], taps),
             storage_error=attributes["storage_error"],
             compute_error=attributes.get("compute_error", {}),  # stores of feature version 1 have none
             # Older stores have no probe, which says nothing then, and were all computed with channels last.
@@ -153,12 +153,28 @@ class Layout:
         )
 
 
-def _quantisers(documents: Mapping[str, Any], taps: Sequence[TapSpec]) -> dict[str, Quantiser]:
-    if not documents:  # else `udta info` would wait two seconds for torch
-        return {}
-    from udta.store._quantise import Quantiser
+class _Quantisers(Mapping[str, "Quantiser"]):
+    """Those that a store tells of, made when one is asked for: they load torch, which `udta info` need not wait for."""
 
-    return {tap.name: Quantiser.from_json(documents[tap.name], tap.shape) for tap in taps if tap.name in documents}
+    def __init__(self, found: Mapping[str, Any], taps: Sequence[TapSpec]) -> None:
+        self._told = {tap.name: (found[tap.name], tap.shape) for tap in taps if tap.name in found}
+        self._made: dict[str, Quantiser] = {}
+
+    def __getitem__(self, tap: str) -> Quantiser:
+        if tap not in self._made:
+            from udta.store._quantise import Quantiser
+
+            self._made[tap] = Quantiser.from_json(*self._told[tap])
+        return self._made[tap]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._told)
+
+    def __len__(self) -> int:
+        return len(self._told)
+
+    def __contains__(self, tap: object) -> bool:
+        return tap in self._told
 
 
 def generation_of(layout: Layout, hashes: Sequence[str]) -> str:
