@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from udta.evaluation.estimator import UDTAClassifier, UDTARegressor
     from udta.evaluation.measure import evaluate
     from udta.evaluation.parity import parity
+    from udta.explanation.explain import explain
     from udta.exporting import export
     from udta.extraction.extract import extract
     from udta.extraction.extract_many import extract_many
@@ -50,6 +51,7 @@ __all__ = [
     "diff",
     "doctor",
     "evaluate",
+    "explain",
     "export",
     "extract",
     "extract_many",
@@ -83,6 +85,7 @@ _HOME = {
     "diff": "store.diff",
     "doctor": "diagnosis",
     "evaluate": "evaluation.measure",
+    "explain": "explanation.explain",
     "export": "exporting",
     "extract": "extraction.extract",
     "extract_many": "extraction.extract_many",

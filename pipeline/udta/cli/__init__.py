@@ -18,6 +18,7 @@ sweep             udta sweep: many adapters in one pass over the data
 evaluate          udta evaluate: figures of an adapter
 fewshot           udta fewshot: figures after few images a class
 predict           udta predict: new images to a table of classes
+explain           udta explain: where on an image an answer comes from
 doctor            udta doctor: is this machine ready, and what to do
 completion        udta completion: the script by which a shell completes all of these
 """

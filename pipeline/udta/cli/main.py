@@ -38,6 +38,7 @@ JOURNEYS = {
     },
     "Use them": {
         "predict": "udta.cli.predict",
+        "explain": "udta.cli.explain",
     },
     "The command itself": {
         "completion": "udta.cli.completion",
