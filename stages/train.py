@@ -20,7 +20,7 @@ def train(params: Params, backbone: str, dataset: str) -> None:
             out=sweep_path(params, backbone, dataset),
             validation=0,
             **params.datasets[dataset].label_options(params.paths.images / dataset),
-            on_phase=progress.phase,
+            progress=progress,
         )
     say(str(report))
 

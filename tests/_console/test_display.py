@@ -41,12 +41,12 @@ def test_one_step_slower_than_ten_seconds_is_enough_for_a_rate():
 def test_plain_lines_name_the_phase_and_do_not_count_what_went_before(clock, capsys):
     with ProgressDisplay("epochs", clock=clock) as display:
         for views in (0, 100, 200, 300):
-            display.phase("views read", views, 300)
+            display("views read", views, 300)
             clock.now += 5
-        display.phase("epochs", 0, 8)
+        display("epochs", 0, 8)
         for epoch in range(1, 9):
             clock.now += 2
-            display.phase("epochs", epoch, 8, "loss 0.5")
+            display("epochs", epoch, 8, "loss 0.5")
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "200/300 views read, 20/s, 5 s left"
     assert lines[1] == "300/300 views read, 20/s"
@@ -57,13 +57,13 @@ def test_plain_lines_name_the_phase_and_do_not_count_what_went_before(clock, cap
 
 def test_phases_inside_a_phase_are_shown_beside_it_and_end_with_it(clock, capsys):
     with ProgressDisplay("runs", clock=clock) as display:
-        display.phase("runs", 0, 2)
-        display.phase("views read", 10, 90)
+        display("runs", 0, 2)
+        display("views read", 10, 90)
         clock.now += 12
-        display.phase("epochs", 1, 40)
-        display.phase("runs", 1, 2)
+        display("epochs", 1, 40)
+        display("runs", 1, 2)
         clock.now += 12
-        display.phase("runs", 2, 2)
+        display("runs", 2, 2)
     assert capsys.readouterr().err.splitlines() == [
         "0/2 runs; 10/90 views read; 1/40 epochs",
         "2/2 runs, 0.0833/s",
@@ -78,13 +78,13 @@ def test_a_terminal_gets_a_bar_for_every_phase_and_keeps_that_of_the_unit(clock,
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     with ProgressDisplay("epochs", clock=clock) as display:
-        display.phase("views read", 150, 300)
+        display("views read", 150, 300)
         clock.now += 1
-        display.phase("views read", 300, 300)
-        display.phase("epochs", 0, 2)
+        display("views read", 300, 300)
+        display("epochs", 0, 2)
         for epoch in (1, 2):
             clock.now += 1
-            display.phase("epochs", epoch, 2, "loss 0.1")
+            display("epochs", epoch, 2, "loss 0.1")
     shown = terminal.getvalue()
     assert "150/300 views read" in shown
     assert "1/2 epochs, 1/s, 1 s left loss 0.1" in shown
@@ -93,7 +93,7 @@ def test_a_terminal_gets_a_bar_for_every_phase_and_keeps_that_of_the_unit(clock,
 
 def test_training_tells_of_all_that_it_goes_through(toy_store, tmp_path):
     heard = []
-    udta.train(toy_store, out=tmp_path / "r", recipe={"epochs": 2}, on_phase=lambda *figures: heard.append(figures[:3]))
+    udta.train(toy_store, out=tmp_path / "r", recipe={"epochs": 2}, progress=lambda *figures: heard.append(figures[:3]))
     names = [name for name, _, _ in heard]
     phases = ["views read", "steps of turning directions", "epochs", "epochs for the temperature", "rows evaluated"]
     assert list(dict.fromkeys(names)) == phases
@@ -109,7 +109,7 @@ def test_training_tells_of_all_that_it_goes_through(toy_store, tmp_path):
 def test_a_sweep_auto_and_few_shots_tell_of_their_phases(toy_store, tmp_path):
     def phases(call, *arguments, **options):
         heard = []
-        call(toy_store, *arguments, out=tmp_path / "o", on_phase=lambda *figures: heard.append(figures[0]), **options)
+        call(toy_store, *arguments, out=tmp_path / "o", progress=lambda *figures: heard.append(figures[0]), **options)
         return list(dict.fromkeys(heard))
 
     recipe = {"epochs": 1}

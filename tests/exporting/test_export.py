@@ -162,7 +162,7 @@ def test_what_is_there_is_left_alone(store, tmp_path):
 def test_an_export_that_fails_half_way_leaves_nothing(store, tmp_path, monkeypatch, to):
     before = sorted(tmp_path.iterdir())
 
-    def fail(done, total):
+    def fail(what, done, total, note):
         raise RuntimeError("the power is gone")
 
     with pytest.raises(RuntimeError, match="power"):

@@ -73,7 +73,7 @@ def test_an_unfinished_store_is_not_continued_with_edited_code(folder, tmp_path,
     class InterruptedTestError(Exception):
         pass
 
-    def stop(done, total, note):
+    def stop(what, done, total, note):
         if done > 16:
             raise InterruptedTestError
 

@@ -60,7 +60,7 @@ def test_an_interrupted_extraction_continues_and_equals_an_uninterrupted_one(pho
     class InterruptedTestError(Exception):
         pass
 
-    def stop(done, total, note):
+    def stop(what, done, total, note):
         if done > 16:
             raise InterruptedTestError
 

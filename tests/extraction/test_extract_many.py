@@ -22,7 +22,7 @@ class InterruptedTestError(Exception):
 
 
 def interrupt_after(rows):
-    def progress(done, total, note):
+    def progress(what, done, total, note):
         if done > rows:
             raise InterruptedTestError
 
@@ -172,6 +172,6 @@ def test_with_processes_one_store_follows_the_other(images, tmp_path):
 def test_progress_counts_all_stores_together(images, tmp_path):
     seen = []
     many(images, tmp_path / "many", progress=lambda *arguments: seen.append(arguments))
-    assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
-    assert seen[-1][:2] == (3 * 96, 3 * 96)
-    assert "images/s" in seen[-1][2]
+    assert [done for _, done, _, _ in seen] == sorted(done for _, done, _, _ in seen)
+    assert seen[-1][:3] == ("rows", 3 * 96, 3 * 96)
+    assert "images/s" in seen[-1][3]

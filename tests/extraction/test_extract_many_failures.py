@@ -80,7 +80,7 @@ def test_ctrl_c_stops_all_and_all_continue(images, tmp_path):
     photographs(images, per_class=96, classes=("fox",))
     pressed = []
 
-    def progress(done, total, note):
+    def progress(what, done, total, note):
         if done > 48 and not pressed:
             pressed.append(done)
             signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)

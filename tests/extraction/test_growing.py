@@ -99,7 +99,7 @@ def test_a_uint8_store_grows_with_its_own_ranges(folder, tmp_path):
 def test_interrupted_uint8_equals_uninterrupted(folder, tmp_path):
     udta.extract(folder, out=tmp_path / "whole", dtype="uint8", **OPTIONS)
 
-    def stop(done, total, note):
+    def stop(what, done, total, note):
         if done == total:
             raise KeyboardInterrupt
 

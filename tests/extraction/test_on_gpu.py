@@ -73,7 +73,7 @@ def test_an_interrupted_one_goes_on_to_the_same_bytes(folder, first, tmp_path):
     class StopError(Exception):
         pass
 
-    def progress(done, _total, _text):
+    def progress(_what, done, _total, _text):
         if done >= 200:
             raise StopError
 

@@ -57,7 +57,7 @@ def test_a_worker_that_is_stopped_is_named_and_goes_on_when_it_may(images, tmp_p
     deaths.mkdir()
     (deaths / "one").write_text(str(int(signal.SIGSTOP)))
 
-    def let_go_on(done, total, note):
+    def let_go_on(what, done, total, note):
         for process in map(int, re.findall(r"process (\d+)\) has not answered", note)):
             if Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "T":
                 named.add(process)

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from udta._console._notebook import in_notebook
 from udta._console.messages import is_quiet, say
 from udta._console.terminal import shown
 
@@ -22,6 +23,7 @@ _DRAW_EVERY_S = 0.1  # tqdm's own `mininterval`, which does not count here: the 
 # Of a pace: what went before has little to say of what comes, since a first epoch waits for what is computed once.
 _RECENT_S = 10.0
 _BAR = "{percentage:3.0f}%|{bar:20}|{postfix}"
+_NOTEBOOK_BAR = "{percentage:3.0f}%|{bar}|{postfix}"  # where the bar is a widget, of a width of its own
 
 
 class Pace:
@@ -51,7 +53,7 @@ class Pace:
 class ProgressDisplay:
     """A bar on a terminal, plain lines elsewhere, both on standard error.
 
-    Use it as a context, and call it with (done, total) of `unit`, or `phase` for all that a verb goes through. `resumes` is what
+    Use it as a context, and call it with what is counted, as `Listener`: all that a verb goes through. `resumes` is what
     a user who interrupts the work is told.
     """
 
@@ -73,11 +75,7 @@ class ProgressDisplay:
             # A note (PEP 678) and no line of its own: it stands below the error, whoever prints that.
             error.add_note(self._resumes)
 
-    def __call__(self, done: int, total: int, note: str = "") -> None:
-        """Show that `done` of `total` are done."""
-        self.phase(self._unit, done, total, note)
-
-    def phase(self, name: str, done: int, total: int, note: str = "") -> None:
+    def __call__(self, name: str, done: int, total: int, note: str = "") -> None:
         """Show that `done` of `total` are done of what `name` counts: a phase inside of those that have begun and not ended."""
         if is_quiet():
             return
@@ -93,7 +91,7 @@ class ProgressDisplay:
         rate = "" if pace.rate is None else f", {pace.rate:.3g}/s"
         left = "" if ended or pace.rate is None else f", {pace.left(total):.0f} s left"
         self._texts[name] = f"{done}/{total} {name}{rate}{left}{' ' + note if note else ''}"
-        if sys.stderr.isatty():
+        if in_notebook() or sys.stderr.isatty():
             self._draw(now, name, done, total, ended)
         # The last line of the unit stands in every log; a phase beside it of half a second would only make that longer.
         elif now - self._printed >= _LINE_EVERY_S or (
@@ -111,10 +109,16 @@ class ProgressDisplay:
             self._bar.close()
             self._bar = None
         if self._bar is None:
-            from tqdm import tqdm  # here, where a bar is drawn: it is a fifth of the time of `udta --help`
+            from tqdm.auto import tqdm  # here, where a bar is drawn: it is a fifth of the time of `udta --help`
 
             # It is made of what the outermost phase says, and that begins before those that it holds.
-            self._bar = tqdm(total=total, desc=outer, bar_format=_BAR, leave=outer == self._unit, file=sys.stderr)
+            self._bar = tqdm(
+                total=total,
+                desc=outer,
+                bar_format=_NOTEBOOK_BAR if in_notebook() else _BAR,
+                leave=outer == self._unit,
+                file=sys.stderr,
+            )
         if name == outer:
             self._bar.total, self._bar.n = total, done
         if ended or now - self._drawn >= _DRAW_EVERY_S:

@@ -44,7 +44,7 @@ def fewshot(store: Path, shots: str, as_json: bool, **options: Any) -> None:
         report = run(
             store,
             shots=parse_shots(shots),
-            on_phase=progress.phase,
+            progress=progress,
             **options,
         )
     following = [["udta", "train", store, "--adapter", options["adapter"], "--out", f"runs/{store.stem}"]]

@@ -52,7 +52,7 @@ def sweep(store: Path, halving: bool, as_json: bool, **options: Any) -> None:
             store,
             # Not given is not "no": the file may ask for it.
             halving=halving or None,
-            on_phase=progress.phase,
+            progress=progress,
             **options,
         )
     best = [Path(report.out) / "best" / (task if len(report.best) > 1 else "") for task in report.best]

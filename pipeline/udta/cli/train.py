@@ -49,7 +49,7 @@ def train(store: Path, out: Path, as_json: bool, **options: Any) -> None:
             out=out,
             # Only what was given: everything else is the adapter's own.
             recipe={name: value for name, value in recipe.items() if value is not None},
-            on_phase=progress.phase,
+            progress=progress,
             # To standard error: standard output is the report's, which `--json` makes one document.
             on_score=lambda score: remark(
                 f"{score.adapter}: {score.value:.4f} {FIGURE_NAMES[score.figure]}, {score.of_views:.4f} over all views,"

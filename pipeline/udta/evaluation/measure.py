@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from udta._console.progress import Progress, watched
 from udta._files.atomic import write_json
 from udta._files.locks import one_writer_of
 from udta._files.paths import local_path
@@ -21,6 +22,7 @@ from udta.store import MULTICLASS, Store
 
 # All three: two evaluations with one file among theirs would leave metrics beside predictions of the other run.
 @one_writer_of("out", "predictions", "confusion")
+@watched("rows evaluated")
 def evaluate(
     run: str | Path,
     store: str | Path | Store,
@@ -40,6 +42,7 @@ def evaluate(
     weights: str | None = None,
     device: str = "auto",
     seed: int = 0,
+    progress: Progress = None,  # noqa: ARG001  # `watched` uses it
 ) -> dict[str, Any]:
     """The metrics of an adapter on one split of a store.
 
@@ -72,6 +75,8 @@ def evaluate(
         weights: for `parity`: where its weights are; where they were at extraction by default.
         device: where the adapter runs: `auto`, `cpu`, `cuda` or `cuda:N`.
         seed: of the bootstrap and of the choice of images for `parity`.
+        progress: whether a bar is shown, or what is called instead with what is counted, how many are done, of how many, and a
+            word more; by default a bar in a notebook alone.
 
     Raises:
         AdapterError: an adapter was trained on other features, or does not know a class of the store.

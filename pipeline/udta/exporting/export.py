@@ -7,19 +7,21 @@ import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 from numpy.typing import ArrayLike
 
+from udta._console.progress import Progress, announce, watched
 from udta._files.atomic import new_folder, sweep, write_json
 from udta._files.locks import one_writer_of
 from udta._files.paths import local_path
 from udta._files.table_file import csv_cell
 from udta.errors import StoreError
 from udta.exporting._selection import Selection, exported_bytes, select
-from udta.exporting.formats.format import INDEX, Format, Progress
+from udta.exporting.formats.format import INDEX, Format
 from udta.exporting.formats.registry import find_format
 from udta.store import Store, open_store
 
@@ -45,6 +47,7 @@ class ExportReport:
 
 
 @one_writer_of("out")
+@watched("rows")
 def export(
     store: str | Path | Store,
     *,
@@ -56,7 +59,7 @@ def export(
     rows: ArrayLike | None = None,
     pool: str = "none",
     dtype: str | None = None,
-    progress: Progress | None = None,
+    progress: Progress = None,  # noqa: ARG001  # `watched` uses it
 ) -> ExportReport:
     """Write features of a store in another format, with memory that does not depend on its size.
 
@@ -72,7 +75,8 @@ def export(
         pool: `avg` or `max` over the positions of maps and tokens, in float32.
         dtype: `float16` or `float32`; by default the stored one, with values for the codes of uint8 (float16) and float32
             for bfloat16; Parquet is float32 by default, since many of its readers do not know float16.
-        progress: called with the rows done and all rows.
+        progress: whether a bar is shown, or what is called instead with what is counted, how many are done, of how many, and a
+            word more; by default a bar in a notebook alone.
 
     Raises:
         ConfigError: unknown format, taps, views, split, pool or dtype, or what a format cannot hold.
@@ -100,7 +104,7 @@ def export(
         # Under another name beside it, until all is written: a folder of this name is a whole export.
         with new_folder(target) as folder:
             _check_free_space(target, selection)
-            chosen.write(folder, selection, progress or (lambda _done, _total: None))
+            chosen.write(folder, selection, partial(announce, "rows"))
             if not chosen.is_store:
                 _describe(folder, selection, chosen)
     except OSError as error:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from udta.extraction._extract_report import ExtractReport
     from udta.extraction._job import feature_batches
-    from udta.extraction._meter import Meter, Progress
+    from udta.extraction._meter import Meter
     from udta.extraction._request import feature_fingerprint
     from udta.extraction._work import FeatureSource
     from udta.images import OnError
@@ -37,7 +37,6 @@ __all__ = [
     "FeatureSource",
     "Meter",
     "OnError",
-    "Progress",
     "feature_batches",
     "feature_fingerprint",
 ]
@@ -47,7 +46,6 @@ _HOME = {
     "FeatureSource": "extraction._work",
     "Meter": "extraction._meter",
     "OnError": "images",
-    "Progress": "extraction._meter",
     "feature_batches": "extraction._job",
     "feature_fingerprint": "extraction._request",
 }

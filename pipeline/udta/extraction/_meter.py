@@ -12,7 +12,7 @@ from contextlib import contextmanager
 STEPS = ("read", "decode", "forward", "write")
 
 # Called after every batch with the rows done, the rows there are to do, and where the time goes.
-Progress = Callable[[int, int, str], None]
+Rows = Callable[[int, int, str], None]
 
 
 class Meter:
@@ -107,7 +107,7 @@ class ProgressCounter:
         meter: says where the time goes.
     """
 
-    def __init__(self, progress: Progress | None, total: int, meter: Meter) -> None:
+    def __init__(self, progress: Rows | None, total: int, meter: Meter) -> None:
         self._progress, self._total, self._meter = progress, total, meter
         self._done, self._notice = 0, ""
 

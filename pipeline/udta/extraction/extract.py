@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 import torch
 
+from udta._console.progress import Progress, announcer, watched
 from udta._machine.memory import freed_memory_kept
 from udta._machine.process_state import left_as_found
 from udta.backbones import Backbone
@@ -19,7 +20,7 @@ from udta.extraction._calibrate import calibrated
 from udta.extraction._disk_space import check_disk_space
 from udta.extraction._extract_report import ExtractReport
 from udta.extraction._job import Job
-from udta.extraction._meter import Meter, Progress, ProgressCounter
+from udta.extraction._meter import Meter, ProgressCounter, Rows
 from udta.extraction._request import Request, make_request
 from udta.extraction._work import Effort
 from udta.extraction._workers import in_processes
@@ -33,6 +34,7 @@ _LOG = logging.getLogger(__name__)
 _CONTINUES = ("; the same command starts again", ", the same command continues")
 
 
+@watched("rows")
 def extract(
     images: str | Path | Manifest,
     *,
@@ -60,7 +62,7 @@ def extract(
     workers: int | None = None,
     prefetch: int = PREFETCH,
     allow_impure: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = None,  # `watched` uses it
 ) -> ExtractReport:
     """Compute the features of every image and view that the store at `out` does not hold yet.
 
@@ -102,7 +104,8 @@ def extract(
         prefetch: batches that are decoded ahead of the backbone.
         allow_impure: extract a backbone that gives something else from pass to pass or with the other images of a batch, such as
             one with `F.dropout` in its forward. The store says so, and the features cannot be computed again.
-        progress: called after every batch.
+        progress: whether a bar is shown, or what is called instead with what is counted, how many are done, of how many, and a
+            word more; by default a bar in a notebook alone.
 
     Raises:
         ConfigError: wrong options; every problem is listed.
@@ -121,7 +124,7 @@ def extract(
         with Extraction(request) as extraction:
             # The store is open by now: what is there already needs no space.
             check_disk_space(extraction.needed)
-            return extraction.run(progress)
+            return extraction.run(announcer("rows"))
 
 
 class Extraction:
@@ -193,7 +196,7 @@ class Extraction:
             return shared.reader(views, (), np.empty(0, int))
         return shared.reader(views, next(iter(kinds))[0], np.concatenate([part.rows for part in self._parts()]))
 
-    def run(self, progress: Progress | None = None, meter: Meter | None = None) -> ExtractReport:
+    def run(self, progress: Rows | None = None, meter: Meter | None = None) -> ExtractReport:
         """Compute and commit what is missing.
 
         Args:
@@ -234,7 +237,7 @@ class Extraction:
         effort = Effort.on(self._request.device, self._request.options.prefetch, turns=turns)
         return Job(self._writer, self._request, effort, meter, reader)
 
-    def run_here(self, job: Job, meter: Meter, progress: Progress | None) -> ExtractReport:
+    def run_here(self, job: Job, meter: Meter, progress: Rows | None) -> ExtractReport:
         """Run what `prepare` made, and report.
 
         Raises:

@@ -9,13 +9,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from udta._console.progress import Progress, announcer, watched
 from udta._machine.cores import n_cores
 from udta._machine.memory import freed_memory_kept
 from udta._machine.process_state import left_as_found
 from udta.backbones import Backbone
 from udta.extraction._disk_space import check_disk_space
 from udta.extraction._extract_report import ExtractReport
-from udta.extraction._meter import Meter, Progress
+from udta.extraction._meter import Meter, Rows
 from udta.extraction._request import make_requests
 from udta.extraction.decode import SharedViews
 from udta.extraction.extract import Extraction
@@ -24,6 +25,7 @@ from udta.images import Decoder, Manifest, OnError
 from udta.store import BATCH_ROWS, IfStale
 
 
+@watched("rows")
 def extract_many(
     images: str | Path | Manifest,
     stores: Sequence[Mapping[str, Any]],
@@ -51,7 +53,7 @@ def extract_many(
     workers: int | None = None,
     prefetch: int = PREFETCH,
     allow_impure: bool = False,
-    progress: Progress | None = None,
+    progress: Progress = None,  # `watched` uses it
 ) -> list[ExtractReport]:
     """Compute several stores of the same images at the same time; each is what `extract` would make of it alone, to the bit.
 
@@ -87,7 +89,8 @@ def extract_many(
         workers: processes.
         prefetch: batches that are decoded ahead of each backbone.
         allow_impure: extract a backbone that is no function of one image.
-        progress: called after every batch with the rows of all stores together.
+        progress: whether a bar is shown of the rows of all stores together, or what is called instead with what is
+            counted, how many are done, of how many, and a word more; by default a bar in a notebook alone.
 
     Returns:
         A report for each store, in their order; seconds of reading and decoding are counted for the store that was first.
@@ -107,7 +110,7 @@ def extract_many(
         extractions = [opened.enter_context(Extraction(request)) for request in requests]
         # All are open before the first is computed: what has to be refused of one is, while nothing is written of any.
         check_disk_space(*(each.needed for each in extractions))
-        whole, shown = Meter(), _JoinedProgress(extractions, progress)
+        whole, shown = Meter(), _JoinedProgress(extractions, announcer("rows"))
         if len(extractions) == 1 or not all(each.may_run_beside_others for each in extractions):
             return [each.run(shown.of(number, whole), Meter(whole)) for number, each in enumerate(extractions)]
         return _at_once(extractions, SharedViews(requests[0].manifest, prefetch * BATCH_ROWS), shown, whole)
@@ -149,12 +152,12 @@ def _at_once(
 class _JoinedProgress:
     """The rows of all stores in one display."""
 
-    def __init__(self, extractions: Sequence[Extraction], progress: Progress | None) -> None:
+    def __init__(self, extractions: Sequence[Extraction], progress: Rows | None) -> None:
         self._progress, self._lock = progress, threading.Lock()
         self._done = [0] * len(extractions)
         self._total = sum(each.rows for each in extractions) if progress else 0
 
-    def of(self, number: int, whole: Meter) -> Progress | None:
+    def of(self, number: int, whole: Meter) -> Rows | None:
         """What one of the extractions calls."""
         progress = self._progress
         if progress is None:

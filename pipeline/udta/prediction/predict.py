@@ -12,11 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from udta._console.progress import Progress, announce, watched
 from udta._files.locks import one_writer_of
 from udta._files.paths import local_path
 from udta._files.table_file import check_table_name, write_table
 from udta.errors import ConfigError, FeatureError
-from udta.extraction import Meter, OnError, Progress, feature_batches
+from udta.extraction import Meter, OnError, feature_batches
 from udta.images import Manifest, read_unlabelled
 from udta.prediction._prediction import answer
 from udta.prediction._said import lines_of
@@ -43,6 +44,7 @@ class PredictReport:
 
 
 @one_writer_of("out")
+@watched("images")
 def predict(
     images: str | Path | Sequence[str | Path],
     *,
@@ -52,7 +54,7 @@ def predict(
     weights: str | None = None,
     device: str = "auto",
     on_error: OnError = "fail",
-    progress: Progress | None = None,
+    progress: Progress = None,  # noqa: ARG001  # `watched` uses it
 ) -> PredictReport:
     """Predict what every adapter was trained for of every image, and write a table `path, adapter, label, probability`.
 
@@ -71,7 +73,8 @@ def predict(
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         on_error: `fail` at the first image that cannot be used, also because its features or scores are not finite, or `skip` it:
             it gets a line without label.
-        progress: called after every batch.
+        progress: whether a bar is shown, or what is called instead with what is counted, how many are done, of how many, and a
+            word more; by default a bar in a notebook alone.
 
     Raises:
         AdapterError: an adapter file that cannot be used, or adapters that need different features.
@@ -90,8 +93,7 @@ def predict(
     predictions, meter = _Predictions(shared, manifest, on_error), Meter()
     for batch in feature_batches(shared.source(manifest, on_error), range(len(manifest)), [0], meter):
         predictions.add(batch.rows, batch.features, batch.skipped)
-        if progress:
-            progress(batch.rows[-1] + 1, len(manifest), str(meter))
+        announce("images", batch.rows[-1] + 1, len(manifest), str(meter))
     # Only now: a table of a part of the images would pass for one of all.
     columns = dict(zip((*COLUMNS, VALUE), zip(*predictions.lines, strict=True), strict=True))
     if not any(header.task == "regression" for header in shared.headers.values()):

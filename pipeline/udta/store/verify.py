@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from udta._console.progress import Progress, announce, watched
 from udta._files.paths import local_path
 from udta.errors import CorruptStoreError, StoreError
 from udta.store._directory import store_path
@@ -78,15 +78,20 @@ class VerifyReport:
         return "\n".join(lines)
 
 
+@watched("blocks")
 def verify(
-    path: str | Path, *, repair: bool = False, progress: Callable[[int, int], None] | None = None
+    path: str | Path,
+    *,
+    repair: bool = False,
+    progress: Progress = None,  # noqa: ARG001  # `watched` uses it
 ) -> VerifyReport:
     """Compare every committed block and all metadata with their checksums.
 
     Args:
         path: a store.
         repair: drop the bad blocks, so that they read as uncommitted.
-        progress: called after every block with the blocks done and there are.
+        progress: whether a bar is shown, or what is called instead with what is counted, how many are done, of how many, and a
+            word more; by default a bar in a notebook alone.
 
     Raises:
         NotAStoreError: there is no store at `path`.
@@ -107,8 +112,7 @@ def verify(
             checked += engine.check_block(layout, engine.ledger.record(block))
         except CorruptStoreError as error:
             bad.append(BadBlock(block, layout.block_range(block), str(error)))
-        if progress:
-            progress(done, len(blocks))
+        announce("blocks", done, len(blocks))
     bad += [
         BadBlock(block, layout.block_range(block), "its ledger record is missing") for block in _lost(engine, layout)
     ]

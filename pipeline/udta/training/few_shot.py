@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from udta._console.progress import Listener, announce, heard
+from udta._console.progress import Progress, announce, watched
 from udta._console.text_table import text_table
 from udta._files.atomic import write_json
 from udta._files.locks import one_writer_of
@@ -93,7 +93,7 @@ class FewShotReport:
 
 
 @one_writer_of("out")
-@heard
+@watched("runs")
 def fewshot(
     store: str | Path | Store,
     *,
@@ -112,7 +112,7 @@ def fewshot(
     overwrite: bool = False,
     device: str = "auto",
     on_run: Callable[[ShotRun, int, int], None] | None = None,
-    on_phase: Listener | None = None,  # noqa: ARG001  # `heard` uses it
+    progress: Progress = None,  # noqa: ARG001  # `watched` uses it
 ) -> FewShotReport:
     """Train an adapter on nested, seeded subsets of the training rows, the same number of each class, and evaluate each.
 
@@ -133,8 +133,8 @@ def fewshot(
         overwrite: train anew where other runs are finished; those that are asked for are never trained twice.
         device: where to train: `auto`, `cpu`, `cuda` or `cuda:N`.
         on_run: called after every training with its figures, how many are done, and of how many.
-        on_phase: called with what is counted ("views read", "runs"), how many are done, of how many, and a word more, for all
-            that is gone through; see `udta._console.progress`.
+        progress: whether a bar is shown, or what is called instead with what is counted ("views read", "runs"), how many are
+            done, of how many, and a word more, for all that is gone through; by default a bar in a notebook alone.
 
     Raises:
         ConfigError: nothing to train, no such split, or as `train`.

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from numpy.typing import ArrayLike
 
-from udta._console.progress import Listener, heard
+from udta._console.progress import Progress, watched
 from udta._files.locks import one_writer_of
 from udta._machine.device import resolve_device
 from udta.adapters import Recipe, find_adapter
@@ -34,7 +34,7 @@ from udta.training.sources import Training, build, training_sources
 
 
 @one_writer_of("out")
-@heard
+@watched("epochs")
 def train(
     store: str | Path | Store,
     *,
@@ -54,7 +54,7 @@ def train(
     device: str = "auto",
     on_epoch: Callable[[EpochResult, int], None] | None = None,
     on_score: Callable[[Score], None] | None = None,
-    on_phase: Listener | None = None,  # `heard` uses it
+    progress: Progress = None,  # `watched` uses it
 ) -> RunReport:
     """Train an adapter on one split, evaluate it on another, and leave a run folder.
 
@@ -79,8 +79,8 @@ def train(
         device: where to train: `auto`, `cpu`, `cuda` or `cuda:N`. On a GPU the features stay in its memory where they fit.
         on_epoch: called after every epoch with its figures and the number of epochs.
         on_score: called after every candidate of `auto`.
-        on_phase: called with what is counted ("views read", "epochs"), how many are done, of how many, and a word more, for all
-            that is gone through; see `udta._console.progress`.
+        progress: whether a bar is shown, or what is called instead with what is counted ("views read", "epochs"), how many are
+            done, of how many, and a word more, for all that is gone through; by default a bar in a notebook alone.
 
     Raises:
         ConfigError: unknown adapter, options, recipe fields or split, labels that do not fit; every problem is listed.

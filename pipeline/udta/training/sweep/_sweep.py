@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from udta._console.progress import Listener, announce, heard
+from udta._console.progress import Progress, announce, watched
 from udta._files.atomic import is_temporary
 from udta._files.locks import one_writer_of
 from udta._files.paths import local_path
@@ -34,7 +34,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @one_writer_of("out")
-@heard
+@watched("epochs")
 def sweep(
     store: str | Path | Store,
     *,
@@ -50,7 +50,7 @@ def sweep(
     device: str = "auto",
     checkpoint_seconds: float = _CHECKPOINT_SECONDS,
     on_epoch: Callable[[int, int, int], None] | None = None,
-    on_phase: Listener | None = None,  # noqa: ARG001  # `heard` uses it
+    progress: Progress = None,  # noqa: ARG001  # `watched` uses it
 ) -> SweepReport:
     """Train many adapters, reading the data once an epoch for all of them; the same call continues an interrupted sweep.
 
@@ -71,8 +71,8 @@ def sweep(
         device: where to train: `auto`, `cpu`, `cuda` or `cuda:N`.
         checkpoint_seconds: what a kill may cost, beside the epoch it falls into.
         on_epoch: called after every epoch with its number, the number of epochs, and how many adapters are still in training.
-        on_phase: called with what is counted ("views read", "epochs"), how many are done, of how many, and a word more, for all
-            that is gone through; see `udta._console.progress`.
+        progress: whether a bar is shown, or what is called instead with what is counted ("views read", "epochs"), how many are
+            done, of how many, and a word more, for all that is gone through; by default a bar in a notebook alone.
 
     Raises:
         ConfigError: anything wrong in the file, alone or beside this store; every problem is listed.
