@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from udta.loader import Batch, FeatureLoader
     from udta.prediction import Predictor, TrainedAdapter, load_adapter
     from udta.prediction.predict import predict
+    from udta.reporting.make_report import report
     from udta.store import Store, open_store
     from udta.store.diff import diff
     from udta.store.verify import verify
@@ -63,6 +64,7 @@ __all__ = [
     "plan",
     "predict",
     "recompute",
+    "report",
     "sweep",
     "taps",
     "train",
@@ -97,6 +99,7 @@ _HOME = {
     "plan": "extraction.plan",
     "predict": "prediction.predict",
     "recompute": "extraction.recompute",
+    "report": "reporting.make_report",
     "sweep": "training.sweep",
     "taps": "backbones",
     "train": "training.train",

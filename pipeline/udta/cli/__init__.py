@@ -17,6 +17,7 @@ train             udta train: a store to an adapter
 sweep             udta sweep: many adapters in one pass over the data
 evaluate          udta evaluate: figures of an adapter
 fewshot           udta fewshot: figures after few images a class
+report            udta report: one page of figures and pictures
 predict           udta predict: new images to a table of classes
 explain           udta explain: where on an image an answer comes from
 doctor            udta doctor: is this machine ready, and what to do

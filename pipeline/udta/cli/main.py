@@ -35,6 +35,7 @@ JOURNEYS = {
         "sweep": "udta.cli.sweep",
         "fewshot": "udta.cli.fewshot",
         "evaluate": "udta.cli.evaluate",
+        "report": "udta.cli.report",
     },
     "Use them": {
         "predict": "udta.cli.predict",

@@ -13,8 +13,8 @@ from udta._files.table_file import check_table_name, write_table
 from udta._machine.device import resolve_device
 from udta.adapters import load_adapter
 from udta.errors import ConfigError, Problems
-from udta.evaluation._outcome import outcome_of
 from udta.evaluation._tables import confusion_columns
+from udta.evaluation.outcome import outcome_of
 from udta.labels import with_labels
 from udta.scoring import labelled_rows
 from udta.store import MULTICLASS, Store

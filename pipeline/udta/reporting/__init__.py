@@ -1,4 +1,9 @@
-"""Reporting: what people look at.
+"""Reporting: what people look at. `udta.report` writes the page.
+
+make_report  the journey: folders -> what lies there -> sections -> the page
+_runs        runs, few-shot curves, stores and files of labels below folders
+_material    runs by setting, and what they say of the test images of their stores
+sections     the sections of the page, a file each
 
 _page        sections of text, tables, charts and pictures -> one HTML file that needs nothing beside it
 _svg         drawings whose colours are names: light, dark and print from one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +21,16 @@ _AROUND = 56  # axis, its label, margins
 
 @dataclass(frozen=True)
 class Series:
-    """Points of one name; `low` and `high` are the ends of intervals, where there are some."""
+    """Points of one name; `low` and `high` are the ends of intervals, where there are some.
+
+    `number` is that of its colour and marker, so that an adapter has the same in all charts; by default the place in its chart.
+    """
 
     x: Sequence[float]
     y: Sequence[float]
     low: Sequence[float] | None = None
     high: Sequence[float] | None = None
+    number: int | None = None
 
 
 def interval_chart(
@@ -40,10 +44,10 @@ def interval_chart(
     with drawing(each * len(rows) + _AROUND + 24 * -(-len(by_series) // 3)) as (figure, axes):
         for number, (called, points) in enumerate(by_series.items()):
             shift = (number - (len(by_series) - 1) / 2) * 0.76 / len(by_series)
-            y = np.asarray(points.y, dtype=float) + shift
+            y, style = np.asarray(points.y, dtype=float) + shift, _style(number, points)
             if points.low is not None and points.high is not None:
-                axes.hlines(y, points.low, points.high, color=series(number)["color"], linewidth=1.4)
-            axes.plot(points.x, y, linestyle="none", markersize=4.5, label=label(called, 18), **series(number))
+                axes.hlines(y, points.low, points.high, color=style["color"], linewidth=1.4)
+            axes.plot(points.x, y, linestyle="none", markersize=4.5, label=label(called, 18), **style)
         axes.set_yticks(range(len(rows)), [label(row) for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)
         axes.grid(visible=False, axis="y")
@@ -96,9 +100,13 @@ def line_chart(
         if diagonal:
             plot.plot([0, 1], [0, 1], color=colour("muted"), linewidth=1, linestyle=(0, (3, 3)))
         for number, (called, points) in enumerate(by_series.items()):
-            style = series(number)
+            style = _style(number, points)
             few = len(points.x) <= 20  # marks on forty epochs are a caterpillar
-            style = style if few else {"color": style["color"], "linestyle": _DASHES[number % len(_DASHES)]}
+            style = (
+                style
+                if few
+                else {"color": style["color"], "linestyle": _DASHES[(points.number or number) % len(_DASHES)]}
+            )
             plot.plot(points.x, points.y, linewidth=1.6, markersize=4, label=label(called, 18), **style)
             if points.low is not None and points.high is not None:
                 plot.fill_between(points.x, points.low, points.high, color=style["color"], alpha=0.15, linewidth=0)
@@ -120,17 +128,18 @@ def point_chart(
     axes: tuple[str, str] = ("", ""),
     alt: str,
     caption: str,
-    log: bool = False,
+    write: Callable[[float], str] | None = None,
     size: float = 7,
     box: tuple[int, int] = (WIDTH, 270),
 ) -> Chart:
     """A dot for each point of each series; without names at the axes there are none, as of a map of an embedding.
 
+    With `write`, which says a number in words, the horizontal axis is logarithmic.
     A dot takes some 30 bytes of the page: ten thousand of them are a third of a megabyte.
     """
     with drawing(box[1] + 18 * -(-len(by_series) // 3), box[0]) as (figure, plot):
         for number, (called, points) in enumerate(by_series.items()):
-            style = series(number)
+            style = _style(number, points)
             if len(points.x) > 40:
                 # A line that goes nowhere, with a round end, is a dot; as marks, each would be an element and a style.
                 x, y = (_dots(values) for values in (points.x, points.y))
@@ -138,8 +147,8 @@ def point_chart(
                 plot.plot([], [], linestyle="none", markersize=size, label=label(called, 18), **style)
             else:
                 plot.plot(points.x, points.y, linestyle="none", markersize=size, label=label(called, 18), **style)
-        if log:
-            plot.set_xscale("log")
+        if write:
+            _log_axis(plot, [x for points in by_series.values() for x in points.x], write)
         if any(axes):
             plot.set_xlabel(axes[0])
             plot.set_ylabel(axes[1])
@@ -179,6 +188,24 @@ def matrix_chart(
 
 
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
+
+
+def _style(number: int, points: Series) -> dict[str, Any]:
+    return series(number if points.number is None else points.number)
+
+
+def _log_axis(plot: Axes, values: Sequence[float], write: Callable[[float], str]) -> None:
+    """Logarithmic, with a tick at 1, 2 and 5 of each power of ten, or at 1 alone of many; at least one on either side."""
+    plot.set_xscale("log")
+    low, high = np.log10(min(values)), np.log10(max(values))
+    steps = (1, 2, 5) if high - low < 2.5 else (1,)
+    powers = range(int(np.floor(low)) - 1, int(np.ceil(high)) + 2)
+    ticks = np.array([step * 10.0**power for power in powers for step in steps])
+    first = max(0, int(np.searchsorted(ticks, min(values), "right")) - 1)
+    last = int(np.searchsorted(ticks, max(values)))
+    plot.set_xlim(min(ticks[first], min(values)) / 1.15, max(ticks[last], max(values)) * 1.15)
+    plot.set_xticks(ticks[first : last + 1], [write(tick) for tick in ticks[first : last + 1]])
+    plot.set_xticks([], minor=True)
 
 
 def _dots(values: Sequence[float]) -> Float[np.ndarray, " thrice"]:

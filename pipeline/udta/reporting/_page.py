@@ -36,6 +36,7 @@ class Table:
     rows: Sequence[Sequence[str | Cell]]
     caption: str
     left: int = 1
+    folded: bool = False  # behind its caption, until somebody opens it
 
     @property
     def cells(self) -> list[list[Cell]]:
@@ -61,18 +62,25 @@ class Gallery:
 
 
 @dataclass(frozen=True)
+class Heading:
+    """A heading within a section."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Missing:
     """A line that says what is not there, and why."""
 
     text: str
 
 
-Block = str | Table | Chart | Gallery | Missing
+Block = str | Table | Chart | Gallery | Heading | Missing
 
 
 @dataclass(frozen=True)
 class Section:
-    """A title and what stands below it, in order: paragraphs, tables, charts, galleries, and lines on what is missing."""
+    """A title and what stands below it, in order: headings, paragraphs, tables, charts, galleries, lines on what is missing."""
 
     title: str
     blocks: Sequence[Block]
@@ -128,6 +136,7 @@ def render(title: str, sections: Sequence[Section], summary: str, figures: Mappi
         lstrip_blocks=True,
         finalize=_visible,
     )
+    environment.filters["breakable"] = _breakable
     style = (files("udta.reporting") / "page.css").read_text(encoding="utf-8")
     template = environment.get_template("page.html.jinja")
     text = template.render(
@@ -143,6 +152,13 @@ def render(title: str, sections: Sequence[Section], summary: str, figures: Mappi
 def _visible(value: Any) -> Any:
     """Control characters, for which HTML has no place, and marks that turn the direction of reading, as Python writes them."""
     return shown(one_line(value)) if type(value) is str else value
+
+
+def _breakable(text: str) -> Any:
+    """A name, escaped, that may go on in the next line after `_`, `.`, `/` and the like."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"([_./|,:-])(?=[^\s_./|,:-])", r"\1<wbr>", str(escape(shown(one_line(text))))))
 
 
 def _scheme(number: int) -> str:

@@ -30,6 +30,7 @@ _FIELDS = (
     "untrained_classes",
     "labels",
     "prior",
+    "store",
 )
 
 
@@ -42,7 +43,8 @@ class RunReport:
     `auto`. `untrained` are classes of the store without an image among those trained on: images of them cannot be right.
     `labels` says which file they were of, and which images it lacked or had too many; it is empty for the store's own.
     `prior` is which shares of classes its probabilities are for: those of the `training` rows, `uniform` or `weighted` ones.
-    `found` says that the run was there already, so that nothing was done.
+    `store` is where the features were, a hint for who wants to look at them beside the run. `found` says that the run was there
+    already, so that nothing was done.
     """
 
     run: str
@@ -57,6 +59,7 @@ class RunReport:
     untrained: tuple[str, ...] = ()
     labels: Mapping[str, Any] = field(default_factory=dict)
     prior: str = "training"
+    store: str = ""
     found: bool = False
 
     def to_json(self) -> dict[str, Any]:
@@ -70,6 +73,7 @@ class RunReport:
             "train_seconds": round(self.seconds, 3),
             "cost": dict(self.cost),
             "prior": self.prior,
+            **({"store": self.store} if self.store else {}),
             **({"selection": self.selection.to_json()} if self.selection else {}),
             **({"untrained_classes": list(self.untrained)} if self.untrained else {}),
             **({"labels": dict(self.labels)} if self.labels else {}),
@@ -93,6 +97,7 @@ class RunReport:
             tuple(document.get("untrained_classes", ())),
             document.get("labels", {}),
             document["prior"],
+            document.get("store", ""),
             found=True,
         )
 
@@ -133,6 +138,7 @@ def leave_run(
         cost=cost_ledger(model, store, spent, epochs=recipe.epochs, samples=len(rows)),
         selection=selection,
         prior=prior_of(recipe),
+        store=str(store.path),
         untrained=tuple(np.array(store.classes)[model.task.unseen(store.labels[rows], len(store.classes))].tolist()),
         labels=store.label_source,
     )

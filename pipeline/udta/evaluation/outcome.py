@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int, Num
@@ -64,8 +64,10 @@ class Outcome:
         return paired_comparison(self.answers, self.labels, other.answers, other.labels, seed)
 
 
-def outcome_of(run: str | Path, store: Store, rows: np.ndarray, device: str) -> Outcome:
-    """Let a run judge the rows.
+def outcome_of(
+    run: str | Path, store: Store, rows: np.ndarray, device: str, views: Literal["all"] | Sequence[int] = "all"
+) -> Outcome:
+    """Let a run judge the rows in all of their views, or in those given.
 
     Raises:
         AdapterError: it was trained on other features than the store's, for another task, or for other labels.
@@ -81,7 +83,7 @@ def outcome_of(run: str | Path, store: Store, rows: np.ndarray, device: str) -> 
     unseen = adapter.task.unseen(labels, len(header.classes))
     occurring = {name for name, absent in zip(header.classes, unseen.tolist(), strict=True) if not absent}
     untrained = tuple(name for name in header.training.get("untrained_classes", ()) if name in occurring)
-    answers = view_answers(adapter, store, rows, device)
+    answers = view_answers(adapter, store, rows, device, views)
     return Outcome(adapter.task, header.classes, answers, labels, untrained, adapter.thresholds)
 
 
