@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from udta.adapters import adapters
     from udta.backbones import Backbone, backbones, build_backbone, taps
     from udta.diagnosis import doctor
     from udta.errors import UdtaError
@@ -47,6 +48,7 @@ __all__ = [
     "UDTAClassifier",
     "UDTARegressor",
     "UdtaError",
+    "adapters",
     "backbones",
     "build_backbone",
     "diff",
@@ -82,6 +84,7 @@ _HOME = {
     "UDTAClassifier": "evaluation.estimator",
     "UDTARegressor": "evaluation.estimator",
     "UdtaError": "errors",
+    "adapters": "adapters",
     "backbones": "backbones",
     "build_backbone": "backbones",
     "diff": "store.diff",

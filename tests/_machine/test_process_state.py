@@ -118,6 +118,7 @@ CALLS = {
     "UDTAClassifier": _classifier,
     "UDTARegressor": _regressor,
     "UdtaError": None,
+    "adapters": lambda world: udta.adapters(),
     "backbones": lambda world: udta.backbones("resnet50"),
     "build_backbone": lambda world: [udta.build_backbone(spec) for spec in ("toy:net", "toy:careless")],
     "diff": lambda world: udta.diff(world.path, world.path),

@@ -4,6 +4,7 @@ base             what every adapter is: taps in, logits out, options, a recipe
 output           what its task decides: temperature, thresholds, units
 recipe_values    what the fields of a recipe may be
 registry         adapters by name
+_catalogue       `udta.adapters`: which there are, with options and recipes, for people
 udta             ours: second-order pooling of middle taps beside a linear path
 _choice          which taps it pools, and what they weigh
 covariance       its pooling: the square root of a map's covariance along directions
@@ -32,6 +33,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from udta._machine.callable_package import callable_as
+from udta.adapters._catalogue import AdapterInfo, AdapterReport, OptionInfo, adapters
 from udta.adapters.registry import ADAPTERS, build_adapter, find_adapter
 
 if TYPE_CHECKING:
@@ -52,12 +55,18 @@ __all__ = [
     "ADAPTERS",
     "Adapter",
     "AdapterHeader",
+    "AdapterInfo",
     "AdapterOptions",
+    "AdapterReport",
+    "OptionInfo",
     "PooledAdapter",
     "Recipe",
     "Samples",
+    "adapters",
     "build_adapter",
     "find_adapter",
     "load_adapter",
     "save_adapter",
 ]
+
+callable_as(__name__, adapters)

@@ -27,14 +27,17 @@ from udta.adapters.standardisation import standardisation
 
 
 class ClosedFormOptions(AdapterOptions):
-    """Options of closed forms over averages.
+    """Options of closed forms over averages."""
 
-    `taps`: the averages of the `last` tap, or of `all` of them side by side.
-    `alpha`: how much is regularised; None chooses what predicts left-out images with the least loss.
-    """
-
-    taps: Literal["last", "all"] = "all"
-    alpha: float | None = Field(default=None, gt=0)
+    taps: Literal["last", "all"] = Field(
+        "all", description="The averages of the last tap, or of all of them side by side."
+    )
+    alpha: float | None = Field(
+        None,
+        gt=0,
+        description="Penalty beside the mean squared error of standardised features; left open, what predicts images left"
+        " out with the least loss.",
+    )
 
 
 class AverageClosedForm(Adapter):

@@ -26,18 +26,20 @@ from udta.adapters.standardisation import standardisation
 
 
 class Head2ToeOptions(AdapterOptions):
-    """Options of `head2toe`.
-
-    `keep`: the share of all features that the head reads.
-    `grid`: maps are pooled to grid x grid cells, each a feature of its own (at most as many as the map has).
-    `strength`: of the group lasso, as a share of what would switch every feature off.
-    """
+    """Options of `head2toe`."""
 
     # Defaults by 3-fold cross-validation on the training split of ten dishes (top-1 of one view / averaged over eight): half of
     # the averages 73.6 / 74.2, all of them 74.2 / 74.0; of 2 x 2 cells half 73.6 / 74.4, a fifth 71.3 / 72.9. So the cheapest.
-    keep: float = Field(default=0.5, gt=0, le=1)
-    grid: int = Field(default=1, ge=1, le=16)
-    strength: float = Field(default=0.02, gt=0, lt=1)
+    keep: float = Field(0.5, gt=0, le=1, description="The share of all features that the head reads.")
+    grid: int = Field(
+        1,
+        ge=1,
+        le=16,
+        description="Maps are pooled to grid x grid cells, each a feature; at most as many as the map has.",
+    )
+    strength: float = Field(
+        0.02, gt=0, lt=1, description="Of the group lasso, as a share of what would switch every feature off."
+    )
 
 
 class Head2Toe(PooledAdapter):

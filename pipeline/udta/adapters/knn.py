@@ -21,20 +21,24 @@ _LEFT_OUT = 4096  # samples that choose k; all of them would cost the square of 
 
 
 class KnnOptions(AdapterOptions):
-    """Options of `knn`.
-
-    `k`: how many neighbours vote; None chooses the number that predicts left-out images best (least loss).
-    `metric`: distance between averages of the last tap. `weights`: votes count alike, or by the inverse of the distance.
-    `smoothing`: share of the probability that is spread over all classes, or of a label is how often it is there at all, so that
-    nothing is impossible; of numbers it plays no part.
-    """
+    """Options of `knn`."""
 
     # Defaults by 3-fold cross-validation on the training split of ten dishes (top-1 of one view / averaged over eight): cosine
     # by distance 70.0 / 71.8, cosine uniform 69.1 / 71.3, euclidean by distance 69.8 / 68.9.
-    k: int | None = Field(default=None, ge=1)
-    metric: Literal["cosine", "euclidean"] = "cosine"
-    weights: Literal["uniform", "distance"] = "distance"
-    smoothing: float = Field(default=0.1, gt=0, le=1)
+    k: int | None = Field(
+        None, ge=1, description="How many neighbours vote; left open, what predicts images that are left out best."
+    )
+    metric: Literal["cosine", "euclidean"] = Field("cosine", description="Distance between averages of the last tap.")
+    weights: Literal["uniform", "distance"] = Field(
+        "distance", description="Votes count alike, or by the inverse of the distance."
+    )
+    smoothing: float = Field(
+        0.1,
+        gt=0,
+        le=1,
+        description="Share of the probability that is spread over all classes, or of a label is how often it is there at all, so"
+        " that nothing is impossible; of numbers it plays no part.",
+    )
 
 
 class Knn(Adapter):

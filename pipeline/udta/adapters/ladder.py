@@ -16,9 +16,9 @@ from udta.adapters.linear import LinearProbe
 
 
 class LadderOptions(AdapterOptions):
-    """Options of `ladder`. `width`: channels of the side network."""
+    """Options of `ladder`."""
 
-    width: int = Field(default=64, ge=2, le=512)
+    width: int = Field(64, ge=2, le=512, description="Channels of the side network.")
 
 
 class Rung(nn.Module):

@@ -19,17 +19,12 @@ from udta.adapters.standardisation import standardisation
 
 
 class RanpacOptions(ClosedFormOptions):
-    """Options of `ranpac`.
+    """Options of `ranpac`."""
 
-    `taps`: the averages of the `last` tap, or of `all` of them side by side.
-    `width`: how many random features there are; time grows with its cube.
-    `alpha`: penalty beside the mean squared error; None chooses the one whose predictions of left-out images have the least
-    loss.
-    `seed`: of the random projection.
-    """
-
-    width: int = Field(default=1000, ge=2, le=20_000)
-    seed: int = Field(default=0, ge=0, lt=1 << 24)
+    width: int = Field(
+        1000, ge=2, le=20_000, description="How many random features there are; time grows with its cube."
+    )
+    seed: int = Field(0, ge=0, lt=1 << 24, description="Of the random projection.")
 
 
 class Ranpac(AverageClosedForm):

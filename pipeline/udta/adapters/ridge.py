@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from jaxtyping import Float, Num
+from pydantic import Field
 from torch import Tensor
 
 from udta.adapters.base import AdapterOptions
@@ -14,14 +15,9 @@ from udta.adapters.samples import Gathered
 
 
 class RidgeOptions(ClosedFormOptions):
-    """Options of `ridge`.
+    """Options of `ridge`; scikit-learn's alpha is this one times the number of samples."""
 
-    `taps`: the averages of the `last` tap, or of `all` of them side by side.
-    `alpha`: penalty beside the mean squared error of standardised features (scikit-learn's alpha is this times the number of
-    samples); None chooses the one whose predictions of left-out images have the least loss.
-    """
-
-    taps: Literal["last", "all"] = "last"
+    taps: Literal["last", "all"] = Field("last", description=ClosedFormOptions.model_fields["taps"].description)
 
 
 class Ridge(AverageClosedForm):

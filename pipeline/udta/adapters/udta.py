@@ -44,21 +44,26 @@ _MOST_BYTES = 256 << 20
 class UdtaOptions(AdapterOptions):
     """Options of `udta`.
 
-    `width`: channels after the thin reduction of a second-order tap (never more than it has).
-    `second_order`: the taps that are pooled so; None chooses among the middle taps that have positions.
-    `weight`: what standardised second-order numbers are multiplied with; None chooses.
-    `averages`: whether the averages of middle taps with positions are read too; None chooses.
-    `directions`: of the thin channels; `principal` ones need no labels, `learned` ones are those, turned to tell classes apart.
-
     What is left open is chosen by leaving out training images; with `principal` directions, for which no label is looked at, it
     is three taps spread over the depth, 1 and yes.
     """
 
-    width: int = Field(default=64, ge=2, le=512)
-    second_order: list[str] | None = None
-    weight: float | None = Field(default=None, gt=0, le=100)
-    averages: bool | None = None
-    directions: Literal["learned", "principal"] = "learned"
+    width: int = Field(
+        64, ge=2, le=512, description="Channels after the thin reduction of a second-order tap; never more than it has."
+    )
+    second_order: list[str] | None = Field(
+        None, description="The taps that are pooled so; left open, chosen among the middle taps that have positions."
+    )
+    weight: float | None = Field(
+        None, gt=0, le=100, description="What standardised second-order numbers are multiplied with; left open, chosen."
+    )
+    averages: bool | None = Field(
+        None, description="Whether the averages of middle taps with positions are read too; left open, chosen."
+    )
+    directions: Literal["learned", "principal"] = Field(
+        "learned",
+        description="Of the thin channels: principal ones need no labels, learned ones are those, turned to tell classes apart.",
+    )
 
 
 class Udta(PooledAdapter):

@@ -7,6 +7,7 @@ taps              udta taps: what can be tapped in a backbone
 _options          options of a verb that are those of a model, made when somebody asks
 _fields           from the fields of a model to options
 _stores           options given k times, for k stores in one command
+adapters          udta adapters: which there are, and what can be said to each
 plan              udta plan: what an extraction would do
 extract           udta extract: images to a store
 info              udta info: what a store, a run or a folder of runs is

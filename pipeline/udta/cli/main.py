@@ -21,6 +21,7 @@ JOURNEYS = {
         "doctor": "udta.cli.doctor",
         "backbones": "udta.cli.backbones",
         "taps": "udta.cli.taps",
+        "adapters": "udta.cli.adapters",
         "plan": "udta.cli.plan",
     },
     "Features": {

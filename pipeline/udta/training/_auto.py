@@ -35,14 +35,14 @@ CANDIDATES = ("ridge", "ranpac", "linear", "concat_linear", "udta")
 
 
 class AutoOptions(AdapterOptions):
-    """Options of `auto`.
+    """Options of `auto`."""
 
-    `candidates`: adapters with their default options, cheap ones first: of equals the first is picked.
-    `folds`: parts of the training images, each of which is left out once.
-    """
-
-    candidates: list[str] = Field(default=list(CANDIDATES), min_length=1)
-    folds: int = Field(default=3, ge=2, le=20)
+    candidates: list[str] = Field(
+        list(CANDIDATES),
+        min_length=1,
+        description="Adapters with their default options, cheap ones first: of equals the first is picked.",
+    )
+    folds: int = Field(3, ge=2, le=20, description="Parts of the training images, each of which is left out once.")
 
 
 @dataclass(frozen=True)
