@@ -1,4 +1,4 @@
-"""The README's table of image formats: each command as it stands there, on images of the kind that its line is about."""
+"""The table of docs/formats.md: each command as it stands there, on images of the kind that its line is about."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ from udta.cli.main import command
 from udta.images._formats import _BROUGHT_BY, FORMATS
 
 ROOT = Path(__file__).parent.parent.parent
-TABLE = re.search(r"^## Image formats\n(.*?)^## ", (ROOT / "README.md").read_text(), re.M | re.S)[1]
+TABLE = re.search(r"^## A command for each\n(.*?)^## ", (ROOT / "docs" / "formats.md").read_text(), re.M | re.S)[1]
 COMMANDS = {text.split("--out ")[1]: text for text in re.findall(r"`(udta extract [^`]+)`", TABLE)}
 RNG = np.random.default_rng(0)
 pytestmark = pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The README's table of where images lie: each command as it stands there, on photographs that lie so."""
+"""The table of docs/datasets.md of where images lie: each command as it stands there, on photographs that lie so."""
 
 import re
 import shlex
@@ -18,7 +18,7 @@ from udta.cli.main import command
 from udta.images.readers import READERS, find_reader
 
 ROOT = Path(__file__).parent.parent.parent
-TABLE = re.search(r"^## Where images lie\n(.*?)^## ", (ROOT / "README.md").read_text(), re.M | re.S)[1]
+TABLE = re.search(r"^## Where images lie\n(.*?)^## ", (ROOT / "docs" / "datasets.md").read_text(), re.M | re.S)[1]
 COMMANDS = {text.split("--out ")[1]: text for text in re.findall(r"`(udta extract [^`]+)`", TABLE)}
 pytestmark = pytest.mark.slow
 

@@ -1,4 +1,4 @@
-"""The README's table of sources: each command as it stands there, on tiny models where the source leaves a choice.
+"""The table of docs/backbones.md: each command as it stands there, on tiny models where the source leaves a choice.
 
 What is put in the place of the world are photographs, a hub on loopback, torchvision's file in torch's cache, and folders.
 """
@@ -19,7 +19,9 @@ import udta
 from udta.backbones.sources.registry import SOURCES, source_of
 
 ROOT = Path(__file__).parent.parent.parent
-TABLE = re.search(r"^## Backbones by name\n(.*?)^## ", (ROOT / "README.md").read_text(), re.M | re.S)[1]
+TABLE = re.search(
+    r"^## A command for each source\n(.*?)^## ", (ROOT / "docs" / "backbones.md").read_text(), re.M | re.S
+)[1]
 COMMANDS = {command.split("--out ")[1]: command for command in re.findall(r"`(udta extract [^`]+)`", TABLE)}
 pytestmark = pytest.mark.slow
 

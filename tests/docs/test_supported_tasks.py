@@ -1,4 +1,4 @@
-"""The README's table of tasks: each command as it stands there, over the same features."""
+"""The table of docs/labels.md of tasks: each command as it stands there, over the same features."""
 
 import re
 import shlex
@@ -13,9 +13,8 @@ from udta.adapters import load_adapter
 from udta.cli.main import command
 from udta.tasks import TASKS
 
-SECTION = re.search(
-    r"^## Any task.*?\n(.*?)^## ", (Path(__file__).parent.parent.parent / "README.md").read_text(), re.M | re.S
-)[1]
+PAGE = Path(__file__).parent.parent.parent / "docs" / "labels.md"
+SECTION = re.search(r"^## A command for each task\n(.*?)^## ", PAGE.read_text(), re.M | re.S)[1]
 COMMANDS = re.findall(r"`(udta train [^`]+)`", SECTION)
 PREDICT = re.search(r"`(udta predict [^`]+)`", SECTION)[1]
 COLUMNS = {

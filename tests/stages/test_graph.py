@@ -247,9 +247,9 @@ def stage_processes(clone):
     return found
 
 
-def test_a_set_of_ones_own_as_the_readme_adds_it(clone, tmp_path):
+def test_a_set_of_ones_own_as_the_page_adds_it(clone, tmp_path):
     """The lines that it shows, and no stage of any other set."""
-    [shown] = re.findall(r"^```yaml\n(# params.yaml\n.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    [shown] = re.findall(r"^```yaml\n(# params.yaml\n.*?)^```$", (ROOT / "docs" / "graph.md").read_text(), re.M | re.S)
     lines = yaml.safe_load(shown.replace("/photographs", str(tmp_path / "photographs")))
     photographs(tmp_path / "photographs" / "mine", per_class=2)
 
