@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import shutil
 import sys
 import warnings
@@ -23,6 +24,7 @@ import udta
 import udta.store._layout
 from udta._files.atomic import write_json
 from udta.adapters import load_adapter
+from udta.prediction import _unfinished_table
 from udta.store._history import read_runs
 from udta.store.verify import verify
 from udta.training import _checkpoint as checkpoint
@@ -48,6 +50,7 @@ def make_inputs(inputs: Path, forked: Callable[..., tuple[int, str]]) -> None:
     warnings.simplefilter("error")
     udta.store._layout.BLOCK_ROWS = udta.store._layout.SMALLEST_BLOCK = 4
     checkpoint.PERIOD_S, checkpoint._SHARE = 0.0, float("inf")
+    _unfinished_table._SURE_EVERY_S = 0.0
     status, told = forked(lambda tell: _make(inputs, tell), inputs)
     if status:
         raise RuntimeError(told)
@@ -110,6 +113,9 @@ def _make(inputs: Path, tell: Callable[[str], object]) -> None:
     for name in ("bird/003", "dog/000"):
         (inputs / "fewer" / f"{name}.png").unlink()
     Image.new("RGB", (20, 20), "teal").save(inputs / "fewer" / "cat" / "new.png")
+    (inputs / "many").mkdir()
+    for number in range(70):  # two batches and a bit
+        os.link(images / "bird" / f"{number % 4:03d}.png", inputs / "many" / f"{number}.png")
     udta.extract(images, out=inputs / "store", **OPTIONS)
     udta.extract(inputs / "fewer", out=inputs / "fewer.store", **OPTIONS)
     udta.train(inputs / "store", out=inputs / "run", adapter="linear", recipe=RECIPE, device="cpu")
@@ -170,7 +176,7 @@ def _repair(extract: Callable[..., object], images: Path) -> None:
 
 
 def _predict(inputs: Path, out: str) -> None:
-    udta.predict(inputs / "photos", adapters=[inputs / "run"], out=out, backbone="toy:net", device="cpu")
+    udta.predict(inputs / "many", adapters=[inputs / "run"], out=out, backbone="toy:net", device="cpu")
 
 
 def report_of(features: Path, metrics: Path, run: Path) -> None:
@@ -217,11 +223,11 @@ def _read_table() -> None:
     tables = [*Path().glob("p.csv"), *Path().glob("p.parquet")]
     for table in tables:
         if table.suffix == ".csv":
-            assert len(table.read_text().splitlines()) == 13
+            assert len(table.read_text().splitlines()) == 71
         else:
             import pyarrow.parquet
 
-            assert pyarrow.parquet.read_table(table).num_rows == 12
+            assert pyarrow.parquet.read_table(table).num_rows == 70
 
 
 def _read_export(store: Path, to: str) -> None:

@@ -41,7 +41,7 @@ def new_file(target: Path) -> Iterator[BinaryIO]:
     Raises:
         OSError: `target` is there and no regular file, or cannot be written.
     """
-    _check_replaceable(target)
+    check_replaceable(target)
     sweep(target)
     path, descriptor = _create(target)
     try:
@@ -196,8 +196,11 @@ def _remove_if_abandoned(path: Path) -> None:
         os.close(descriptor)
 
 
-def _check_replaceable(target: Path) -> None:
-    """To rename over a device such as /dev/stdout would take it away from everybody."""
+def check_replaceable(target: Path) -> None:
+    """Raises `OSError` where something other than a regular file is there.
+
+    To rename over a device such as /dev/stdout would take it away from everybody.
+    """
     try:
         kind = target.stat().st_mode
     except OSError:

@@ -32,13 +32,14 @@ _FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 def one_writer_of(*arguments: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """The function runs as the one writer of the outputs that these keyword arguments name.
 
-    None is passed over, and so is a URL, which the function refuses together with all else that is wrong.
+    What is no path is passed over, and so is a URL, which the function refuses together with all else that is wrong.
     """
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         @wraps(function)
         def alone(*args: P.args, **kwargs: P.kwargs) -> T:
-            given = [str(kwargs[argument]) for argument in arguments if kwargs.get(argument) is not None]
+            values = [kwargs.get(argument) for argument in arguments]
+            given = [str(value) for value in values if isinstance(value, str | Path)]
             with one_writer(*(Path(output) for output in given if not is_url(output))):
                 return function(*args, **kwargs)
 

@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,23 +59,31 @@ def write_table(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
     """
     check_table_name("table", path)
     if path.suffix == ".csv":
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(map(csv_cell, columns))
-        writer.writerows(
-            [f"{value:.6f}" if isinstance(value, float) else csv_cell(value) for value in row]
-            for row in zip(*columns.values(), strict=True)
-        )
-        write_text(path, text.getvalue())
+        write_text(path, csv_text([list(columns)]) + csv_text(zip(*columns.values(), strict=True)))
         return
+    pyarrow = needed_pyarrow()
+    content = io.BytesIO()  # first in memory: pyarrow writes to a path of its own, which a kill would leave half
+    pyarrow.parquet.write_table(pyarrow.table({name: list(values) for name, values in columns.items()}), content)
+    write_bytes(path, content.getvalue())
+
+
+def csv_text(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as lines of a CSV file for people, see `write_table`."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(
+        [f"{value:.6f}" if isinstance(value, float) else csv_cell(value) for value in row] for row in rows
+    )
+    return text.getvalue()
+
+
+def needed_pyarrow() -> Any:
+    """The package, for a file that shall be written. Raises `ConfigError` where it is not installed."""
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError as error:
         raise ConfigError("writing .parquet needs pyarrow: pip install 'udta[parquet]', or write .csv") from error
-    content = io.BytesIO()  # first in memory: pyarrow writes to a path of its own, which a kill would leave half
-    pyarrow.parquet.write_table(pyarrow.table({name: list(values) for name, values in columns.items()}), content)
-    write_bytes(path, content.getvalue())
+    return pyarrow
 
 
 def read_columns(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> dict[str, list[str]]:

@@ -103,12 +103,19 @@ class Pipeline:
         if len(self._begun) > self._decode.ahead:
             self._begun[-1 - self._decode.ahead].decoding.wait()
         if len(self._begun) > self._decode.ahead + self._compute.ahead(item):
-            self._begun.popleft().hand_over()
+            self.hand_over()
 
     def finish(self) -> None:
         """Hand over all that was begun. Raises as `push` does."""
-        while self._begun:
-            self._begun.popleft().hand_over()
+        while self.hand_over():
+            pass
+
+    def hand_over(self) -> bool:
+        """Hand over the oldest item that was begun; False where there is none. Raises as `push` does."""
+        if not self._begun:
+            return False
+        self._begun.popleft().hand_over()
+        return True
 
 
 def feature_batches(
@@ -131,8 +138,10 @@ def feature_batches(
             line.push(item, lambda _, batch: done.append(batch))
             yield from done
             done.clear()
-        line.finish()
-        yield from done
+        # One by one: what came before an image that fails is not lost with it.
+        while line.hand_over():
+            yield from done
+            done.clear()
 
 
 class Job:

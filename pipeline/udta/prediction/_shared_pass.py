@@ -25,6 +25,7 @@ from udta.fingerprint import Fingerprint, TapSpec
 from udta.images import Manifest, ViewSpec
 from udta.probe import Probe
 
+Loaded = Mapping[str, tuple[Adapter, AdapterHeader]]
 # By adapter, for each of its taps the name that it has in the pass over the images.
 Names = Mapping[str, Mapping[str, str]]
 
@@ -61,31 +62,40 @@ class SharedPass:
         return {tap: features[name] for tap, name in self.names[path].items()}
 
 
+def load_adapters(paths: Sequence[str | Path]) -> Loaded:
+    """Adapters by the path that the user gave, each once: run folders or adapter files.
+
+    Raises:
+        AdapterError: one that cannot be used.
+        ConfigError: there is none.
+    """
+    if not paths:
+        raise ConfigError("no adapter was given: name at least one run folder")
+    return {str(path): load_adapter(Path(path)) for path in paths}
+
+
 def shared_pass(
-    adapters: Sequence[str | Path],
+    loaded: Loaded,
     *,
     backbone: str | Backbone | None = None,
     weights: str | None = None,
     device: str = "auto",
     views: int = 1,
 ) -> SharedPass:
-    """Load adapters and their backbone, and see that they belong together.
+    """Build the backbone of adapters, and see that they belong together.
 
     Args:
-        adapters: run folders or adapter files that were trained on the same backbone.
+        loaded: adapters that were trained on the same backbone.
         backbone: where to find it, or itself; by default as it was named when the features were extracted.
         weights: where its weights are; by default where they were at extraction.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         views: how many of each image; the first is the evaluation transform, the others are augmented as in the store.
 
     Raises:
-        AdapterError: an adapter file that cannot be used, or adapters that need different features, or views.
+        AdapterError: adapters that need different features, or views, or that were trained beside another backbone.
         BackboneError, WeightsError: the backbone cannot be built, is not frozen, or its weights are gone or others.
-        ConfigError: no adapter, nobody says where the backbone is, a wrong device, or no view.
+        ConfigError: nobody says where the backbone is, a wrong device, or no view.
     """
-    if not adapters:
-        raise ConfigError("no adapter was given: name at least one run folder")
-    loaded = {str(path): load_adapter(Path(path)) for path in adapters}
     headers = {path: header for path, (_, header) in loaded.items()}
     where = resolve_device(device)
     network = backbone if isinstance(backbone, Backbone) else _backbone(headers, backbone, weights)

@@ -19,7 +19,7 @@ from udta.backbones import Backbone
 from udta.errors import ConfigError, FeatureError, did_you_mean
 from udta.images import GivenImage, ViewSpec, images_in
 from udta.prediction._prediction import Prediction, answer, prediction_of
-from udta.prediction._shared_pass import shared_pass
+from udta.prediction._shared_pass import load_adapters, shared_pass
 from udta.store import BATCH_ROWS
 
 
@@ -65,7 +65,7 @@ class Predictor:
         views: int = 1,
     ) -> None:
         named = [adapters] if isinstance(adapters, str | Path) else list(adapters)
-        self._shared = shared_pass(named, backbone=backbone, weights=weights, device=device, views=views)
+        self._shared = shared_pass(load_adapters(named), backbone=backbone, weights=weights, device=device, views=views)
         self._forward = self._shared.forward()
         self.adapters: Mapping[str, Adapter] = self._shared.adapters
         self.headers: Mapping[str, AdapterHeader] = self._shared.headers
