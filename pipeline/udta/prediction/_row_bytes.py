@@ -12,8 +12,8 @@ from udta._files.atomic import check_replaceable, new_file
 from udta._files.table_file import csv_text, needed_pyarrow
 from udta.prediction._lines import Kind, Line, as_columns
 
-# Rows of a row group: what a reader takes at a time, and what writing one holds in memory (32 MB of numbers).
-_GROUP_CELLS, _GROUP_ROWS = 4 << 20, 1 << 16
+# Of a row group, which a reader takes at a time, and of which writing holds two in memory: 16 MB of numbers at most.
+_GROUP_CELLS, _GROUP_ROWS = 2 << 20, 1 << 15
 
 
 class RowBytes(ABC):
