@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from udta.images import Manifest
 from udta.prediction import _unfinished_table
-from udta.prediction._lines import Lines
 from udta.prediction._row_bytes import row_bytes
+from udta.prediction._table_lines import Lines
 from udta.prediction._unfinished_table import UnfinishedTable
 
 N = 114

@@ -7,7 +7,7 @@ trained_adapter     features as a program has them, and rows of a store
 _shared_pass        one pass of the backbone for all adapters, and that it is theirs
 _prediction         what one adapter says of some images
 _answers            what all of them say of a batch, and which images have no answer
-_lines              the same as lines of a table, and its columns
+_table_lines        the same as lines of a table, and its columns
 _row_bytes          lines as bytes, CSV or Arrow, and the table that becomes of them
 _unfinished_table   the table while it grows, and how it is gone on with
 _reopened           its files, opened again with care

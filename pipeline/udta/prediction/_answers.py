@@ -10,9 +10,9 @@ from torch import Tensor
 
 from udta.errors import FeatureError
 from udta.images import Manifest, OnError
-from udta.prediction._lines import Line, Lines
 from udta.prediction._prediction import answer, prediction_of
 from udta.prediction._shared_pass import SharedPass
+from udta.prediction._table_lines import Line, Lines
 from udta.store import as_tensor, not_finite, value_dtype
 
 

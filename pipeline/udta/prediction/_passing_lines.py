@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
 from udta._files.table_file import csv_text
-from udta.prediction._lines import Line
+from udta.prediction._table_lines import Line
 
 
 @runtime_checkable

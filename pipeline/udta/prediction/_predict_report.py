@@ -10,7 +10,7 @@ from typing import Any
 
 from udta._files.table_file import read_table
 from udta.errors import ConfigError
-from udta.prediction._lines import Kind
+from udta.prediction._table_lines import Kind
 
 _READ = {"text": str, "double": float, "float": float, "whole": int}
 

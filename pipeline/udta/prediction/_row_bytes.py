@@ -10,7 +10,7 @@ from typing import Any
 
 from udta._files.atomic import check_replaceable, new_file
 from udta._files.table_file import csv_text, needed_pyarrow
-from udta.prediction._lines import Kind, Line, as_columns
+from udta.prediction._table_lines import Kind, Line, as_columns
 
 # Of a row group, which a reader takes at a time, and of which writing holds two in memory: 16 MB of numbers at most.
 _GROUP_CELLS, _GROUP_ROWS = 2 << 20, 1 << 15

@@ -27,9 +27,9 @@ from pydantic import Field
 from udta._files.atomic import check_replaceable, open_new
 from udta._files.documents import Document, validated
 from udta.images import Manifest
-from udta.prediction._lines import Line
 from udta.prediction._reopened import crc32_of, cut, read_whole
 from udta.prediction._row_bytes import RowBytes
+from udta.prediction._table_lines import Line
 from udta.store import BATCH_ROWS
 
 _LOG = logging.getLogger(__name__)

@@ -16,11 +16,11 @@ from udta.errors import Problems
 from udta.extraction import Meter, OnError, feature_batches
 from udta.images import Manifest, read_unlabelled
 from udta.prediction._answers import Answers
-from udta.prediction._lines import Lines, as_columns
 from udta.prediction._passing_lines import PassingLines, Stream
 from udta.prediction._predict_report import PredictReport
 from udta.prediction._row_bytes import row_bytes
 from udta.prediction._shared_pass import SharedPass, load_adapters, shared_pass
+from udta.prediction._table_lines import Lines, as_columns
 from udta.prediction._unfinished_table import UnfinishedTable
 
 
