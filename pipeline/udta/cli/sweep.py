@@ -38,6 +38,7 @@ with sweep.yaml:
     "--seed", default=0, show_default=True, help="Of validation and shares of labels; an adapter's own is in the file."
 )
 @device_option
+@options_of("udta.training.options:TrainOptions", only=("tensorboard",))
 @json_option
 def sweep(store: Path, halving: bool, as_json: bool, **options: Any) -> None:
     """Train many adapters from STORE, reading the data once an epoch for all of them.

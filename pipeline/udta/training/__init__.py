@@ -12,6 +12,7 @@ _temperature   images that are left out, so that probabilities mean what they sa
 _checkpoint    a killed training goes on: one file for one adapter or many
 cost           what it took, and when the cache has paid
 _run_folder    the folder that it is left in, and history.csv, which grows meanwhile
+_tensorboard   a log for TensorBoard, where one is asked for
 _run_report    the adapter's file and metrics.json
 few_shot       udta.fewshot: trainings on a few images a class
 sweep          udta.sweep: many adapters in one pass over the data

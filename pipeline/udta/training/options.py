@@ -49,6 +49,9 @@ class TrainOptions(LabelOptions, AdapterSettings):
     )
     overwrite: bool = Field(False, description="Train anew where another run is finished.")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    tensorboard: LocalPath | None = Field(
+        None, description="Log for TensorBoard into a folder of the run's name in this one.", title="DIR"
+    )
 
 
 class RecipeOptions(Options):

@@ -27,6 +27,7 @@ from udta.training._imbalance import check_balance
 from udta.training._learner import EpochResult
 from udta.training._run_folder import CHECKPOINT, claim, empty, history_writer
 from udta.training._run_report import RunReport, leave_run
+from udta.training._tensorboard import RunLog, check_tensorboard
 from udta.training.cost import TrainingCost, TrainingMeter
 from udta.training.loop import fit
 from udta.training.options import TrainOptions
@@ -52,6 +53,7 @@ def train(
     test_split: str | None = None,
     overwrite: bool = False,
     device: str = "auto",
+    tensorboard: str | Path | None = None,
     on_epoch: Callable[[EpochResult, int], None] | None = None,
     on_score: Callable[[Score], None] | None = None,
     progress: Progress = None,  # `watched` uses it
@@ -77,6 +79,8 @@ def train(
         test_split: rows to evaluate on; `test` by default, and where the store has no labelled row of that, no metrics.
         overwrite: train anew where another run is finished. The run that is asked for is never trained twice.
         device: where to train: `auto`, `cpu`, `cuda` or `cuda:N`. On a GPU the features stay in its memory where they fit.
+        tensorboard: a folder for logs that TensorBoard shows, in it one of the name of `out`: loss, accuracy and learning rate by
+            epoch, and the settings with the figures of the test split. With the extra `tensorboard`.
         on_epoch: called after every epoch with its figures and the number of epochs.
         on_score: called after every candidate of `auto`.
         progress: whether a bar is shown, or what is called instead with what is counted ("views read", "epochs"), how many are
@@ -101,6 +105,7 @@ def train(
         opened = seen
         chosen = problems.collect(labelled_rows, opened, split, rows)
         problems.collect(test_rows, opened, test_split)
+    problems.collect(check_tensorboard, given.tensorboard)
     complete = problems.collect(_complete, adapter, opened, options or {}, recipe or {}, seed)
     problems.raise_any()
     assert chosen is not None
@@ -123,25 +128,38 @@ def train(
         adapter, options, recipe = selection.picked, None, recipe_changes(selection.picked, recipe or {})
     model, settings = build(adapter, opened, options or {}, seed), find_adapter(adapter).recipe_with(recipe or {})
     training = Training(model, opened, chosen, settings, seed)
-    spent = _train(run, training, resolved, on_epoch)
-    report = leave_run(run, training, spent, test_split=test_split, selection=selection, asked=asked)
+    with RunLog(given.tensorboard and given.tensorboard / run.name) as log:
+        spent = _train(run, training, resolved, on_epoch, log)
+        report = leave_run(run, training, spent, test_split=test_split, selection=selection, asked=asked)
+        log.end(model, settings, seed, report.metrics)
     # The last change: a training that is killed before it is found unfinished, and goes on from its checkpoint.
     (run / CHECKPOINT).unlink(missing_ok=True)
     return report
 
 
 def _train(
-    run: Path, training: Training, device: torch.device, on_epoch: Callable[[EpochResult, int], None] | None
+    run: Path,
+    training: Training,
+    device: torch.device,
+    on_epoch: Callable[[EpochResult, int], None] | None,
+    log: RunLog,
 ) -> TrainingCost:
     """The training itself, from its last checkpoint; `history.csv` grows meanwhile."""
     model, recipe = training.adapter, training.recipe
     loader, every_view = training_sources(model, training.store, training.rows, recipe, training.seed, device)
     checkpoints = Checkpoints(run / CHECKPOINT, _task(training, loader), loader)
     empty(run)
+    log.begin(EpochResult(**line) for line in checkpoints.history)
+
+    def told(result: EpochResult, epochs: int) -> None:
+        log.epoch(result)
+        if on_epoch:
+            on_epoch(result, epochs)
+
     # Seconds that a killed process spent count: the cost is that of the training, not of its last part.
     meter = TrainingMeter(device, *checkpoints.spent)
     with (run / "history.csv").open("x", newline="") as history:
-        log = history_writer(history, checkpoints.history, recipe.epochs, on_epoch)
+        written = history_writer(history, checkpoints.history, recipe.epochs, told)
         fit(
             model,
             loader,
@@ -149,7 +167,7 @@ def _train(
             every_view=every_view,
             seed=training.seed,
             device=str(device),
-            on_epoch=log,
+            on_epoch=written,
             checkpoints=checkpoints,
         )
     return meter.stop(loader.bytes_read + every_view.loader.bytes_read)

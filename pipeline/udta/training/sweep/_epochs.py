@@ -9,7 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from udta.training._checkpoint import below
 from udta.training._learner import Learner
 from udta.training._run_folder import HISTORY_COLUMNS, history_line
 from udta.training._run_report import leave_run
+from udta.training._tensorboard import RunLog
 from udta.training.cost import shared_cost
 from udta.training.loop import set_temperature, take_steps
 from udta.training.sources import VECTORS, Training, build, training_sources
@@ -44,13 +46,30 @@ class SweepLoop:
     """All trials with the groups that they are trained in; `epoch` is the last one that was done."""
 
     def __init__(
-        self, store: Store, trials: Sequence[Trial], halving: Halving | None, runs: Path, seed: int, device: str
+        self,
+        store: Store,
+        trials: Sequence[Trial],
+        halving: Halving | None,
+        runs: Path,
+        seed: int,
+        device: str,
+        logs: Path | None = None,
     ) -> None:
         self.trials, self.epoch = trials, 0
         self._halving, self._runs, self._seed, self._device = halving, runs, seed, device
         self.epochs = max((trial.member.settings.epochs for trial in trials if not trial.closed_form), default=0)
         self.groups: list[Group] = []
         self._batches, self._solving = SharedBatches(store, device), 0.0
+        self._folder, self._logs = logs, dict[str, RunLog]()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for log in self._logs.values():
+            log.close()
 
     def begin(self, states: Mapping[str, Mapping[str, Tensor]] | None = None) -> None:
         """Form the groups of the trials that are running, from their states after `epoch`; at first they are solved."""
@@ -91,6 +110,7 @@ class SweepLoop:
                     recipe=member.recipe,
                     seed=member.seed,
                     device=self._device,
+                    tensorboard=self._folder,
                 )
                 trial.metrics, trial.seconds, trial.status = report.metrics, report.seconds, "finished"
                 trial.validation = validation_figure(load_adapter(run)[0].to(self._device), trial, self._device)
@@ -114,6 +134,7 @@ class SweepLoop:
             for trial, result in zip(group.trials, group.epoch_results(), strict=True):
                 trial.seconds += common + spent[group] / len(group.trials)
                 trial.history.append(replace(result, seconds=trial.seconds))
+                self._log(trial).epoch(trial.history[-1])
                 # The others go on: no number of theirs came near it.
                 if not np.isfinite(result.loss):
                     trial.status = "diverged"
@@ -142,6 +163,16 @@ class SweepLoop:
         report = leave_run(run, training, shared_cost(trial.seconds, torch.device(self._device)))
         trial.metrics, trial.validation = report.metrics, validation_figure(model, trial, self._device)
         trial.status = "finished"
+        with self._log(trial) as log:
+            log.end(model, member.settings, member.seed, report.metrics)
+
+    def _log(self, trial: Trial) -> RunLog:
+        """That of a trial, which begins with the epochs that it has behind it."""
+        name = trial.member.name
+        if name not in self._logs:
+            self._logs[name] = RunLog(self._folder and self._folder / name)
+            self._logs[name].begin(trial.history[:-1])
+        return self._logs[name]
 
     def _set_temperature(self, trial: Trial, model: Adapter) -> None:
         """With thresholds, from the validation split where there is one, otherwise as single training does it."""

@@ -19,6 +19,7 @@ from udta.errors import AdapterError, ConfigError
 from udta.labels.options import LabelOptions
 from udta.store import MULTICLASS, Store, open_store
 from udta.training._checkpoint import FORMAT, States, read_checkpoint, write_checkpoint
+from udta.training._tensorboard import check_tensorboard
 from udta.training.sweep._epochs import SweepLoop, identity
 from udta.training.sweep._halving import best_trials
 from udta.training.sweep._results import SweepReport, make_report, write_results
@@ -48,6 +49,7 @@ def sweep(
     halving: Mapping[str, Any] | bool | None = None,
     seed: int = 0,
     device: str = "auto",
+    tensorboard: str | Path | None = None,
     checkpoint_seconds: float = _CHECKPOINT_SECONDS,
     on_epoch: Callable[[int, int, int], None] | None = None,
     progress: Progress = None,  # noqa: ARG001  # `watched` uses it
@@ -69,6 +71,7 @@ def sweep(
         seed: of the validation split and the shares of labels, which are the same for all. Initial weights, order, views and
             mixup of an adapter depend on the seed of its own in the file, as in `train`.
         device: where to train: `auto`, `cpu`, `cuda` or `cuda:N`.
+        tensorboard: a folder for logs that TensorBoard shows, one of each adapter, as of `train`.
         checkpoint_seconds: what a kill may cost, beside the epoch it falls into.
         on_epoch: called after every epoch with its number, the number of epochs, and how many adapters are still in training.
         progress: whether a bar is shown, or what is called instead with what is counted ("views read", "epochs"), how many are
@@ -82,6 +85,8 @@ def sweep(
         OutputBusyError: another process is writing `out`.
     """
     resolved, target = str(resolve_device(device)), local_path("out", out)
+    logs = None if tensorboard is None else local_path("tensorboard", tensorboard)
+    check_tensorboard(logs)
     opened = store if isinstance(store, Store) else open_store(store)
     called, folder, file = _asked(adapters, validation, halving)
     given = LabelOptions.checked({"labels": labels, "column": column, "task": task, "separator": separator})
@@ -89,8 +94,8 @@ def sweep(
     trials = make_trials(opened, members, validation=file.validation, seed=seed)
     options = {"validation": file.validation, "halving": file.halving and file.halving.model_dump(), "seed": seed}
     asked = identity(opened, trials, options)
-    with freed_memory_kept(resolved):
-        loop = SweepLoop(opened, trials, file.halving, target / "runs", seed, resolved)
+    loop = SweepLoop(opened, trials, file.halving, target / "runs", seed, resolved, logs)
+    with freed_memory_kept(resolved), loop:
         # Before anything is solved or trained: a folder of another sweep is refused at once.
         states = _go_on(target, asked, loop)
         if loop.solve():  # before the first epoch, so there is no other state to keep
