@@ -32,6 +32,7 @@ STOREYS = (
     ("explanation",),
     ("reporting",),
     ("config",),
+    ("project",),
     ("__init__",),
     ("cli",),
     ("__main__",),
@@ -39,8 +40,9 @@ STOREYS = (
 LONG_FUNCTION, MANY_PARAMETERS = 60, 8
 # The calls that a user makes have a keyword for everything, so that editors can show it.
 PUBLIC_CALLS = {
-    "FeatureLoader", "UDTAClassifier", "UDTARegressor", "build_backbone", "evaluate", "export", "extract", "extract_many",
-    "fewshot", "parity", "plan", "predict", "recompute", "report", "sweep", "taps", "train", "verify", "with_labels",
+    "FeatureLoader", "UDTAClassifier", "UDTARegressor", "add_backbone", "add_dataset", "build_backbone", "evaluate", "export",
+    "extract", "extract_many", "fewshot", "parity", "plan", "predict", "recompute", "report", "sweep", "taps", "train", "verify",
+    "with_labels",
 }  # fmt: skip
 MOST = {"many parameters": 0, "circles": 0, "upward imports": 0, "modules at the root": 6}
 

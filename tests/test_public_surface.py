@@ -8,8 +8,8 @@ from importlib.metadata import version
 import udta
 from udta.cli.main import VERBS
 
-# No functions: the first is the shell's business alone.
-COMMAND_ALONE = {"completion"}
+# No functions: the first is the shell's business alone, the last that of a dvc.yaml.
+COMMAND_ALONE = {"completion", "stage"}
 # No verbs: objects that calls take or give, and what a verb has as an option (`udta extract` with several --out,
 # `udta verify --recompute`, `udta evaluate --parity`).
 PYTHON_ALONE = {"build_backbone", "load_adapter", "open_store", "with_labels", "extract_many", "recompute", "parity"}

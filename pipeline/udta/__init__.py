@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from udta.loader import Batch, FeatureLoader
     from udta.prediction import Predictor, TrainedAdapter, load_adapter
     from udta.prediction.predict import predict
+    from udta.project.add import add_adapter, add_backbone, add_dataset
+    from udta.project.init import init
     from udta.reporting.make_report import report
     from udta.store import Store, open_store
     from udta.store.diff import diff
@@ -49,6 +51,9 @@ __all__ = [
     "UDTARegressor",
     "UdtaError",
     "adapters",
+    "add_adapter",
+    "add_backbone",
+    "add_dataset",
     "backbones",
     "build_backbone",
     "diff",
@@ -60,6 +65,7 @@ __all__ = [
     "extract_many",
     "fewshot",
     "info",
+    "init",
     "load_adapter",
     "open_store",
     "parity",
@@ -85,6 +91,9 @@ _HOME = {
     "UDTARegressor": "evaluation.estimator",
     "UdtaError": "errors",
     "adapters": "adapters",
+    "add_adapter": "project.add",
+    "add_backbone": "project.add",
+    "add_dataset": "project.add",
     "backbones": "backbones",
     "build_backbone": "backbones",
     "diff": "store.diff",
@@ -97,6 +106,7 @@ _HOME = {
     "fewshot": "training.few_shot",
     "info": "summary",
     "load_adapter": "prediction.trained_adapter",
+    "init": "project.init",
     "open_store": "store",
     "parity": "evaluation.parity",
     "plan": "extraction.plan",

@@ -1,4 +1,4 @@
-"""`params.yaml`: what the stage graph builds. Every mistake in it is reported at once, with the nearest valid name."""
+"""`params.yaml`: what a project builds. Every mistake in it is reported at once, with the nearest valid name."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from udta._files.validation import LocalPath, Options
+from udta._files.validation import LocalPath, Mark, Options
 from udta._files.yaml_file import load_yaml
 from udta.errors import ConfigError, did_you_mean
 from udta.extraction.options import StoreOptions
@@ -23,11 +23,11 @@ _NAME = re.compile(r"\w[\w-]{0,99}")
 
 
 class Paths(Options):
-    """Folders: `images` holds one for each dataset, `weights` the weight files, `out` and `stores` what is built."""
+    """Folders: `images` holds those of datasets that name none, `weights` the weight files, `out` and `stores` what is built."""
 
-    images: LocalPath
+    images: LocalPath = Path("images")
     # Nothing is written there, so whoever opens a weights file says what is wrong with its place.
-    weights: Path
+    weights: Path = Path("weights")
     out: LocalPath
     stores: LocalPath
 
@@ -42,16 +42,21 @@ class Run(Options):
 
 
 class DatasetParams(LabelOptions):
-    """One dataset in `paths.images`: its files of splits and labels there, and the folder below `data/` that may make it."""
+    """One dataset: where its images are, their split and their labels.
 
-    splits: str | None = None
-    maker: str | None = None
-    seed: int = 0
+    An entry with `images` names each file by its path. One without lies in the folder of its name in `paths.images`, with its
+    files of splits and labels; `maker` is the folder below `data/` of this repository that may make it.
+    """
 
-    def label_options(self, folder: Path) -> dict[str, Any]:
-        """The `LabelOptions` as arguments; the file is in the `folder` of the dataset."""
-        found = {name: getattr(self, name) for name in LabelOptions.model_fields}
-        return {**found, "labels": folder / self.labels if self.labels else None}
+    # On the command line it is the argument.
+    images: Annotated[str | None, Mark.PYTHON_ONLY] = Field(None, description="What `udta extract` takes as IMAGES.")
+    splits: Path | None = Field(
+        None, description="CSV path,split; without it the split that IMAGES has, else a seeded stratified 70/30 one."
+    )
+    maker: Annotated[str | None, Mark.PYTHON_ONLY] = Field(
+        None, description="A folder below `data/` of this repository."
+    )
+    seed: int = Field(0, description="Of that 70/30 split.")
 
 
 class AdapterParams(AdapterSettings):
@@ -59,7 +64,7 @@ class AdapterParams(AdapterSettings):
 
     # No default, as in `udta train`: an entry is read by people years later.
     adapter: str
-    seed: int = TrainOptions.model_fields["seed"].default
+    seed: int = TrainOptions.model_fields["seed"]  # type: ignore[assignment]  # with its help
 
 
 class Params(Options):
@@ -77,6 +82,16 @@ class Params(Options):
         # No `format`: other braces in a path are characters of its name.
         return None if weights is None else weights.replace("{weights}", str(self.paths.weights))
 
+    def images(self, dataset: str) -> str:
+        """What a dataset's images are called, as `udta extract` takes them."""
+        return self.datasets[dataset].images or str(self.paths.images / dataset)
+
+    def file_of(self, dataset: str, field: str) -> Path | None:
+        """A file that the entry of a dataset names in this field, `splits` or `labels`; None where it names none."""
+        entry = self.datasets[dataset]
+        file: Path | None = getattr(entry, field)
+        return file if file is None or entry.images else self.paths.images / dataset / file
+
 
 def load_params(path: Path) -> Params:
     """Read and check the file.
@@ -86,8 +101,18 @@ def load_params(path: Path) -> Params:
     """
     # DVC starts a stage where dvc.yaml lies; people start one anywhere.
     if not path.exists():
-        raise ConfigError(f"{path}: there is no such file; run this from the top of the repository")
-    document = load_yaml(path)
+        raise ConfigError(
+            f"{path}: there is no such file; run this in the folder of a project, which `udta init` makes"
+        )
+    return check_params(load_yaml(path), path)
+
+
+def check_params(document: Any, path: Path) -> Params:
+    """What the file says, as it was parsed; `path` is what its errors call it.
+
+    Raises:
+        ConfigError: it is wrong in any number of places; all of them are listed.
+    """
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: is empty or no mapping")
     params = Params.checked(document, str(path), "setting")

@@ -33,11 +33,7 @@ from typing import Any
 
 import h5py
 
-sys.path[:0] = [
-    str(Path(__file__).parent),
-    str(Path(__file__).parent.parent),
-    str(Path(__file__).parents[2] / "stages"),
-]
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 DEADLINE_S = 300  # a child that takes longer hangs
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND

@@ -17,6 +17,7 @@ from toy import photographs
 
 import udta
 from udta.adapters import load_adapter
+from udta.project._code import SOURCES
 
 ROOT = Path(__file__).parent.parent.parent
 pytestmark = pytest.mark.slow
@@ -38,8 +39,6 @@ def _clone(folder):
         copy(source, clone / name)
     (clone / ".dvc").mkdir()
     shutil.copy(ROOT / ".dvc" / "config", clone / ".dvc")
-    # Stages depend on the package's files by their path in the repository.
-    (clone / "pipeline").symlink_to(ROOT / "pipeline")
     change(clone, lambda p: p["run"].update(generate=["digits-100"], datasets=["digits-100"], adapters=["linear"]))
     change(clone, lambda p: p["backbones"]["letters"].update(views=2))
     for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "start"]):
@@ -89,7 +88,7 @@ def ran(output):
 
 def test_only_what_depends_on_a_change_runs_again(reproduced):
     clone = reproduced
-    assert ran(dvc(clone, "repro")) == []
+    assert ran(dvc(clone, "repro")) == ["check"]
     assert "top1" in dvc(clone, "metrics", "show")
 
     change(clone, lambda p: p["adapters"]["linear"].update(recipe={"epochs": 5}))
@@ -105,7 +104,7 @@ def test_only_what_depends_on_a_change_runs_again(reproduced):
     again = ran(dvc(clone, "repro"))
     assert {"train@letters-digits-100", "evaluate@letters-digits-100-concat_linear"} <= set(again)
     assert not any(name.startswith(("extract", "prepare")) for name in again)
-    assert ran(dvc(clone, "repro")) == []
+    assert ran(dvc(clone, "repro")) == ["check"]
 
     change(clone, lambda p: p["run"].update(generate=["digits-100", "greek"], datasets=["digits-100", "greek"]))
     again = ran(dvc(clone, "repro"))
@@ -116,37 +115,30 @@ def test_only_what_depends_on_a_change_runs_again(reproduced):
     assert "greek" in table
 
 
-# What no result depends on: words for people, the models of params.yaml (its values are parameters of stages), and the memory,
-# cores and processes of the machine. An `__init__` names what lies beside it.
-DECIDES_NOTHING = {"_console", "_machine", "config", "errors", "options", "__init__"}
+# What no result depends on: words for people, the command, the models of params.yaml (its values are parameters of stages), and
+# the memory, cores and processes of the machine. An `__init__` names what lies beside it.
+DECIDES_NOTHING = {"_console", "_machine", "cli", "config", "errors", "options", "project", "__init__", "__main__"}
 
 
 def test_a_stage_depends_on_every_source_that_decides_its_result(clone, tmp_path):
-    """Compares `deps` with the modules that are loaded when a stage ends: one that is missing would leave stale results.
+    """Compares what `check` hashes with the modules that are loaded when a stage ends: one that is missing leaves stale results.
 
-    `extract` is the exception: its code is in the fingerprint and the probe of a store, and as the parameter FEATURE_VERSION.
+    `extract` is the exception: its code is in the fingerprint and the probe of a store, and here as FEATURE_VERSION.
     """
     (tmp_path / "sitecustomize.py").write_text(RECORD_MODULES)
     inherited = os.environ.get("PYTHONPATH", "")
     dvc(clone, "repro", PYTHONPATH=f"{tmp_path}:{inherited}", RECORD_IN=str(tmp_path))
-    stages = yaml.safe_load((clone / "dvc.yaml").read_text())["stages"]
-    for stage in ("prepare", "train", "evaluate", "report"):
-        deps = [
-            Path(dep).relative_to("pipeline/udta")
-            for dep in stages[stage].get("do", stages[stage])["deps"]
-            if dep.startswith("pipeline/")
-        ]
+    for stage, sources in SOURCES.items():
+        assert f"project/stages/{stage}_stage.py" in sources
         loaded = {Path(line) for line in (tmp_path / f"{stage}.modules").read_text().splitlines()}
         assert len(loaded) > 3
         missing = {
             source
             for source in loaded
             if not DECIDES_NOTHING & {source.with_suffix("").parts[0], source.stem}
-            and not any(source.is_relative_to(dep) for dep in deps)
+            and not any(source.is_relative_to(dep) for dep in sources)
         }
         assert not missing, f"stage {stage} does not depend on {sorted(map(str, missing))}"
-    for stage in ("check", "extract", "prepare", "train", "evaluate", "report"):
-        assert "cli/" not in (tmp_path / f"{stage}.modules").read_text(), f"stage {stage} imports the command"
 
 
 RECORD_MODULES = """
@@ -154,12 +146,11 @@ import atexit, os, sys
 from pathlib import Path
 
 def record():
-    script = Path(sys.argv[0])
-    if script.parent.name != "stages":
+    if sys.argv[1:2] != ["stage"]:
         return
     files = [getattr(module, "__file__", None) or "" for name, module in sys.modules.items() if name.startswith("udta")]
     lines = [file.rpartition("pipeline/udta/")[2] + "\\n" for file in files if "pipeline/udta/" in file]
-    with (Path(os.environ["RECORD_IN"]) / f"{script.stem}.modules").open("a") as out:
+    with (Path(os.environ["RECORD_IN"]) / f"{sys.argv[2]}.modules").open("a") as out:
         out.writelines(lines)
 
 atexit.register(record)
@@ -178,8 +169,8 @@ def test_a_name_is_refused_before_a_shell_or_a_folder_meets_it(clone):
         assert done.returncode != 0
         assert f"run.datasets names {hostile!r}" in done.stdout + done.stderr
         assert "run.datasets names 'pets.v2'" in done.stdout + done.stderr
-        (clone / "out").mkdir(exist_ok=True)
-        (clone / "out" / "checked.txt").touch()  # of a time when all was well
+        (clone / "out" / "checked").mkdir(parents=True, exist_ok=True)
+        (clone / "out" / "checked" / "params.txt").touch()  # of a time when all was well
     assert sorted(path.name for path in clone.iterdir() if path.name != "out") == before
 
 
@@ -232,7 +223,7 @@ def test_a_kill_is_continued_from_the_last_committed_block_without_a_second_writ
 
 
 def stage_processes(clone):
-    """Processes that run stages/extract.py of this clone (not the shell that started them)."""
+    """Processes that run `udta stage extract` in this clone (not the shell that started them)."""
     found = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
@@ -242,7 +233,7 @@ def stage_processes(clone):
             here = (entry / "cwd").resolve() == clone.resolve()
         except OSError:
             continue
-        if here and len(arguments) > 1 and arguments[1] == b"stages/extract.py":
+        if here and arguments[2:4] == [b"stage", b"extract"]:
             found.append(int(entry.name))
     return found
 

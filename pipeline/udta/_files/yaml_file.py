@@ -30,6 +30,11 @@ def load_yaml(path: Path) -> Any:
             )  # one more than there may be: no size has to be asked for, which a pipe lacks
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror})") from error
+    return parse_yaml(content, path)
+
+
+def parse_yaml(content: bytes, path: Path) -> Any:
+    """The same of a text that the file has or will have."""
     if len(content) > MOST_BYTES:
         raise ConfigError(f"{path} has more than {MOST_BYTES:,} bytes, which no settings file needs")
     try:

@@ -63,6 +63,18 @@ def build_backbone(spec: str, weights: str | None = None, *, evaluate: str | Non
     return Backbone(module, factory, _input(blueprint, module, evaluate), where)
 
 
+def check_backbone_name(spec: str) -> str:
+    """That some source knows this name, before anything is built or fetched.
+
+    Returns:
+        What its weights are where nobody says which: `none`, or `pretrained`.
+
+    Raises:
+        ConfigError: there is none, or a keyword is refused; the nearest names are given.
+    """
+    return _source(*parse_spec(spec)).default_weights
+
+
 def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
     """The name and the keyword arguments of `name?key=value&key=value`; nothing is looked up."""
     name, _, query = spec.partition("?")

@@ -23,6 +23,11 @@ predict           udta predict: new images to a table of classes
 explain           udta explain: where on an image an answer comes from
 doctor            udta doctor: is this machine ready, and what to do
 completion        udta completion: the script by which a shell completes all of these
+init              udta init: a project of one's own
+add_dataset       udta add-dataset: one more dataset in it
+add_backbone      udta add-backbone: one more backbone
+add_adapter       udta add-adapter: one more adapter
+stage             udta stage: what a stage of its dvc.yaml does
 """
 
 import os

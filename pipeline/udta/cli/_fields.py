@@ -34,21 +34,24 @@ class _Listed(click.Option):
             self.help = text
 
 
-def options_of_fields(model: type[Options], only: Iterable[str] | None, leave_out: Iterable[str]) -> list[click.Option]:
+def options_of_fields(
+    model: type[Options], only: Iterable[str] | None, leave_out: Iterable[str], once: bool = False
+) -> list[click.Option]:
     """An option for every field of a model, the required ones first.
 
     Args:
         model: whose fields; those of `Mark.PYTHON_ONLY` have no option.
         only: no others than these fields.
         leave_out: these have none either.
+        once: those of `Mark.REPEATED` are given once, too.
     """
     names = set(model.model_fields if only is None else only) - set(leave_out) - set(model.marked(Mark.PYTHON_ONLY))
     fields = [(name, field) for name, field in model.model_fields.items() if name in names]
     fields.sort(key=lambda named: not named[1].is_required())  # the order among those that are is kept
-    return [_option(*named) for named in fields]
+    return [_option(*named, once) for named in fields]
 
 
-def _option(name: str, field: FieldInfo) -> click.Option:
+def _option(name: str, field: FieldInfo, once: bool) -> click.Option:
     """The option of one field."""
     flag, settings = f"--{name.replace('_', '-')}", {"help": field.description, **_kind(field)}
     if field.is_required():
@@ -57,7 +60,7 @@ def _option(name: str, field: FieldInfo) -> click.Option:
         settings |= {"default": field.default, "show_default": True}
     if field.title:
         settings["metavar"] = field.title
-    if Mark.REPEATED in field.metadata:
+    if Mark.REPEATED in field.metadata and not once:
         settings["multiple"] = True
         # One for all stores; without a default, none is given.
         settings |= {"default": [field.default]} if "default" in settings else {}

@@ -35,7 +35,7 @@ class Verb(click.Command):
 
 
 def options_of(
-    model: str, *, only: Iterable[str] | None = None, leave_out: Iterable[str] = ()
+    model: str, *, only: Iterable[str] | None = None, leave_out: Iterable[str] = (), once: bool = False
 ) -> Callable[[Function], Function]:
     """A decorator for a `Verb`: an option for every field of a model, the required ones first.
 
@@ -43,11 +43,12 @@ def options_of(
         model: as `module:class`, which is imported when the options are made.
         only: no others than these fields.
         leave_out: these have none.
+        once: no option is given several times, as each store of an extraction may.
     """
-    return click.option("--fields", cls=_Fields, made=partial(_made, model, only, leave_out))
+    return click.option("--fields", cls=_Fields, made=partial(_made, model, only, leave_out, once))
 
 
-def _made(model: str, only: Iterable[str] | None, leave_out: Iterable[str]) -> list[click.Option]:
+def _made(model: str, only: Iterable[str] | None, leave_out: Iterable[str], once: bool) -> list[click.Option]:
     from udta.cli._fields import options_of_fields
 
-    return options_of_fields(resolve_name(model), only, leave_out)
+    return options_of_fields(resolve_name(model), only, leave_out, once)

@@ -42,6 +42,13 @@ JOURNEYS = {
         "predict": "udta.cli.predict",
         "explain": "udta.cli.explain",
     },
+    "A project of your own": {
+        "init": "udta.cli.init",
+        "add-dataset": "udta.cli.add_dataset",
+        "add-backbone": "udta.cli.add_backbone",
+        "add-adapter": "udta.cli.add_adapter",
+        "stage": "udta.cli.stage",
+    },
     "The command itself": {
         "completion": "udta.cli.completion",
     },

@@ -11,6 +11,8 @@ _views             pixels -> views, each by a transform and random numbers of it
 decode_process     all of that in a process of its own, for a GPU that takes more than one Python makes
 ops                the operations that transforms are made of
 
+_state             whether any of them may have changed, seen without reading them
+
 _contents          where the bytes are: files here; archives and tables beside their readers
 _image_file        a file of its own for each
 _whole_file        what a DICOM and a TIFF have in common as files
@@ -36,6 +38,7 @@ from udta.images._pixel_spec import PixelSpec, Window
 from udta.images._read import OnError, find_packed, load_manifest, read_images, read_unlabelled
 from udta.images._sample import Sample
 from udta.images._size import MAX_PIXELS
+from udta.images._state import ImagesState, images_state
 from udta.images._views import DECODERS, Decoder, Transform, ViewSpec
 
 __all__ = [
@@ -44,6 +47,7 @@ __all__ = [
     "Decoder",
     "EncodedImage",
     "GivenImage",
+    "ImagesState",
     "Manifest",
     "OnError",
     "PixelSpec",
@@ -55,6 +59,7 @@ __all__ = [
     "extra_formats",
     "find_packed",
     "images_in",
+    "images_state",
     "load_manifest",
     "read_images",
     "read_unlabelled",

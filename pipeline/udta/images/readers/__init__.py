@@ -18,6 +18,7 @@ _open_files     files of which pieces are read, each opened once
 What a reader is, and the listing that it gives, stands in `udta.images._listing`.
 """
 
+from udta.images.readers._shard_names import shard_paths
 from udta.images.readers.registry import READERS, find_reader, refusal
 
-__all__ = ["READERS", "find_reader", "refusal"]
+__all__ = ["READERS", "find_reader", "refusal", "shard_paths"]

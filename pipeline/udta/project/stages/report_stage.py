@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from _common import Params, features_path, metrics_path, run, run_path
+from dataclasses import asdict
 
 from udta._files.atomic import write_text
 from udta._files.locks import one_writer
+from udta.config import Params
+from udta.project._places import features_path, metrics_path, run_path
+from udta.project.running import Result
 from udta.reporting import ResultRow, read_result, to_csv, to_markdown, to_text
 
 
-def report(params: Params) -> None:
+def report(params: Params) -> Result:
     """Iterates `params.yaml`, never a folder: what was built for an earlier `run` lies there still."""
     rows: list[ResultRow] = [
         read_result(
@@ -26,7 +29,4 @@ def report(params: Params) -> None:
     with one_writer(out):
         for name, render in (("results.txt", to_text), ("results.md", to_markdown), ("results.csv", to_csv)):
             write_text(out / name, render(rows))
-
-
-if __name__ == "__main__":
-    run(report)
+    return {"results": [asdict(row) for row in rows]}, to_text(rows).rstrip("\n")

@@ -1,6 +1,5 @@
 """A dataset of params.yaml whose labels come from a file: what is trained and measured is the task of that file."""
 
-import importlib.util
 import json
 import shutil
 from pathlib import Path
@@ -10,19 +9,14 @@ import yaml
 from udta import open_store
 from udta.adapters import load_adapter
 from udta.config import load_params
+from udta.project.stages.evaluate_stage import evaluate
+from udta.project.stages.prepare_stage import prepare
+from udta.project.stages.train_stage import train
 
 ROOT = Path(__file__).parent.parent.parent
 
 
-def stage(name, monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "stages"))
-    spec = importlib.util.spec_from_file_location(f"stage_{name}", ROOT / "stages" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return getattr(module, name)
-
-
-def test_the_stages_read_the_file_in_the_folder_of_the_dataset(toy_store, photos, tmp_path, monkeypatch):
+def test_the_stages_read_the_file_in_the_folder_of_the_dataset(toy_store, photos, tmp_path):
     document = yaml.safe_load((ROOT / "params.yaml").read_text())
     document["run"] = {"backbones": ["letters"], "datasets": ["mine"], "adapters": ["linear"]}
     document["backbones"] = {"letters": {"backbone": "toy:net", "views": 2}}
@@ -38,10 +32,11 @@ def test_the_stages_read_the_file_in_the_folder_of_the_dataset(toy_store, photos
         "\n".join(["path,odd", *(f"{name},{'yes' if row % 2 else 'no'}" for row, name in enumerate(ids))])
     )
     params = load_params(tmp_path / "params.yaml")
-    stage("train", monkeypatch)(params, "letters", "mine")
+    prepare(params, "mine")
+    train(params, "letters", "mine")
     run = tmp_path / "out" / "sweeps" / "letters-mine" / "runs" / "linear"
     assert load_adapter(run)[1].classes == ("no", "yes")
-    stage("evaluate", monkeypatch)(params, "letters", "mine", "linear")
+    evaluate(params, "letters", "mine", "linear")
     [metrics] = (tmp_path / "out" / "metrics").glob("*.json")
     found = json.loads(metrics.read_text())
     assert found["top1"] == json.loads((run / "metrics.json").read_text())["top1"]

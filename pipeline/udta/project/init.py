@@ -1,0 +1,139 @@
+"""`udta.init`: a small DVC project on photographs of one's own, without a clone of anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+
+from udta._console.terminal import one_line
+from udta._files.atomic import write_text
+from udta._files.locks import one_writer
+from udta._files.paths import local_path
+from udta.errors import ConfigError
+from udta.project._dvc import dvc_command, init_dvc
+from udta.project._naming import backbone_name, dataset_name, from_project
+
+# Of those that come with torchvision the one that a laptop runs at tens of images a second, and whose adapters are measured on
+# six sets (docs/accuracy.md).
+BACKBONE = "mobilenet_v2"
+TEMPLATE = Path(__file__).parent / "template"
+_FILES = {"dvc.yaml": "dvc.yaml", "params.yaml": "params.yaml", ".gitignore": "gitignore", "README.md": "README.md"}
+
+
+@dataclass(frozen=True)
+class InitReport:
+    """What `udta init` wrote: `files` below `project`, with `backbone`, its `weights`, and `n_images` of them found."""
+
+    project: Path
+    files: tuple[str, ...]
+    images: str
+    n_images: int
+    backbone: str
+    weights: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Every field."""
+        return {**vars(self), "project": str(self.project), "files": list(self.files)}
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.project}: {', '.join(self.files)}",
+            f"images: {self.images}" + (f", {self.n_images:,} files" if self.n_images else ""),
+            f"backbone: {self.backbone}"
+            + (
+                ", small and quick on a CPU; --backbone takes others, see `udta backbones`"
+                if self.backbone == BACKBONE
+                else ""
+            ),
+            f"weights: {self.weights}",
+        ]
+        if self.weights == "none":
+            lines.append(
+                "note: without weights the backbone has random numbers: all works, and no figure means anything. For results set"
+                " `weights: pretrained` in params.yaml (fetched once), or give a file: --weights FILE"
+            )
+        return "\n".join(map(one_line, lines))
+
+
+def init(
+    directory: str | Path, *, images: str | Path, backbone: str = BACKBONE, weights: str | None = None
+) -> InitReport:
+    """Write a DVC project: dvc.yaml, params.yaml with a comment on every value, .gitignore, README.md; and `dvc init` it.
+
+    In a git repository it becomes a DVC repository of that, else one by itself.
+
+    Args:
+        directory: a new or an existing folder.
+        images: as of `udta.extract`. They stay where they are; a relative path is written relative to the project.
+        backbone: as of `udta.extract`.
+        weights: a file, `pretrained[@REV]`, a torchvision weight enum, or `none`; by default pretrained of a hub, else none,
+            which means random numbers. Nothing is fetched before the project is run.
+
+    Raises:
+        ConfigError: something of that name is there, there is no such backbone or weights file, or DVC is not installed.
+        DataError: there are no such images.
+        UdtaError: DVC refuses the folder.
+    """
+    from udta.backbones import check_backbone_name
+    from udta.images import images_state
+
+    folder, named = local_path("directory", directory), str(images)
+    dvc = dvc_command()
+    default = check_backbone_name(backbone)
+    weights = default if weights is None else weights
+    n_images = images_state(named).n
+    values = {
+        "BACKBONE": backbone,
+        "BACKBONE_ENTRY": backbone_name(backbone),
+        "WEIGHTS": _weights(weights, folder),
+        "DATASET": dataset_name(named),
+        "IMAGES": from_project(named, folder),
+    }
+    texts = {file: (TEMPLATE / template).read_text(encoding="utf-8") for file, template in _FILES.items()}
+    texts["params.yaml"] = Template(texts["params.yaml"]).substitute(
+        {key: _quoted(text) for key, text in values.items()}
+    )
+    texts["README.md"] = Template(texts["README.md"]).substitute(PROJECT=folder.resolve().name)
+    with one_writer(folder):
+        _write(folder, texts)
+        init_dvc(folder, dvc)
+    return InitReport(folder, tuple(_FILES), named, n_images, backbone, weights)
+
+
+def _weights(weights: str, folder: Path) -> str:
+    if Path(weights).is_file():
+        return from_project(weights, folder)
+    # Enums of torchvision, `none` and `pretrained@main` are words; what has a folder or an ending is a file.
+    if not weights.startswith("pretrained") and ("/" in weights or Path(weights).suffix):
+        raise ConfigError(f"{weights}: there is no such weights file")
+    return weights
+
+
+def _write(folder: Path, texts: dict[str, str]) -> None:
+    clashes = [file for file in texts if os.path.lexists(folder / file)]
+    if clashes:
+        raise ConfigError(
+            f"{folder} has {', '.join(clashes)} already, and nothing is written over: name another folder, or a new one in it"
+        )
+    try:
+        for file, text in texts.items():
+            write_text(folder / file, text)
+    except BaseException:
+        # A part of a project would be in the way of the next try.
+        for file in texts:
+            (folder / file).unlink(missing_ok=True)
+        raise
+
+
+def _quoted(value: str) -> str:
+    """As it stands in YAML; JSON is some, and a path may hold anything."""
+    return (
+        value if re.fullmatch(r"[./]*[A-Za-z][\w./-]*", value) and yaml.safe_load(value) == value else json.dumps(value)
+    )
