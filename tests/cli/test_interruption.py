@@ -22,7 +22,7 @@ def interrupted_after(monkeypatch):
             if done >= rows:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(ProgressDisplay, "phase", stop)
+        monkeypatch.setattr(ProgressDisplay, "__call__", stop)
 
     return make_request
 
@@ -57,6 +57,10 @@ def test_other_verbs_say_nothing_of_blocks(udta_command, toy_store, tmp_path, in
     status, _, err = udta_command("export", toy_store, "--to", "npy", "--out", tmp_path / "e")
     assert (status, err.strip().splitlines()) == (
         130,
-        ["interrupted", f"again: udta export {toy_store} --to npy --out {tmp_path / 'e'}"],
+        [
+            "interrupted",
+            "nothing was written; the same command starts again",
+            f"again: udta export {toy_store} --to npy --out {tmp_path / 'e'}",
+        ],
     )
     assert not (tmp_path / "e").exists()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from udta._console._notebook import in_notebook
+from udta._console.interruption import IfInterrupted
 from udta._console.messages import is_quiet, say
 from udta._console.terminal import shown
 
@@ -58,22 +59,22 @@ class ProgressDisplay:
     """
 
     def __init__(self, unit: str, resumes: str = "", clock: Callable[[], float] = time.monotonic) -> None:
-        self._unit, self._resumes, self._clock = unit, resumes, clock
+        self._unit, self._clock = unit, clock
         self._bar: tqdm[Any] | None = None
         self._phases: dict[str, Pace] = {}  # the outermost first
         self._texts: dict[str, str] = {}
         self._printed = clock()
         self._drawn = -math.inf
+        self._interruption = IfInterrupted(lambda: resumes)
 
     def __enter__(self) -> ProgressDisplay:
+        self._interruption.__enter__()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._bar:
             self._bar.close()
-        if self._resumes and isinstance(error, KeyboardInterrupt):
-            # A note (PEP 678) and no line of its own: it stands below the error, whoever prints that.
-            error.add_note(self._resumes)
+        self._interruption.__exit__(kind, error, trace)
 
     def __call__(self, name: str, done: int, total: int, note: str = "") -> None:
         """Show that `done` of `total` are done of what `name` counts: a phase inside of those that have begun and not ended."""

@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from udta._files import leftovers
 from udta._files.locks import lock_held
 
 PARTIAL = ".partial"
@@ -44,6 +45,7 @@ def new_file(target: Path) -> Iterator[BinaryIO]:
     check_replaceable(target)
     sweep(target)
     path, descriptor = _create(target)
+    leftovers.made.add(path)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
@@ -55,6 +57,8 @@ def new_file(target: Path) -> Iterator[BinaryIO]:
     except BaseException:
         path.unlink(missing_ok=True)
         raise
+    finally:
+        leftovers.made.discard(path)
 
 
 @contextmanager
@@ -69,6 +73,7 @@ def new_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     sweep(target)
     temporary, descriptor = _create_folder(target)
+    leftovers.made.add(temporary)
     try:
         # One level down, so that marker and lock stay behind when the content is moved.
         content = temporary / "new"
@@ -83,6 +88,7 @@ def new_folder(target: Path, *, replace: bool = False) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         os.close(descriptor)
+        leftovers.made.discard(temporary)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

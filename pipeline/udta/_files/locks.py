@@ -16,6 +16,7 @@ from functools import wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from udta._files import leftovers
 from udta._files.paths import is_url
 from udta.errors import OutputBusyError
 
@@ -65,11 +66,13 @@ def one_writer(*outputs: Path, patience_s: float | None = None) -> Iterator[None
         for path in paths:
             made += [parent for parent in path.parents if not parent.exists()]
             held.append((lock_path(path), _acquire(path, deadline)))
+            leftovers.made.add(lock_path(path))
         yield
     finally:
         for file, descriptor in reversed(held):
             # Before it is let go of: removed afterwards, it could be the lock that the next writer has taken already.
             file.unlink(missing_ok=True)
+            leftovers.made.discard(file)
             os.close(descriptor)
         for folder in sorted(made, reverse=True):
             with suppress(OSError):  # something is in it

@@ -38,6 +38,9 @@ import sys
 if "torch" not in sys.modules:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from udta.cli.main import main
+try:
+    from udta.cli.main import main
+except KeyboardInterrupt:  # in the tenth of a second before there is anything to interrupt
+    raise SystemExit(130) from None
 
 __all__ = ["main"]

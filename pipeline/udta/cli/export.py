@@ -52,7 +52,7 @@ def export(
     """Write features of STORE for other tools, beside a manifest with what they were made from."""
     from udta.exporting import export as run
 
-    with ProgressDisplay("rows") as progress:
+    with ProgressDisplay("rows", "nothing was written; the same command starts again") as progress:
         report = run(
             store,
             to=to,

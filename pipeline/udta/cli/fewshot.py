@@ -40,7 +40,7 @@ def fewshot(store: Path, shots: str, as_json: bool, **options: Any) -> None:
     from udta.training.few_shot import fewshot as run
     from udta.training.few_shot import parse_shots
 
-    with ProgressDisplay("runs") as progress:
+    with ProgressDisplay("runs", "the same command goes on with what is left of the runs") as progress:
         report = run(
             store,
             shots=parse_shots(shots),

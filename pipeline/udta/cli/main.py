@@ -11,7 +11,9 @@ from typing import NoReturn
 
 import click
 
+from udta._console.interruption import STATUS, Interruption
 from udta._console.messages import colours, complain, messages_shown, say
+from udta._files.leftovers import remove_leftovers
 from udta.cli._common import quiet_option, shell_line
 from udta.errors import UdtaError, did_you_mean
 
@@ -129,30 +131,44 @@ command.commands = _Commands()  # type: ignore[assignment]  # click only adds to
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit: a user's mistake ends in a message, never in a traceback."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    try:
-        with messages_shown():
-            # Not standalone, where click prints errors and exits by itself: all that is printed goes by way of `say`, which
-            # shows control characters in names instead of sending them to the terminal.
-            status = command.main(given, prog_name="udta", standalone_mode=False, color=colours(), obj=given) or 0
-    except click.exceptions.Abort as stop:
-        # Click makes an Abort of every KeyboardInterrupt; its notes are what each verb can say of what it leaves.
-        notes = getattr(stop.__cause__, "__notes__", [])
+
+    def farewell(notes: list[str]) -> None:
         say("\n".join(["interrupted", *notes, f"again: {shell_line(['udta', *given])}"]), err=True)
-        status = 130  # 128 + SIGINT, as a shell has it
-    except click.ClickException as error:
+
+    with Interruption(farewell, remove_leftovers) as interruption:
+        try:
+            with messages_shown():
+                # Not standalone, where click prints errors and exits by itself: all that is printed goes by way of `say`, which
+                # shows control characters in names instead of sending them to the terminal.
+                status = command.main(given, prog_name="udta", standalone_mode=False, color=colours(), obj=given) or 0
+        # Click makes an Abort of a KeyboardInterrupt, libraries an error of their own of one that meets them while they load.
+        except BaseException as error:
+            if interruption.came or isinstance(error, click.exceptions.Abort | KeyboardInterrupt):
+                # What each verb can say of what it leaves.
+                stop = error.__cause__ if isinstance(error, click.exceptions.Abort) else error
+                interruption.say(getattr(stop, "__notes__", []))
+                status = STATUS
+            else:
+                status = _told(error)
+    sys.exit(status)
+
+
+def _told(error: BaseException) -> int:
+    """The exit status of an error that is told; one that is nobody's mistake but ours is raised again."""
+    if isinstance(error, click.ClickException):
         text = io.StringIO()
         error.show(text)
         say(text.getvalue().rstrip("\n"), err=True, paint=_red)
-        status = error.exit_code
-    except UdtaError as error:
+        return error.exit_code
+    if isinstance(error, UdtaError):
         complain(str(error))
-        status = error.exit_status
-    except OSError as error:
+        return error.exit_status
+    if isinstance(error, OSError):
         # A disk that is full, a folder that may not be written to: no mistake of ours, so no traceback either.
         where = f"{error.filename}: " if error.filename else ""
         complain(f"{where}{error.strerror or error}")
-        status = 1
-    sys.exit(status)
+        return 1
+    raise error
 
 
 def _red(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 import torch
 
+from udta._console.interruption import IfInterrupted
 from udta._console.progress import Progress, announcer, watched
 from udta._machine.memory import freed_memory_kept
 from udta._machine.process_state import left_as_found
@@ -154,16 +155,17 @@ class Extraction:
         self._missing_at_first, self._created = tuple(self._writer.missing), self._writer.is_new
         # A store that grows has one writer: what it takes over from the old one is known to that process alone.
         self.workers = 1 if self._writer.grows else options.workers or _default_workers(request.device)
+        # Only then: of an error one reads what went wrong, but whoever presses Ctrl-C wants to know what it costs.
+        self._interruption = IfInterrupted(self._left)
 
     def __enter__(self) -> Self:
+        self._interruption.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Only then: of an error one reads what went wrong, but whoever presses Ctrl-C wants to know what it costs.
-        if isinstance(error, KeyboardInterrupt):
-            error.add_note(self._left())
+        self._interruption.__exit__(kind, error, trace)
         self._writer.close()
 
     @property
