@@ -29,7 +29,7 @@ STOREYS = (
     ("extraction",),
     ("training",),
     ("diagnosis", "evaluation", "exporting", "prediction"),
-    ("explanation",),
+    ("explanation", "inspection"),
     ("reporting",),
     ("config",),
     ("project",),
@@ -41,7 +41,8 @@ LONG_FUNCTION, MANY_PARAMETERS = 60, 8
 # The calls that a user makes have a keyword for everything, so that editors can show it.
 PUBLIC_CALLS = {
     "FeatureLoader", "UDTAClassifier", "UDTARegressor", "add_backbone", "add_dataset", "build_backbone", "evaluate", "export",
-    "extract", "extract_many", "fewshot", "parity", "plan", "predict", "recompute", "report", "sweep", "taps", "train", "verify",
+    "extract", "extract_many", "fewshot", "inspect", "parity", "plan", "predict", "recompute", "report", "sweep", "taps", "train",
+    "verify",
     "with_labels",
 }  # fmt: skip
 MOST = {"many parameters": 0, "circles": 0, "upward imports": 0, "modules at the root": 6}

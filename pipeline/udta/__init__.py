@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from udta.extraction.extract_many import extract_many
     from udta.extraction.plan import plan
     from udta.extraction.recompute import recompute
+    from udta.inspection.inspect import inspect
+    from udta.inspection.similar import similar
     from udta.labels import with_labels
     from udta.loader import Batch, FeatureLoader
     from udta.prediction import Predictor, TrainedAdapter, load_adapter
@@ -66,6 +68,7 @@ __all__ = [
     "fewshot",
     "info",
     "init",
+    "inspect",
     "load_adapter",
     "open_store",
     "parity",
@@ -73,6 +76,7 @@ __all__ = [
     "predict",
     "recompute",
     "report",
+    "similar",
     "sweep",
     "taps",
     "train",
@@ -105,6 +109,7 @@ _HOME = {
     "extract_many": "extraction.extract_many",
     "fewshot": "training.few_shot",
     "info": "summary",
+    "inspect": "inspection.inspect",
     "load_adapter": "prediction.trained_adapter",
     "init": "project.init",
     "open_store": "store",
@@ -113,6 +118,7 @@ _HOME = {
     "predict": "prediction.predict",
     "recompute": "extraction.recompute",
     "report": "reporting.make_report",
+    "similar": "inspection.similar",
     "sweep": "training.sweep",
     "taps": "backbones",
     "train": "training.train",

@@ -13,6 +13,8 @@ extract           udta extract: images to a store
 info              udta info: what a store, a run or a folder of runs is
 verify            udta verify: is it still what was written
 diff              udta diff: how two stores differ
+inspect           udta inspect: mistakes in data and labels
+similar           udta similar: the nearest images
 export            udta export: a store to other people's formats
 train             udta train: a store to an adapter
 sweep             udta sweep: many adapters in one pass over the data

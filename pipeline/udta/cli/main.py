@@ -31,6 +31,8 @@ JOURNEYS = {
         "info": "udta.cli.info",
         "verify": "udta.cli.verify",
         "diff": "udta.cli.diff",
+        "inspect": "udta.cli.inspect",
+        "similar": "udta.cli.similar",
         "export": "udta.cli.export",
     },
     "Adapters": {
