@@ -38,8 +38,8 @@ def inspect(store: Path, out: Path | None, as_json: bool, **options: Any) -> Non
     """
     from udta.inspection.inspect import inspect as run
 
-    with ProgressDisplay("rows") as progress:
-        found = run(store, out=out, on_phase=progress.phase, **options)
+    with ProgressDisplay("rows compared") as progress:
+        found = run(store, out=out, progress=progress, **options)
     if out is not None:
         remark(f"{out}: {', '.join([*(f'{name}.csv' for name in found.tables), 'inspection.json'])}")
     likely = found.leaks["first"] or found.duplicates["first"]

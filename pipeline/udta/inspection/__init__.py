@@ -9,7 +9,7 @@ _axes          principal axes, and numbers along them that weigh alike
 _neighbours    the nearest rows of each row, block by block
 _copies        pairs of images that are the same photograph
 _held_out      what images are, said by a fit to all others
-_mistakes      labels that are probably wrong, and answers that are
+_suspects      labels that are probably wrong, and answers that are
 _class_sizes   classes of which there is too little
 _oddities      images unlike all others
 _map           a map of all images

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812  # everybody calls it F
 from jaxtyping import Int64
 from torch import Tensor
 
-from udta._console.progress import Listener, heard
+from udta._console.progress import Progress, watched
 from udta._files.locks import one_writer_of
 from udta._files.paths import local_path
 from udta._machine.device import resolve_device
@@ -24,8 +24,8 @@ from udta.inspection._findings import Table, label_name
 from udta.inspection._held_out import HeldOutAnswers, left_out
 from udta.inspection._inspection import Inspection
 from udta.inspection._map import embedding_map
-from udta.inspection._mistakes import label_errors, wrong
 from udta.inspection._oddities import outliers
+from udta.inspection._suspects import label_errors, wrong
 from udta.inspection._vectors import averages, vectors_of
 from udta.labels import with_labels
 from udta.scoring import labels_among, view_answers
@@ -34,7 +34,7 @@ from udta.store import MULTICLASS, Store
 _AXES = 256  # of the deepest tap, for the map and for what is unlike all others
 
 
-@heard
+@watched("rows compared")
 @one_writer_of("out")
 def inspect(
     store: str | Path | Store,
@@ -47,7 +47,7 @@ def inspect(
     out: str | Path | None = None,
     device: str = "auto",
     seed: int = 0,
-    on_phase: Listener | None = None,  # noqa: ARG001  # `heard` takes it
+    progress: Progress = None,  # noqa: ARG001  # `watched` uses it
 ) -> Inspection:
     """Look for label errors, copies across and within splits, confident mistakes, odd images and small classes.
 
@@ -64,7 +64,7 @@ def inspect(
         out: a folder for a CSV file a table and `inspection.json`.
         device: where `adapter` runs: `auto`, `cpu`, `cuda` or `cuda:N`.
         seed: of t-SNE, and of the sample that it is made of.
-        on_phase: called with what is being done, how much is done and of how much.
+        progress: whether a bar is shown, or what is called instead with what is counted, how many are done, and of how many.
 
     Raises:
         AdapterError: the adapter was trained on other features, or does not know a class of the store.
