@@ -29,7 +29,7 @@ from udta._machine.callable_package import callable_as
 from udta._machine.device import resolve_device
 from udta.backbones._available import BackboneReport, TapReport, backbones, taps
 from udta.backbones._backbone import Backbone, InputSpec
-from udta.backbones._build import build_backbone, check_backbone_name
+from udta.backbones._build import build_backbone, find_source
 from udta.backbones._finding import find_backbones, list_sources
 from udta.backbones._forward import TapForward
 from udta.backbones._memory_format import fitting_memory_format
@@ -62,9 +62,9 @@ __all__ = [
     "TapRequest",
     "backbones",
     "build_backbone",
-    "check_backbone_name",
     "check_pure",
     "find_backbones",
+    "find_source",
     "fitting_memory_format",
     "list_sources",
     "list_taps",

@@ -63,16 +63,13 @@ def build_backbone(spec: str, weights: str | None = None, *, evaluate: str | Non
     return Backbone(module, factory, _input(blueprint, module, evaluate), where)
 
 
-def check_backbone_name(spec: str) -> str:
-    """That some source knows this name, before anything is built or fetched.
-
-    Returns:
-        What its weights are where nobody says which: `none`, or `pretrained`.
+def find_source(spec: str) -> Source:
+    """The source that knows this name, before anything is built or fetched.
 
     Raises:
         ConfigError: there is none, or a keyword is refused; the nearest names are given.
     """
-    return _source(*parse_spec(spec)).default_weights
+    return _source(*parse_spec(spec))
 
 
 def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:

@@ -61,7 +61,7 @@ class StoreOptions(Options):
     """What a store is made of: an entry of `backbones` in `params.yaml`, where the stage decides where the store lies."""
 
     backbone: Annotated[str, Mark.REPEATED] = Field(
-        description="A torchvision or timm name, or package.module:factory?key=value; several: see the second example."
+        description="A torchvision or timm name, or package.module:factory?key=value."
     )
     weights: Annotated[str | None, Mark.REPEATED] = Field(
         None,

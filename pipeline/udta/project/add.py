@@ -106,9 +106,9 @@ def add_backbone(
         ConfigError: there is such an entry already, no such backbone, or what is asked is wrong. The file is as it was.
     """
     given = StoreOptions.among(locals())
-    from udta.backbones import check_backbone_name
+    from udta.backbones import find_source
 
-    check_backbone_name(backbone)
+    find_source(backbone)
     if weights and Path(weights).is_file():
         given["weights"] = from_project(weights, Path(project))
     _add(Path(project), "backbones", name, StoreOptions, given)

@@ -29,7 +29,10 @@ _FILES = {"dvc.yaml": "dvc.yaml", "params.yaml": "params.yaml", ".gitignore": "g
 
 @dataclass(frozen=True)
 class InitReport:
-    """What `udta init` wrote: `files` below `project`, with `backbone`, its `weights`, and `n_images` of them found."""
+    """What `udta init` wrote: `files` below `project`, `n_images` found, the backbone and its weights.
+
+    `is_random`: those are random numbers, since nobody named any; a factory of one's own may return others.
+    """
 
     project: Path
     files: tuple[str, ...]
@@ -37,6 +40,7 @@ class InitReport:
     n_images: int
     backbone: str
     weights: str
+    is_random: bool
 
     def to_json(self) -> dict[str, Any]:
         """Every field."""
@@ -54,7 +58,7 @@ class InitReport:
             ),
             f"weights: {self.weights}",
         ]
-        if self.weights == "none":
+        if self.is_random:
             lines.append(
                 "note: without weights the backbone has random numbers: all works, and no figure means anything. For results set"
                 " `weights: pretrained` in params.yaml (fetched once), or give a file: --weights FILE"
@@ -81,13 +85,13 @@ def init(
         DataError: there are no such images.
         UdtaError: DVC refuses the folder.
     """
-    from udta.backbones import check_backbone_name
+    from udta.backbones import find_source
     from udta.images import images_state
 
     folder, named = local_path("directory", directory), str(images)
     dvc = dvc_command()
-    default = check_backbone_name(backbone)
-    weights = default if weights is None else weights
+    source = find_source(backbone)
+    weights = source.default_weights if weights is None else weights
     n_images = images_state(named).n
     values = {
         "BACKBONE": backbone,
@@ -104,7 +108,9 @@ def init(
     with one_writer(folder):
         _write(folder, texts)
         init_dvc(folder, dvc)
-    return InitReport(folder, tuple(_FILES), named, n_images, backbone, weights)
+    return InitReport(
+        folder, tuple(_FILES), named, n_images, backbone, weights, weights == "none" and source.name != "factory"
+    )
 
 
 def _weights(weights: str, folder: Path) -> str:
