@@ -16,7 +16,7 @@ from udta._console.terminal import one_line
 from udta._files.atomic import write_text
 from udta._files.locks import one_writer
 from udta._files.paths import local_path
-from udta.errors import ConfigError
+from udta.errors import ConfigError, Problems
 from udta.project._dvc import dvc_command, init_dvc
 from udta.project._naming import backbone_name, dataset_name, from_project
 
@@ -88,29 +88,48 @@ def init(
     from udta.backbones import find_source
     from udta.images import images_state
 
-    folder, named = local_path("directory", directory), str(images)
-    dvc = dvc_command()
-    source = find_source(backbone)
-    weights = source.default_weights if weights is None else weights
-    n_images = images_state(named).n
-    values = {
-        "BACKBONE": backbone,
-        "BACKBONE_ENTRY": backbone_name(backbone),
-        "WEIGHTS": _weights(weights, folder),
-        "DATASET": dataset_name(named),
-        "IMAGES": from_project(named, folder),
-    }
+    folder, named, problems = local_path("directory", directory), str(images), Problems()
+    with one_writer(folder / "params.yaml"):  # which `add` locks too
+        dvc = problems.collect(dvc_command)
+        source = problems.collect(find_source, backbone)
+        problems.collect(_check_free, folder)
+        weights = source.default_weights if weights is None and source else weights or "none"
+        found_weights = problems.collect(_weights, weights, folder)
+        problems.raise_any()
+        n_images = images_state(named).n
+        values = {
+            "BACKBONE": backbone,
+            "BACKBONE_ENTRY": backbone_name(backbone),
+            "WEIGHTS": found_weights or weights,
+            "DATASET": dataset_name(named),
+            "IMAGES": from_project(named, folder),
+        }
+        _write(folder, {key: _quoted(text) for key, text in values.items()})
+        init_dvc(folder, dvc or [])
+    is_random = weights == "none" and source is not None and source.name != "factory"
+    return InitReport(folder, tuple(_FILES), named, n_images, backbone, weights, is_random)
+
+
+def _check_free(folder: Path) -> None:
+    clashes = [file for file in _FILES if os.path.lexists(folder / file)]
+    if clashes:
+        raise ConfigError(
+            f"{folder} has {', '.join(clashes)} already, and nothing is written over: name another folder, or a new one in it"
+        )
+
+
+def _write(folder: Path, values: dict[str, str]) -> None:
     texts = {file: (TEMPLATE / template).read_text(encoding="utf-8") for file, template in _FILES.items()}
-    texts["params.yaml"] = Template(texts["params.yaml"]).substitute(
-        {key: _quoted(text) for key, text in values.items()}
-    )
+    texts["params.yaml"] = Template(texts["params.yaml"]).substitute(values)
     texts["README.md"] = Template(texts["README.md"]).substitute(PROJECT=folder.resolve().name)
-    with one_writer(folder):
-        _write(folder, texts)
-        init_dvc(folder, dvc)
-    return InitReport(
-        folder, tuple(_FILES), named, n_images, backbone, weights, weights == "none" and source.name != "factory"
-    )
+    try:
+        for file, text in texts.items():
+            write_text(folder / file, text)
+    except BaseException:
+        # A part of a project would be in the way of the next try.
+        for file in texts:
+            (folder / file).unlink(missing_ok=True)
+        raise
 
 
 def _weights(weights: str, folder: Path) -> str:
@@ -120,22 +139,6 @@ def _weights(weights: str, folder: Path) -> str:
     if not weights.startswith("pretrained") and ("/" in weights or Path(weights).suffix):
         raise ConfigError(f"{weights}: there is no such weights file")
     return weights
-
-
-def _write(folder: Path, texts: dict[str, str]) -> None:
-    clashes = [file for file in texts if os.path.lexists(folder / file)]
-    if clashes:
-        raise ConfigError(
-            f"{folder} has {', '.join(clashes)} already, and nothing is written over: name another folder, or a new one in it"
-        )
-    try:
-        for file, text in texts.items():
-            write_text(folder / file, text)
-    except BaseException:
-        # A part of a project would be in the way of the next try.
-        for file in texts:
-            (folder / file).unlink(missing_ok=True)
-        raise
 
 
 def _quoted(value: str) -> str:
