@@ -28,7 +28,20 @@ from udta.store import relabelled
 RESULTS = Path(__file__).parent / "results" / "inspection.json"
 PLANTED, FIRST = 20, 22
 # One photograph or one scene twice, in train and test, by the eye of a person: names without folder and suffix.
-ONE_SCENE: Mapping[str, frozenset[frozenset[str]]] = {}
+ONE_SCENE: Mapping[str, frozenset[frozenset[str]]] = {
+    "butterflies": frozenset({frozenset({"0100009", "0100041"}), frozenset({"0070064", "0070076"})}),
+    "flowers": frozenset(
+        {
+            frozenset({"image_0814", "image_0842"}),
+            frozenset({"image_1205", "image_1242"}),
+            frozenset({"image_0242", "image_0243"}),
+        }
+    ),
+    "monkeys": frozenset({frozenset({"n9020", "n912"}), frozenset({"n6034", "n606"})}),
+    "textures": frozenset(
+        {frozenset({"blotchy_0033", "blotchy_0034"}), frozenset({"cobwebbed_0049", "cobwebbed_0050"})}
+    ),
+}
 
 
 def recompressed(image: Image.Image) -> tuple[Image.Image, int]:

@@ -6,10 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import torch.nn.functional as F  # noqa: N812  # everybody calls it F
 from jaxtyping import Int64
-from torch import Tensor
 
 from udta._console.progress import Progress, watched
 from udta._files.locks import one_writer_of
@@ -21,7 +19,7 @@ from udta.inspection._axes import principal
 from udta.inspection._class_sizes import class_sizes
 from udta.inspection._copies import Pair, copies, layout_vectors
 from udta.inspection._findings import Table, label_name
-from udta.inspection._held_out import HeldOutAnswers, left_out
+from udta.inspection._held_out import HeldOutAnswers, left_out, pooled
 from udta.inspection._inspection import Inspection
 from udta.inspection._map import embedding_map
 from udta.inspection._oddities import outliers
@@ -51,7 +49,7 @@ def inspect(
 ) -> Inspection:
     """Look for label errors, copies across and within splits, confident mistakes, odd images and small classes.
 
-    Features of view 0 are read once or twice; neither backbone nor photographs are needed. Memory is some 10 KB an image (of a
+    Features of view 0 are read three times; neither backbone nor photographs are needed. Memory is some 10 KB an image (of a
     MobileNetV2 with its recommended taps), whatever the size of maps. Labels are judged by a fit to all other images.
 
     Args:
@@ -136,8 +134,7 @@ def _held_out(store: Store, rows: Int64[np.ndarray, " rows"]) -> tuple[HeldOutAn
     rows = rows[store.labelled[rows]]
     if len(np.unique(store.labels[rows])) < 2:
         return None, ["images of fewer than two classes have a label: wrong labels and mistakes are not looked for"]
-    of_taps: list[Tensor] = [vectors_of(store, rows, tap, averages) for tap in store.taps]
-    return left_out(rows, store.labels[rows], torch.cat(of_taps, dim=1), len(store.classes)), []
+    return left_out(rows, store.labels[rows], pooled(store, rows), len(store.classes)), []
 
 
 def _classes(store: Store, rows: Int64[np.ndarray, " rows"], held_out: HeldOutAnswers | None) -> Table | None:
