@@ -100,7 +100,9 @@ def _named(images: tuple[str, ...]) -> str | list[str]:
     if images == ("-",):
         # Bytes, decoded as all names of files are: one that is not UTF-8 is refused by its name, not by its line.
         listed = (os.fsdecode(line.rstrip(b"\r\n")) for line in sys.stdin.buffer)
-        return [path for path in listed if path]
+        if not (found := [path for path in listed if path]):
+            raise click.UsageError("standard input names no image: it is read as a path in each line")
+        return found
     if "-" in images:
         raise click.UsageError("- stands for a list of images on standard input: name no others beside it")
     return images[0] if len(images) == 1 else list(images)
