@@ -49,6 +49,18 @@ def test_what_fails_in_a_batch_fails_for_the_caller():
 
 
 @pytest.mark.usefixtures("two_threads")
+def test_what_came_before_an_item_that_fails_is_not_lost_with_it():
+    def items():
+        yield from range(7)
+        raise KeyError("eighth")
+
+    found = []
+    with pytest.raises(KeyError, match="eighth"):
+        found.extend(side_by_side(str, items(), CPU))
+    assert found == list("0123456")
+
+
+@pytest.mark.usefixtures("two_threads")
 def test_small_steps_take_one_thread_and_give_the_others_back(monkeypatch):
     with one_thread(flops=1e6):
         assert torch.get_num_threads() == 1

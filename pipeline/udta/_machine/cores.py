@@ -43,7 +43,8 @@ def one_thread_each() -> None:
 def side_by_side(function: Callable[[Item], Result], items: Iterable[Item], device: torch.device) -> Iterator[Result]:
     """`function` of every item, in their order; on a CPU as many at a time as torch may use threads, each on one of them.
 
-    What it gives does not depend on how many there are. The gradient mode inside is that of the caller.
+    What it gives does not depend on how many there are. The gradient mode inside is that of the caller. An error of `items` comes
+    after what was begun before it.
     """
     n_threads = 1 if device.type == "cuda" else min(n_cores(), torch.get_num_threads())
     if n_threads == 1:
@@ -57,14 +58,21 @@ def side_by_side(function: Callable[[Item], Result], items: Iterable[Item], devi
             return function(item)
 
     with ThreadPoolExecutor(n_threads, "udta-batch", initializer=one_thread_each) as pool:
-        waiting: deque[Future[Result]] = deque()
+        waiting, given, failed = deque[Future[Result]](), iter(items), None
         try:
-            for item in items:
-                waiting.append(pool.submit(call, item))
+            while failed is None:
+                try:
+                    waiting.append(pool.submit(call, next(given)))
+                except StopIteration:
+                    break
+                except Exception as error:
+                    failed = error
                 if len(waiting) > n_threads:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+            if failed is not None:
+                raise failed
         finally:
             # Somebody stopped, or one of them raised.
             for future in waiting:

@@ -49,7 +49,7 @@ def thin_covariance(
     """The covariance of thin channels, `reduction` times all channels, over the positions of a sample."""
     # Expanded, because a matrix times a batch of matrices copies the batch to transpose it: 4.2 ms instead of 2.4.
     thin = reduction.expand(positions.shape[0], -1, -1) @ positions.transpose(1, 2)
-    thin = thin - thin.mean(dim=2, keepdim=True)
+    thin.sub_(thin.mean(dim=2, keepdim=True))  # in place: a second array as large costs a twentieth of the whole
     return thin @ thin.transpose(1, 2) / positions.shape[1]
 
 

@@ -25,6 +25,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from udta.extraction._compute import FeatureBatch
     from udta.extraction._extract_report import ExtractReport
     from udta.extraction._job import feature_batches
     from udta.extraction._meter import Meter
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ExtractReport",
+    "FeatureBatch",
     "FeatureSource",
     "Meter",
     "OnError",
@@ -43,6 +45,7 @@ __all__ = [
 
 _HOME = {
     "ExtractReport": "extraction._extract_report",
+    "FeatureBatch": "extraction._compute",
     "FeatureSource": "extraction._work",
     "Meter": "extraction._meter",
     "OnError": "images",

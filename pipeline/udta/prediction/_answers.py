@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from udta.errors import FeatureError
+from udta.extraction import FeatureBatch
 from udta.images import Manifest, OnError
 from udta.prediction._prediction import answer, prediction_of
 from udta.prediction._shared_pass import SharedPass
@@ -23,16 +24,14 @@ class Answers:
         self._shared, self._lines, self._ids, self._on_error = shared, lines, manifest.ids, on_error
         self._types = {tap.name: tap.dtype for tap in shared.taps}
 
-    def of(
-        self, rows: Sequence[int], features: Mapping[str, np.ndarray], undecoded: Mapping[int, str]
-    ) -> tuple[list[Line], int, dict[str, str]]:
-        """The lines of a batch with features `[rows, views, *tap.shape]` as stored, how many images, and why some have no answer.
+    def of(self, batch: FeatureBatch) -> tuple[list[Line], int, dict[str, str]]:
+        """The lines of a batch, how many images, and why some have no answer; several threads may ask at the same time.
 
         Raises:
             FeatureError: features or scores are not finite, and no image may be skipped.
         """
-        names = [self._ids[row] for row in rows]
-        skipped = {self._ids[row]: reason for row, reason in undecoded.items()}
+        names, features = [self._ids[row] for row in batch.rows], batch.features
+        skipped = {self._ids[row]: reason for row, reason in batch.skipped.items()}
         for position, reason in not_finite(features, self._types).items():
             skipped.setdefault(names[position], self._allowed(names[position], reason))
         values = {name: self._values(features[name], dtype) for name, dtype in self._types.items()}
@@ -41,7 +40,7 @@ class Answers:
             found, lost = self._of_adapter(path, names, values, unusable)
             lines += found
             skipped = {**lost, **skipped}
-        return lines, len(rows), skipped
+        return lines, len(names), skipped
 
     def _of_adapter(
         self, path: str, names: Sequence[str], values: Mapping[str, Tensor], unusable: Set[str]
@@ -60,8 +59,8 @@ class Answers:
         return list(self._lines.of(names, path, prediction, unusable | lost.keys())), lost
 
     def _values(self, stored: np.ndarray, dtype: str) -> Tensor:
-        """A tap as the adapter takes it; features come as bits, since NumPy has no bfloat16."""
-        return as_tensor(stored.view(value_dtype(dtype))).to(self._shared.device)
+        """A tap as float32, once for all adapters; features come as bits, since NumPy has no bfloat16."""
+        return as_tensor(stored.view(value_dtype(dtype))).to(self._shared.device).float()
 
     def _allowed(self, name: str, reason: str) -> str:
         """The reason, where an image may be skipped; raises `FeatureError` where not."""

@@ -12,6 +12,7 @@ from udta._files.adapter_document import adapter_file
 from udta._files.locks import one_writer_of
 from udta._files.paths import local_path
 from udta._files.table_file import check_table_name
+from udta._machine.cores import side_by_side
 from udta.errors import Problems
 from udta.extraction import Meter, OnError, feature_batches
 from udta.images import Manifest, read_unlabelled
@@ -93,8 +94,8 @@ def predict(
             shared.source(manifest, on_error), range(resumed, len(manifest)), range(shared.views.count), meter
         )
         answers = Answers(shared, lines, manifest, on_error)
-        for batch in batches:
-            table.add(*answers.of(batch.rows, batch.features, batch.skipped))
+        for lines_of_batch in side_by_side(answers.of, batches, shared.device):
+            table.add(*lines_of_batch)
             announce("images", table.done, len(manifest), str(meter))
         table.finish()
     return PredictReport(

@@ -88,7 +88,8 @@ class Predictor:
         given, names = images_in(images)
         found: dict[str, list[Tensor]] = {path: [] for path in self.adapters}
         done = 0
-        for features in self._batches(given, names):
+        for batch in self._batches(given, names):
+            features = {tap: values.float() for tap, values in batch.items()}  # once for all adapters
             for path, adapter in self.adapters.items():
                 answers = answer(adapter, self._shared.of_adapter(path, features), self.view_spec.count)
                 if not (finite := torch.isfinite(answers).all(dim=1)).all():
