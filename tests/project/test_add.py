@@ -6,6 +6,9 @@ from pathlib import Path
 import click
 import pytest
 import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 import udta
 from udta.cli.main import command
@@ -101,6 +104,26 @@ def test_comments_of_any_style_stay(tmp_path):
         "  datasets: [a, '1e3'] # x", "  # below", "# tables", "  a: {images: x}  # eol", "# the end",
     ]  # fmt: skip
     assert kept[-1] == "# the end"
+
+
+VALUES = st.text() | st.integers(-(2**40), 2**40) | st.booleans() | st.floats(allow_nan=False, allow_infinity=False)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.dictionaries(st.from_regex(r"[a-z_]{1,8}", fullmatch=True), VALUES | st.lists(VALUES, max_size=3), max_size=3)
+)
+@example({"x": "1e3", "on": "on", "y": "\n# no comment", "lr": 1e-05})
+def test_what_was_written_is_read_whatever_it_is(entry):
+    """By both versions of YAML that read it, ours and DVC's; and the file around it stays."""
+    text = b"run:\n  adapters:\n    - a\n\n# above\nadapters:\n  a: {seed: 0}\n\n# the end\n"
+    written = with_entry(text, FILE, "adapters", "b", entry)
+    for read in (yaml.safe_load, YAML(typ="safe").load):
+        assert read(written) == {"run": {"adapters": ["a", "b"]}, "adapters": {"a": {"seed": 0}, "b": entry}}
+    lines = written.decode().splitlines()
+    assert lines[:5] == ["run:", "  adapters:", "    - a", "    - b", ""]
+    assert lines[5:8] == ["# above", "adapters:", "  a: {seed: 0}"]
+    assert lines[-2:] == ["", "# the end"]
 
 
 @pytest.mark.parametrize(

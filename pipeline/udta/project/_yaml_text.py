@@ -57,7 +57,8 @@ def _ruamel() -> tuple[Any, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Texts that YAML would take for something else are quoted: PyYAML reads 1.1, where `on` is true, and DVC 1.2."""
+    """As both read it: PyYAML has YAML 1.1, where `on` is true and `1e-05` is no number, and DVC 1.2, where it is one."""
+    from ruamel.yaml import YAML
     from ruamel.yaml.comments import CommentedMap, CommentedSeq
     from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
@@ -65,6 +66,8 @@ def _plain(value: Any) -> Any:
         return CommentedMap((_plain(key), _plain(inner)) for key, inner in value.items())
     if isinstance(value, list):
         return CommentedSeq(map(_plain, value))
+    if isinstance(value, float) and "e" in repr(value) and "." not in repr(value):
+        return YAML().load(repr(value).replace("e", ".0e"))
     if not isinstance(value, str):
         return value
     with suppress(yaml.YAMLError):
