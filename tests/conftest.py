@@ -26,6 +26,7 @@ TENSOR_CODE = (
     "evaluation._tables",
     "evaluation.measure",
     "evaluation.parity",
+    "deployment",
     "explanation",
     "prediction._prediction",
     "prediction.predict",

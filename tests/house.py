@@ -29,7 +29,7 @@ STOREYS = (
     ("extraction",),
     ("training",),
     ("diagnosis", "evaluation", "exporting", "prediction"),
-    ("explanation", "inspection"),
+    ("deployment", "explanation", "inspection"),
     ("reporting",),
     ("config",),
     ("project",),

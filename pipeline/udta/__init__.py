@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from udta.adapters import adapters
     from udta.backbones import Backbone, backbones, build_backbone, taps
+    from udta.deployment.export_model import export_model
     from udta.diagnosis import doctor
     from udta.errors import UdtaError
     from udta.evaluation.estimator import UDTAClassifier, UDTARegressor
@@ -63,6 +64,7 @@ __all__ = [
     "evaluate",
     "explain",
     "export",
+    "export_model",
     "extract",
     "extract_many",
     "fewshot",
@@ -105,6 +107,7 @@ _HOME = {
     "evaluate": "evaluation.measure",
     "explain": "explanation.explain",
     "export": "exporting",
+    "export_model": "deployment.export_model",
     "extract": "extraction.extract",
     "extract_many": "extraction.extract_many",
     "fewshot": "training.few_shot",

@@ -101,6 +101,8 @@ class Adapter(Output, ABC):
     recipe: ClassVar[Recipe]
     closed_form: ClassVar[bool] = False  # trained by `solve` alone, no gradient steps
     options_type: ClassVar[type[AdapterOptions]] = AdapterOptions
+    # Buffers by whose values it is decided which operations are done: a program has to have them as constants.
+    deciding: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self, taps: Mapping[str, tuple[int, ...]], n_classes: int, /, *, task: str = "multiclass", **options: Any

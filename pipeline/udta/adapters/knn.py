@@ -54,6 +54,7 @@ class Knn(Adapter):
     recipe: ClassVar[Recipe] = Recipe(epochs=1)
     closed_form: ClassVar[bool] = True
     options_type: ClassVar[type[AdapterOptions]] = KnnOptions
+    deciding: ClassVar[tuple[str, ...]] = ("k",)
     settings: KnnOptions
 
     keys: Tensor
@@ -81,7 +82,7 @@ class Knn(Adapter):
         """Log-probabilities, log-odds or numbers; zero, that is uniform logits, as long as there are no keys."""
         queries = self._pool(features)
         if not len(self.keys):
-            return queries.new_zeros(len(queries), self.n_classes)
+            return queries.new_zeros(queries.shape[0], self.n_classes)
         distances, labels = self._nearest(self._embed(queries), int(self.k))
         return self._vote(distances, labels)
 
@@ -133,7 +134,7 @@ class Knn(Adapter):
             # One more of each, with it and without: a label that all or none of the keys have is not certain either.
             often = (self.labels.sum(dim=0) + 1) / (len(self.labels) + 2)
             return ((1 - smoothing) * mean + smoothing * often).logit()
-        share = torch.zeros(len(distances), self.n_classes, device=distances.device)
+        share = torch.zeros(distances.shape[0], self.n_classes, device=distances.device)
         share.scatter_add_(1, labels, weights)
         return ((1 - smoothing) * share + smoothing / self.n_classes).log()
 

@@ -78,6 +78,7 @@ class Udta(PooledAdapter):
     # Chosen by cross-validation on training splits; docs/adapters.md has the figures.
     recipe: ClassVar[Recipe] = Recipe(epochs=40, weight_decay=10.0)
     options_type: ClassVar[type[AdapterOptions]] = UdtaOptions
+    deciding: ClassVar[tuple[str, ...]] = ("chosen",)
     settings: UdtaOptions
 
     def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:

@@ -16,6 +16,7 @@ _budget         and which of them in fewer bytes
 reducers/       what is done to a tap's output before it is stored
 arithmetic      which one a backbone runs in, and which of them the hardware does well
 _forward        8-bit images -> features of the taps
+_exportable     the same as one module, for programs of other people
 _fold           before it: BatchNorm into convolutions
 _compile        before it: `torch.compile` for what lies between taps
 _replay         around it: a CUDA graph of the pass
@@ -30,6 +31,7 @@ from udta._machine.device import resolve_device
 from udta.backbones._available import BackboneReport, TapReport, backbones, taps
 from udta.backbones._backbone import Backbone, InputSpec
 from udta.backbones._build import build_backbone, find_source
+from udta.backbones._exportable import TapModule
 from udta.backbones._finding import find_backbones, list_sources
 from udta.backbones._forward import TapForward
 from udta.backbones._memory_format import fitting_memory_format
@@ -58,6 +60,7 @@ __all__ = [
     "Replay",
     "TapForward",
     "TapInfo",
+    "TapModule",
     "TapReport",
     "TapRequest",
     "backbones",

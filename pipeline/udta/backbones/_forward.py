@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812  # everybody calls it F
@@ -67,9 +69,7 @@ class TapForward:
         for tap in taps:
             kept = (tap.name, Reducer.parse(tap.reducer), COMPUTES.get(tap.dtype, torch.float32))
             self._taps.setdefault(tap.module, []).append(kept)
-        # Where a module has that name, it is the one that is meant.
-        pooled = POOLED in self._taps and POOLED not in dict(backbone.module.named_children())
-        modules = {name: head_of(backbone) if pooled and name == POOLED else name for name in self._taps}
+        modules = watched_modules(backbone, self._taps)
         self._format = MEMORY_FORMATS[memory_format]
         self._module = clone(backbone.module)
         # Folded before it is converted, so that the product of two weights is rounded to bf16 once.
@@ -88,7 +88,7 @@ class TapForward:
             compile_between_taps(self._module, modules.values())
         # Hooks run around a module's `forward`, which is all that was compiled: they are never traced.
         for name, module in modules.items():
-            self._watch(name, self._module.get_submodule(module), given=name != module)
+            watch(self._module.get_submodule(module), partial(self._keep, name), given=name != module)
 
     def __call__(self, images: UInt8[Tensor, "batch channels height width"]) -> dict[str, Float[Tensor, "batch ..."]]:
         """Features by tap on the device, `[batch, *shape of the tap]`, in the stored dtype, or in float32 where that is a code.
@@ -124,19 +124,6 @@ class TapForward:
                 ) from error
         raise BackboneError(f"backbone {self._factory} ended without running {sorted(self._names - kept.keys())}")
 
-    def _watch(self, name: str, module: nn.Module, *, given: bool) -> None:
-        """Have what a module gives, or is `given`, kept as the taps of this name."""
-
-        def before(_module: nn.Module, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
-            tensor = first_tensor(args, kwargs)
-            assert tensor is not None  # that is how it was found
-            self._keep(name, tensor)
-
-        if given:
-            module.register_forward_pre_hook(before, with_kwargs=True)
-        else:
-            module.register_forward_hook(lambda _module, _inputs, output: self._keep(name, output))
-
     def _keep(self, module: str, output: Tensor) -> None:
         # Here and not after the pass: `ReLU(inplace=True)` behind the tap would change its output, so that even `none`
         # needs a copy (test_a_later_in_place_operation_does_not_change_what_was_tapped). In rows as they are stored,
@@ -146,6 +133,27 @@ class TapForward:
             kept[name] = reducer(output).to(dtype, copy=True, memory_format=torch.contiguous_format)
         if len(kept) == len(self._names):
             raise _LastTapReached
+
+
+def watched_modules(backbone: Backbone, taps: Iterable[str]) -> dict[str, str]:
+    """By the module that a tap is of, the module that is watched for it: another one where what it is given is kept."""
+    # Where a module has that name, it is the one that is meant.
+    pooled = POOLED in taps and POOLED not in dict(backbone.module.named_children())
+    return {name: head_of(backbone) if pooled and name == POOLED else name for name in taps}
+
+
+def watch(module: nn.Module, keep: Callable[[Any], None], *, given: bool) -> None:
+    """Have `keep` called with what a module gives, or is `given`, whenever it runs."""
+
+    def before(_module: nn.Module, args: Sequence[object], kwargs: Mapping[str, object]) -> None:
+        tensor = first_tensor(args, kwargs)
+        assert tensor is not None  # that is how it was found
+        keep(tensor)
+
+    if given:
+        module.register_forward_pre_hook(before, with_kwargs=True)
+    else:
+        module.register_forward_hook(lambda _module, _inputs, output: keep(output))
 
 
 def _convert(module: nn.Module, device: torch.device, dtype: torch.dtype, memory_format: torch.memory_format) -> None:

@@ -23,6 +23,7 @@ fewshot           udta fewshot: figures after few images a class
 report            udta report: one page of figures and pictures
 predict           udta predict: new images to a table of classes
 explain           udta explain: where on an image an answer comes from
+export_model      udta export-model: backbone and adapters to one program
 doctor            udta doctor: is this machine ready, and what to do
 completion        udta completion: the script by which a shell completes all of these
 init              udta init: a project of one's own

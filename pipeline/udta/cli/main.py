@@ -45,6 +45,7 @@ JOURNEYS = {
     "Use them": {
         "predict": "udta.cli.predict",
         "explain": "udta.cli.explain",
+        "export-model": "udta.cli.export_model",
     },
     "A project of your own": {
         "init": "udta.cli.init",
