@@ -130,16 +130,18 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version  # 30 ms, which no import needs
+if not TYPE_CHECKING:  # else a name that is misspelt would be Any
 
-        return version("udta")
-    if name not in _HOME:
-        raise AttributeError(f"module 'udta' has no attribute {name!r}")
-    home = import_module(f"udta.{_HOME[name]}")
-    # A package that has the name of a verb is called itself (`udta._machine.callable_package`).
-    return home if name == _HOME[name] else getattr(home, name)
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version  # 30 ms, which no import needs
+
+            return version("udta")
+        if name not in _HOME:
+            raise AttributeError(f"module 'udta' has no attribute {name!r}")
+        home = import_module(f"udta.{_HOME[name]}")
+        # A package that has the name of a verb is called itself (`udta._machine.callable_package`).
+        return home if name == _HOME[name] else getattr(home, name)
 
 
 def __dir__() -> list[str]:

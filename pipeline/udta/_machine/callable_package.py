@@ -19,7 +19,10 @@ class _CallablePackage(ModuleType):
 
 
 def callable_as(package: str, function: Callable[..., Any]) -> None:
-    """From now on calling the package calls the function, whose signature it shows; types are told in `udta/__init__.py`."""
+    """From now on calling the package calls the function, whose signature and documentation it shows as its own.
+
+    Type checkers are told in `udta/__init__.py`.
+    """
     module = sys.modules[package]
-    module.__class__ = _CallablePackage
+    module.__class__, module.__doc__ = _CallablePackage, function.__doc__
     module.__wrapped__, module.__signature__ = function, inspect.signature(function)  # type: ignore[attr-defined]

@@ -98,7 +98,7 @@ def taps(
 
     Example:
         >>> udta.taps("mobilenet_v2").recommended
-        'features.10=grid(7),features.13=grid(7),features.18'
+        'features.13=grid(14),features.17,features.18=avg'
     """
     if isinstance(backbone, Backbone):
         if weights is not None or transform is not None:

@@ -40,9 +40,16 @@ def build_backbone(spec: str, weights: str | None = None, *, evaluate: str | Non
             images is built for that of this one.
         seed: of the initial weights where none are loaded.
 
+    Returns:
+        The module in evaluation mode, with the hashes that identify it and the input that it expects.
+
     Raises:
         ConfigError: no such model, factory or keyword, or a timm model without timm. BackboneError: the factory failed.
         WeightsError: weights that are missing, do not fit, or must not be loaded.
+
+    Example:
+        >>> udta.build_backbone("mobilenet_v2").input.evaluate
+        'resize(256)|centre_crop(224)'
     """
     name, given = parse_spec(spec)
     # Initial weights are drawn from torch's global generator, and a factory may do anything to that, or to the number of threads.

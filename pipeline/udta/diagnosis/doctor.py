@@ -61,6 +61,12 @@ def doctor(directory: str | Path = ".") -> Diagnosis:
 
     Args:
         directory: where stores are to be written: its disk is measured.
+
+    Returns:
+        A finding for each thing that was looked at, and what to do.
+
+    Example:
+        >>> print(udta.doctor())  # doctest: +SKIP
     """
     folder = Path(directory)
     return Diagnosis(str(folder), tuple(_looked_at(name, check, folder) for name, check in CHECKS.items()))

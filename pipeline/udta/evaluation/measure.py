@@ -78,10 +78,18 @@ def evaluate(
         progress: whether a bar is shown, or what is called instead with what is counted, how many are done, of how many, and a
             word more; by default a bar in a notebook alone.
 
+    Returns:
+        The figures by name, and tables as lists; what `out` holds too.
+
     Raises:
         AdapterError: an adapter was trained on other features, or does not know a class of the store.
         ConfigError: no labelled row has this split, labels do not fit, or a table is neither CSV nor Parquet.
         OutputBusyError: another process is writing one of these files.
+
+    Example:
+        >>> metrics = udta.evaluate("runs/photos-udta", "photos.zarr")
+        >>> metrics["top1_low"] <= metrics["top1"] <= metrics["top1_high"]
+        True
     """
     # Before anything is read: a run over a large store must not end in a name that cannot be written.
     _check_files(out=out, predictions=predictions, confusion=confusion)

@@ -79,11 +79,18 @@ def parity(
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         seed: of the choice.
 
+    Returns:
+        How many of them get the same class from both, and how far the scores are apart.
+
     Raises:
         AdapterError: the store or the backbone is not the one that the adapter was trained with.
         ConfigError: no such split, or nobody says where the backbone is.
         ImageError, DataError: an image is gone or has changed.
         FeatureError: the live features of an image are not finite.
+
+    Example:
+        >>> udta.parity("runs/photos-udta", "photos.zarr", samples=4).images
+        4
     """
     adapter, header = load_adapter(Path(run))
     opened = store if isinstance(store, Store) else open_store(store)

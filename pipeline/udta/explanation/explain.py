@@ -106,11 +106,18 @@ def explain(
         weights: where its weights are; by default where they were at extraction.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
 
+    Returns:
+        The class, its probability, and by tap what each position adds to its score.
+
     Raises:
         AdapterError: an adapter file that cannot be used, or one whose answers are no sum over positions.
         BackboneError, WeightsError: the backbone cannot be built, is not frozen, or its weights are gone or others.
         ConfigError: there is no such class, `out` is no `.png`, matplotlib is missing, or nobody says where the backbone is.
         ImageError, FeatureError: the image cannot be read, or has features or scores that are not finite.
+
+    Example:
+        >>> sorted(udta.explain("runs/photos-udta", "photos/cat/000.png").contributions.maps)
+        ['layer3', 'layer4']
     """
     target = None if out is None else local_path("out", out)
     if target is not None:

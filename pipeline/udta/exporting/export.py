@@ -78,12 +78,19 @@ def export(
         progress: whether a bar is shown, or what is called instead with what is counted, how many are done, of how many, and a
             word more; by default a bar in a notebook alone.
 
+    Returns:
+        Where it was written, and how much.
+
     Raises:
         ConfigError: unknown format, taps, views, split, pool or dtype, or what a format cannot hold.
         StoreError: `out` is not empty or cannot be written.
         OutputBusyError: another process is writing `out`.
         UncommittedRowError: a chosen row was never committed.
         FeatureError: a value of a chosen row is not finite, or not so in `dtype`.
+
+    Example:
+        >>> udta.export("photos.zarr", to="npy", out="arrays", split="test").format
+        'npy'
     """
     chosen = find_format(to)
     target = local_path("out", out)

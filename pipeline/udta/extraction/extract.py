@@ -108,6 +108,9 @@ def extract(
         progress: whether a bar is shown, or what is called instead with what is counted, how many are done, of how many, and a
             word more; by default a bar in a notebook alone.
 
+    Returns:
+        A report: what was computed and written, at which rate, bound by what.
+
     Raises:
         ConfigError: wrong options; every problem is listed.
         DataError: images, manifest or splits that cannot be used. ImageError: one image, with `on_error="fail"`.
@@ -115,6 +118,11 @@ def extract(
         StaleStoreError: what is at `out` was made from something else, or holds images that are not asked for any more.
         NotAStoreError: it is no store. StoreBusyError: another process is writing it. StoreError: there is no room on the disk.
         FeatureError: the backbone produced NaN or infinite values.
+
+    Example:
+        >>> report = udta.extract("photos", backbone="resnet18", taps="layer4=avg", out="features.zarr", device="cpu")
+        >>> udta.open_store(report.store).taps["layer4"].shape
+        (512,)
     """
     # The arguments, before there is any other local name.
     options = ExtractOptions.among(locals())

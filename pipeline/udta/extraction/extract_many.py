@@ -98,6 +98,11 @@ def extract_many(
     Raises:
         ConfigError: wrong options of any store, all listed; two stores at one place.
         UdtaError: as `extract`, of the store that failed first.
+
+    Example:
+        >>> stores = [{"taps": "layer3=avg", "out": "third.zarr"}, {"taps": "layer4=avg", "out": "fourth.zarr"}]
+        >>> [report.rows for report in udta.extract_many("photos", stores, backbone="resnet18", device="cpu")]
+        [24, 24]
     """
     # The arguments, before there is any other local name.
     common = ExtractOptions.among(locals())

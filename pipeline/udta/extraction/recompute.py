@@ -68,10 +68,17 @@ def recompute(
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         seed: of the choice.
 
+    Returns:
+        How far stored features are from what the backbone gives now, and for which samples that is too far.
+
     Raises:
         ConfigError: the store does not say where images or backbone are, and neither do the arguments.
         StaleStoreError: the backbone is not the one that the store was made with, or its code computes something else.
         ImageError, DataError: an image is gone or has changed.
+
+    Example:
+        >>> udta.recompute("photos.zarr", samples=4).differing
+        ()
     """
     opened = store if isinstance(store, Store) else open_store(store)
     compute, dtype = opened.fingerprint.text("compute"), opened.fingerprint.text("dtype")

@@ -64,12 +64,19 @@ def inspect(
         seed: of t-SNE, and of the sample that it is made of.
         progress: whether a bar is shown, or what is called instead with what is counted, how many are done, and of how many.
 
+    Returns:
+        Tables, the worst line first, and where each image lies on a map.
+
     Raises:
         AdapterError: the adapter was trained on other features, or does not know a class of the store.
         ConfigError: labels do not fit, or the store has fewer than three images.
         FeatureError: features that are not finite.
         UncommittedRowError: the extraction is unfinished.
         OutputBusyError: another process is writing into `out`.
+
+    Example:
+        >>> udta.inspect("photos.zarr").images
+        24
     """
     target = None if out is None else local_path("out", out)
     opened = with_labels(store, labels, column=column, task=task, separator=separator)

@@ -53,8 +53,15 @@ def similar(store: str | Path | Store, image: str, *, top: int = 10, tap: str | 
         top: how many.
         tap: by which tap; the deepest by default, which says most of what is seen.
 
+    Returns:
+        The neighbours, the nearest first.
+
     Raises:
         ConfigError: no image of the store has this id, no such tap, or `top` is below 1.
+
+    Example:
+        >>> len(udta.similar("photos.zarr", "cat/000.png", top=3).neighbours["path"])
+        3
     """
     opened = store if isinstance(store, Store) else open_store(store)
     if top < 1:

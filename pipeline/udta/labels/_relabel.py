@@ -45,10 +45,17 @@ def with_labels(
         separator: of `multilabel`: what stands between the labels of a cell; `;` by default.
         classes: names of classes or labels that there are, such as those of an adapter, although the file may lack some.
 
+    Returns:
+        The same features; `labels`, `classes`, `splits` and `task` are those of the file.
+
     Raises:
         ConfigError: an unknown task or column, not one image of the store, labels that contradict each other or the task.
         DataError: the file cannot be read.
         StoreError: the store cannot be read.
+
+    Example:
+        >>> udta.with_labels("photos.zarr", "colours.csv").classes
+        ('even', 'odd')
     """
     opened = store if isinstance(store, Store) else open_store(store)
     _check(opened, labels, column, task, separator)

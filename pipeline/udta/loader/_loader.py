@@ -41,8 +41,6 @@ class FeatureLoader(IterableDataset[Batch]):
         batch_size: rows a batch; the last one may be shorter.
         shuffle: a new order every epoch: an exact permutation of all rows where they fit `memory_budget`, otherwise shuffled
             blocks in windows of exactly shuffled rows.
-        sampling: `"uniform"` delivers every row once an epoch; `"balanced"` as many rows, but of each class as many as of
-            another: rows of rare classes several times, of frequent ones some, others in every epoch.
         views: `"random"` draws one view for each row and epoch; a number is that view; a list or `"all"` adds a view axis.
         seed: of order and views.
         device: where the batches are delivered.
@@ -52,6 +50,8 @@ class FeatureLoader(IterableDataset[Batch]):
         memory_budget: bytes that features may take in memory; half of the memory by default.
         resident: keep all features of these rows in the memory of `device`, and pick the batches there. `"auto"` does so on a
             CUDA device that has room; on a CPU the kernel's own cache of the files serves as well.
+        sampling: `"uniform"` delivers every row once an epoch; `"balanced"` as many rows, but of each class as many as of
+            another: rows of rare classes several times, of frequent ones some, others in every epoch.
 
     Attributes:
         bytes_read: of features that were delivered, as stored; what is resident counts once.

@@ -68,6 +68,9 @@ def predict(
         progress: whether a bar is shown, or what is called instead with what is counted, how many are done, of how many, and a
             word more; by default a bar in a notebook alone.
 
+    Returns:
+        The table, where it was written, and which images have no answer.
+
     Raises:
         AdapterError: an adapter file that cannot be used, or adapters that need different features, or views.
         BackboneError, WeightsError: the backbone cannot be built, is not frozen, or its weights are gone or others.
@@ -75,6 +78,10 @@ def predict(
         DataError: a folder or list of images that cannot be used.
         ImageError, FeatureError: an image that cannot be read, or with features or scores that are not finite; not with `skip`.
         OutputBusyError: another process is writing `out`.
+
+    Example:
+        >>> udta.predict("new_photos", adapters=["runs/photos-udta"], out="predictions.csv").images
+        3
     """
     problems = Problems()
     target: Path | Stream | None = problems.collect(local_path, "out", out) if isinstance(out, str | Path) else out

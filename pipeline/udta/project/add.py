@@ -45,6 +45,9 @@ def add_dataset(
     Raises:
         ConfigError: there is such an entry already, or what is asked is wrong; every problem is listed. The file is as it was.
         DataError: there are no such images.
+
+    Example:
+        >>> udta.add_dataset("colours", "photos", labels="colours.csv", project="project")
     """
     from udta.images import images_state
 
@@ -104,6 +107,9 @@ def add_backbone(
 
     Raises:
         ConfigError: there is such an entry already, no such backbone, or what is asked is wrong. The file is as it was.
+
+    Example:
+        >>> udta.add_backbone("small", backbone="mobilenet_v2", weights="none", project="project")
     """
     given = StoreOptions.among(locals())
     from udta.backbones import find_source
@@ -135,6 +141,9 @@ def add_adapter(
 
     Raises:
         ConfigError: there is such an entry already, no such adapter, option or field of a recipe. The file is as it was.
+
+    Example:
+        >>> udta.add_adapter("narrow", adapter="udta", options={"width": 32}, project="project")
     """
     from udta.adapters import find_adapter
 

@@ -80,10 +80,17 @@ def init(
         weights: a file, `pretrained[@REV]`, a torchvision weight enum, or `none`; by default pretrained of a hub, else none,
             which means random numbers. Nothing is fetched before the project is run.
 
+    Returns:
+        What was written, and with which images, backbone and weights.
+
     Raises:
         ConfigError: something of that name is there, there is no such backbone or weights file, or DVC is not installed.
         DataError: there are no such images.
         UdtaError: DVC refuses the folder.
+
+    Example:
+        >>> udta.init("project", images="photos", backbone="resnet18").weights
+        'none'
     """
     from udta.backbones import find_source
     from udta.images import images_state

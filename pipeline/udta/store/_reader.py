@@ -236,9 +236,17 @@ def open_store(path: str | Path) -> Store:
         path: a directory, or for a Zarr store a URL such as `s3://bucket/store` (with the extra `s3`), which is read chunk by
             chunk through zarr-python.
 
+    Returns:
+        The store as it stands now; a later growth does not show in it.
+
     Raises:
         NotAStoreError: there is no store at this path.
         CorruptStoreError: its metadata or a ledger record cannot be understood or is damaged.
+
+    Example:
+        >>> store = udta.open_store("photos.zarr")
+        >>> store.read([0, 5], taps=["layer4"])["layer4"].shape  # rows, views, and the shape of the tap
+        (2, 2, 512)
     """
     return Store(store_path(path))
 

@@ -57,8 +57,20 @@ class DiffReport:
 def diff(a: str | Path | Store, b: str | Path | Store, *, values: bool = True) -> DiffReport:
     """Compare two stores; rows that are not committed in both are left out of the comparison of values.
 
+    Args:
+        a: a store.
+        b: another one.
+        values: whether features are compared too, which reads both.
+
+    Returns:
+        Every difference; `equal` where they hold the same features for the same samples.
+
     Raises:
         NotAStoreError, CorruptStoreError: one of them cannot be opened.
+
+    Example:
+        >>> udta.diff("photos.zarr", "photos.zarr").equal
+        True
     """
     left, right = (store if isinstance(store, Store) else open_store(store) for store in (a, b))
     ids_a, ids_b = dict(left.hashes), dict(right.hashes)

@@ -93,12 +93,19 @@ def verify(
         progress: whether a bar is shown, or what is called instead with what is counted, how many are done, of how many, and a
             word more; by default a bar in a notebook alone.
 
+    Returns:
+        What is damaged or missing; `sound` where nothing is.
+
     Raises:
         NotAStoreError: there is no store at `path`.
         CorruptStoreError: so little is left that it cannot be told what the store was.
         StoreReplacedError: another store took its name meanwhile.
         ConfigError: with `repair`, the store is not local.
         StoreBusyError: with `repair`, another process is writing it.
+
+    Example:
+        >>> udta.verify("photos.zarr").sound
+        True
     """
     # The seal alone, no records: these are read one by one below, where one that is damaged is a finding and not the end.
     store = local_path("the store to repair", path) if repair else store_path(path)

@@ -29,7 +29,7 @@ def info(path: str | Path) -> StoreInfo | RunInfo | RunsInfo:
 
     Example:
         >>> print(udta.info("photos.zarr").document["rows"])
-        36
+        24
     """
     where = store_path(path)
     if where.is_file() or (where.is_dir() and (where / NAME).exists()):

@@ -86,6 +86,9 @@ def train(
         progress: whether a bar is shown, or what is called instead with what is counted ("views read", "epochs"), how many are
             done, of how many, and a word more, for all that is gone through; by default a bar in a notebook alone.
 
+    Returns:
+        What it cost, and the figures of the test split.
+
     Raises:
         ConfigError: unknown adapter, options, recipe fields or split, labels that do not fit; every problem is listed.
         DataError: the file of labels cannot be read.
@@ -93,6 +96,11 @@ def train(
         FeatureError: features of an image are not finite.
         StoreError: the store cannot be read.
         OutputBusyError: another process is writing `out`.
+
+    Example:
+        >>> report = udta.train("photos.zarr", adapter="linear", recipe={"epochs": 2}, out="runs/linear")
+        >>> report.epochs, report.metrics["n"]
+        (2, 6)
     """
     # The arguments, before there is any other local name.
     given = TrainOptions.checked(TrainOptions.among(locals()))
