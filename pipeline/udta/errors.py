@@ -123,6 +123,11 @@ class AdapterError(UdtaError):
     """An adapter file that cannot be used, or an adapter beside the wrong backbone or store."""
 
 
+def reason(error: Exception) -> str:
+    """What an error says, without the file, which whoever quotes it calls by the name that the user knows."""
+    return (isinstance(error, OSError) and error.strerror) or str(error)
+
+
 def did_you_mean(name: str, valid: Iterable[str], limit: int = 3) -> str:
     """The closing half-sentence of an error about an unknown name: the nearest valid ones, or all if they are few."""
     options = list(valid)

@@ -144,6 +144,13 @@ def _acquire(output: Path, deadline: float) -> int:
             output.parent.mkdir(parents=True, exist_ok=True)
             return os.open(file, _FLAGS, 0o666)
         except OSError as error:
+            if isinstance(
+                error, FileExistsError | NotADirectoryError
+            ):  # of `mkdir`: "File exists", or "Not a directory"
+                wrong = next(folder for folder in output.parents if folder.exists())
+                raise NotADirectoryError(
+                    error.errno, "is a file, nothing can be written below it", str(wrong)
+                ) from error
             raise OSError(error.errno, error.strerror, str(output)) from error  # the user knows of no lock
 
     try:

@@ -67,7 +67,7 @@ class Attentive(PooledAdapter):
     options_type: ClassVar[type[AdapterOptions]] = AttentiveOptions
     settings: AttentiveOptions
 
-    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
+    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, /, **options: Any) -> None:
         super().__init__(taps, n_classes, **options)
         queries, width = self.settings.queries, self.settings.width
         lengths = [channels(shape) for shape in self.taps.values() for _ in range(1 + has_class_token(shape))]

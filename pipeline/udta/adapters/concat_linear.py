@@ -24,7 +24,7 @@ class ConcatLinear(PooledAdapter):
     # That of `linear`: what the two differ in is the taps that they read.
     recipe: ClassVar[Recipe] = Recipe(epochs=40, weight_decay=30.0)
 
-    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
+    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, /, **options: Any) -> None:
         super().__init__(taps, n_classes, **options)
         n_features = sum(channels(shape) for shape in self.taps.values())
         self.probe = LinearProbe(n_features, n_classes, narrow_gain(n_features))

@@ -57,7 +57,7 @@ class Head2Toe(PooledAdapter):
 
     selected: Tensor
 
-    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
+    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, /, **options: Any) -> None:
         super().__init__(taps, n_classes, **options)
         self.n_features = sum(self._n_pooled(shape) for shape in self.taps.values())
         # At least one, however few are asked for: a linear layer of no feature cannot be built.

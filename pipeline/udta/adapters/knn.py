@@ -62,7 +62,7 @@ class Knn(Adapter):
     scale: Tensor
     k: Tensor
 
-    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
+    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, /, **options: Any) -> None:
         super().__init__(taps, n_classes, **options)
         self.register_buffer("keys", torch.zeros(0, channels(self.taps[self.taps_used[0]]), dtype=torch.float16))
         # Numbers as training sees them, with mean 0 and scale 1.

@@ -65,7 +65,7 @@ class Ladder(Adapter):
     options_type: ClassVar[type[AdapterOptions]] = LadderOptions
     settings: LadderOptions
 
-    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
+    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, /, **options: Any) -> None:
         super().__init__(taps, n_classes, **options)
         width = self.settings.width
         # A list, because a module dictionary refuses the dots of tap names.

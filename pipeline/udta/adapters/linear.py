@@ -69,7 +69,7 @@ class Linear(PooledAdapter):
     name: ClassVar[str] = "linear"
     recipe: ClassVar[Recipe] = Recipe(epochs=40, weight_decay=30.0)
 
-    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
+    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, /, **options: Any) -> None:
         super().__init__(taps, n_classes, **options)
         n_features = channels(self.taps[self.taps_used[0]])
         self.probe = LinearProbe(n_features, n_classes, narrow_gain(n_features))

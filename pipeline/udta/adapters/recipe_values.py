@@ -66,8 +66,8 @@ def _class_weights(value: Any) -> ClassWeights:
     if isinstance(value, str | Path):
         if not Path(value).exists():
             raise ConfigError(
-                f"recipe: class_weights is {str(value)!r}: {did_you_mean(str(value), CLASS_WEIGHTS)} Or give a file"
-                " `class,weight`; there is none of this name"
+                f"recipe: class_weights is {str(value)!r}; {did_you_mean(str(value), CLASS_WEIGHTS)}"
+                " (or a file `class,weight`; there is none of this name)"
             )
         return _weights(_file_rows(Path(value)), f"{value}:")
     if isinstance(value, Mapping):

@@ -81,7 +81,7 @@ class Udta(PooledAdapter):
     deciding: ClassVar[tuple[str, ...]] = ("chosen",)
     settings: UdtaOptions
 
-    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, **options: Any) -> None:
+    def __init__(self, taps: Mapping[str, tuple[int, ...]], n_classes: int, /, **options: Any) -> None:
         super().__init__(taps, n_classes, **options)
         last = list(self.taps)[-1]
         self.second_order = self._candidates()

@@ -116,6 +116,7 @@ def _unknown(name: str) -> str:
     names = {source.name: source.names() for source in SOURCES.values()}
     listing = " or ".join(source for source, known in names.items() if known)
     near = did_you_mean(name, dict.fromkeys(chain.from_iterable(names.values())))
+    near += "" if near.endswith("?") else "."
     missing = {source.name: source.missing() for source in SOURCES.values()}
     more = "".join(f"; for {source}'s models: {install}" for source, install in missing.items() if install)
     return f"there is no backbone {name!r} in {listing}: {near} Your own is package.module:factory{more}"

@@ -12,6 +12,7 @@ import click
 
 from udta._console.messages import be_quiet, is_quiet, say
 from udta._files.paths import local_path
+from udta.errors import did_you_mean
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -48,6 +49,13 @@ def _paths(incomplete: str) -> list[CompletionItem[str]]:
     return [CompletionItem(incomplete, type="file")]
 
 
+def _check_given(
+    kind: click.ParamType[Any], value: Any, param: click.Parameter | None, ctx: click.Context | None
+) -> None:
+    if value == "":  # `Path("")` is the folder that one is in
+        kind.fail("it is empty, as a variable of the shell without a value is", param, ctx)
+
+
 class OutPath(click.ParamType):  # type: ignore[type-arg]
     """Where a verb writes: a local path."""
 
@@ -55,6 +63,7 @@ class OutPath(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path. Raises `ConfigError` for a URL."""
+        _check_given(self, value, param, ctx)
         # Here, where it still looks like one: `Path("s3://bucket")` is `s3:/bucket`.
         return local_path(param.opts[0] if param else "path", value)
 
@@ -75,6 +84,7 @@ class StorePath(click.ParamType):  # type: ignore[type-arg]
         """The path, on this machine or behind the URL. Raises `ConfigError` for a kind of URL that nothing opens."""
         from udta.store import store_path
 
+        _check_given(self, value, param, ctx)
         return store_path(value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
@@ -97,6 +107,13 @@ class Choice(click.Choice[str]):
     def choices(self) -> tuple[str, ...]:  # type: ignore[override]  # an attribute of click's
         """The names."""
         return tuple(self._names())
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name. Raises `BadParameter`, with the nearest one, for another."""
+        names = self.choices
+        if value not in names:
+            self.fail(f"{value!r} is none of them: {did_you_mean(str(value), names)}", param, ctx)
+        return str(value)
 
 
 def emit(

@@ -10,6 +10,8 @@ import click
 from udta._console.display import ProgressDisplay
 from udta.cli._common import OUT, STORE, Choice, json_option, summarise
 
+_MOST = 10**9  # more than any store has rows; as a list of numbers a range has to fit into memory
+
 
 @click.command(
     short_help="Features in other tools' formats.",
@@ -88,5 +90,8 @@ def _numbers(text: str | None, option: str) -> list[int] | None:
             raise click.BadParameter(
                 f"{part.strip()!r} is neither a number nor a range such as 7-20", param_hint=option
             )
-        numbers += range(int(first), int(last or first) + 1)
+        start, stop = int(first), int(last or first)
+        if not start <= stop < _MOST:
+            raise click.BadParameter(f"{part.strip()!r} is no range of rows or views", param_hint=option)
+        numbers += range(start, stop + 1)
     return numbers

@@ -21,7 +21,7 @@ import google_crc32c
 from udta._files.atomic import PARTIAL, write_bytes
 from udta._files.names import document_problem, path_problem
 from udta._files.paths import read_regular
-from udta.errors import CorruptStoreError
+from udta.errors import CorruptStoreError, reason
 from udta.store._directory import Directory
 from udta.store._layout import FORMAT
 from udta.store._record import Record
@@ -128,7 +128,8 @@ class Ledger:
             return dict(_attributes(self.seal_file)["layout"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CorruptStoreError(
-                f"{self._store.shown(self.seal_file)}: the seal cannot be read ({error}); remove the store and extract again"
+                f"{self._store.shown(self.seal_file)}: the seal cannot be read ({reason(error)}); "
+                "remove the store and extract again"
             ) from error
 
     def is_ours(self) -> bool:
@@ -153,7 +154,7 @@ class Ledger:
                 if file_checksum(self._store.root / name) != expected
             ]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            return [f"the seal in {self.directory.name}/{self.name} cannot be read ({error})"]
+            return [f"the seal in {self.directory.name}/{self.name} cannot be read ({reason(error)})"]
 
     def sweep(self) -> None:
         """Remove what an interrupted commit left: temporaries, and directories without a record."""

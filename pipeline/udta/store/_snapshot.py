@@ -76,11 +76,22 @@ def read_snapshot(path: Path, look: Callable[[Engine], _T]) -> _T:
     raise AssertionError  # the last attempt returns or raises
 
 
+def _what_else(path: Path) -> str:
+    """What it is instead, where people mix up the two."""
+    if (path / "adapter.safetensors").exists():
+        return "; it is a run, an adapter that was trained from one"
+    return (
+        "; a store is what `udta extract` makes, and images are what it makes one of"
+        if path.is_dir()
+        else ", but a file"
+    )
+
+
 def _once(path: Path, look: Callable[[Engine], _T]) -> _T:
     engine = engine_at(path)
     if engine is None:
         if path.exists():
-            raise NotAStoreError(f"{path} is not a udta store")
+            raise NotAStoreError(f"{path} is not a udta store{_what_else(path)}")
         raise NotAStoreError(f"there is no store at {path}; make one with `udta extract IMAGES ... --out {path}`")
     check_version(engine)
     # The seal is broken before metadata are changed and put anew after it, and the directory is another one when stores changed

@@ -16,7 +16,7 @@ from udta._machine.cores import side_by_side
 from udta._machine.device import own_randomness
 from udta._machine.memory import fits_on
 from udta.adapters import Adapter, PooledAdapter, Recipe, Samples, find_adapter
-from udta.errors import FeatureError
+from udta.errors import ConfigError, FeatureError
 from udta.loader import Batch, FeatureLoader
 from udta.store import Store
 
@@ -29,6 +29,8 @@ _READ = "views read"
 
 def build(adapter: str, store: Store, options: Mapping[str, Any], seed: int) -> Adapter:
     """A new adapter for the taps, classes and task of a store; its initial weights depend on `seed` alone."""
+    if "task" in options:
+        raise ConfigError(f"adapter {adapter!r}: task is no option of it: it is that of the labels, see --task")
     # Its own state, given back afterwards: how much the caller drew before makes no difference.
     with own_randomness(seed):
         shapes = {tap.name: tap.shape for tap in store.taps.values()}
