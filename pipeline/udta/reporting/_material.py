@@ -71,7 +71,9 @@ class Material:
         """Of the colour of an adapter's name: those that have the better places come first."""
         places: dict[str, list[int]] = {}
         for each in self.settings:
-            for place, run in enumerate(each.runs):
+            for run in each.runs:
+                # Equals share a place.
+                place = sum(_rank(other)[0] < _rank(run)[0] for other in each.runs)
                 places.setdefault(run.name, []).append(place)
         order = sorted(places, key=lambda name: (-len(places[name]), float(np.mean(places[name])), name))
         return {name: number for number, name in enumerate(order)}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from udta._console.terminal import one_line
 from udta.errors import UdtaError
 from udta.extraction.recompute import manifest_of
-from udta.images import EncodedImage, Manifest
+from udta.images import EncodedImage, Manifest, ViewSpec
 from udta.reporting._page import Picture
 from udta.store import Store
 
@@ -59,6 +59,21 @@ class Thumbnails:
             self.problem = self.problem or str(error)
             return None
         return Image.fromarray(pixels)
+
+    def view(self, row: int) -> Image.Image | None:
+        """The photograph as the backbone saw it, in view 0; None as `picture`."""
+        from PIL import Image
+
+        if self._manifest is None:
+            return None
+        try:
+            sample = self._manifest.sample(row)
+            views = ViewSpec.from_fields(self.store.fingerprint.fields)
+            pixels = views.view(EncodedImage(sample.read(), sample.id), sample.sha256, 0)
+        except UdtaError as error:
+            self.problem = self.problem or str(error)
+            return None
+        return Image.fromarray(pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., 0])
 
     @cached_property
     def _manifest(self) -> Manifest | None:

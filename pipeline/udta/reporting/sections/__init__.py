@@ -5,6 +5,7 @@ _effort        accuracy against the time of training and against the bytes that 
 _learning      learning curves
 _few_images    few-shot curves
 _mistakes      which classes are taken for which others, and the photographs most confidently wrong
+_overlays      where on a photograph a wrong answer comes from
 _by_class      how good the best adapter is on each class, label or target
 _reliability   whether probabilities are what they say
 _tap_shares    what is lost without a tap

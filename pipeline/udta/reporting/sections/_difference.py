@@ -38,7 +38,7 @@ def _pair(material: Material, one: Run, other: Run) -> list[Block]:
     )
     rows = [[what, *values] for what, *values in (*_figures(one, other), *_settings(one, other))]
     title = f"{names[0]} and {names[1]}" + (f" on {compared[0].title}" if alike else "")
-    blocks: list[Block] = [Heading(title), Table(("", *names), rows, "What differs.", left=1)]
+    blocks: list[Block] = [Heading(title), Table(("what", *names), rows, "What differs.", left=1)]
     judged = [_judged(material, run) for run in (one, other)]
     first, second = judged
     if first is None or second is None:

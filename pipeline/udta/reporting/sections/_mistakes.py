@@ -9,11 +9,12 @@ from udta.reporting._charts import matrix_chart
 from udta.reporting._material import Compared, Judged, Material
 from udta.reporting._page import Block, Gallery, Heading, Missing, Picture, Table
 from udta.reporting._thumbnails import Thumbnails
+from udta.reporting.sections._overlays import overlays
 from udta.reporting.sections._words import slug
 
 _MOST_SETTINGS = 8
 _MOST_CLASSES = 40  # of a matrix whose names can be read
-_PAIRS, _PICTURED, _WRONG = 6, 3, 8
+_PAIRS, _PICTURED, _WRONG, _EXPLAINED = 6, 3, 8, 4
 
 
 def mistakes(material: Material) -> list[Block]:
@@ -107,6 +108,7 @@ def _pictures(compared: Compared, best: Judged, pairs: list[tuple[int, int]]) ->
         )
         if any(pictures)
     ]
+    blocks += overlays(best, thumbnails, order[:_EXPLAINED].tolist())
     if thumbnails.problem:
         blocks.append(Missing(f"{compared.title}: some photographs could not be read: {thumbnails.problem}"))
     return blocks

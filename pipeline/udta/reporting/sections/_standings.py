@@ -19,7 +19,8 @@ _MOST_ROWS = 200  # of a long table
 
 def results(material: Material) -> list[Block]:
     """A table for each task, charts of the same figures, and of what they take."""
-    blocks: list[Block] = []
+    backbones = {each.setting.backbone for each in material.settings}
+    blocks: list[Block] = [f"All features are of {name}." for name in backbones if name and len(backbones) == 1]
     for task_name in dict.fromkeys(each.setting.task for each in material.settings):
         settings = [each for each in material.settings if each.setting.task == task_name]
         names = [name for name in material.numbers if any(run.name == name for each in settings for run in each.runs)]
@@ -27,9 +28,6 @@ def results(material: Material) -> list[Block]:
         if len(names) <= MOST_RUNS and any(run.value is not None for each in settings for run in each.runs):
             blocks.append(_chart(settings, names, material))
         blocks += effort(settings, material)
-    backbones = {each.setting.backbone for each in material.settings}
-    if len(backbones) == 1 and (backbone := backbones.pop()):
-        blocks.append(f"All features are of {backbone}.")
     if not material.settings:
         blocks.append(Missing("No runs were given, so there are no results: these are stores alone."))
     return blocks
@@ -54,7 +52,7 @@ def headline(material: Material) -> str:
     (second, below), gap = means[1], scaled(mean - means[1][1], task)
     text += f", {_points(gap, task)} above {second}" if mean > below else f", as does {second}"
     every = "all of them" if firsts == len(same) else f"{firsts} of them"
-    return f"{text}; no adapter is better on {every}."
+    return f"{text}, and has the highest figure on {every}."
 
 
 def top_figures(material: Material) -> dict[str, str]:
@@ -144,7 +142,7 @@ def _caption(settings: Sequence[Compared]) -> str:
     task = find_task(settings[0].setting.task)
     with_interval = any(run.interval for each in settings for run in each.runs)
     interval = "; small: 95 % interval, by bootstrap over images" if with_interval else ""
-    return f"{unit(task)} on the test images, of one view each{interval}; bold: the highest of its row."
+    return f"Test images: {unit(task)} of one view each{interval}; bold: the highest of its row."
 
 
 def _chart(settings: Sequence[Compared], names: Sequence[str], material: Material) -> Block:
