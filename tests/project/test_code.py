@@ -31,9 +31,9 @@ def changed(package, file, text="# another version\n"):
 
 def test_code_that_decides_a_result_is_seen_by_the_stages_that_it_decides(package):
     assert changed(package, "training/loop.py") == {"train"}
-    assert changed(package, "images/_size.py") == {"prepare", "train", "evaluate"}
-    assert changed(package, "reporting/_table.py") == {"report"}
-    assert changed(package, "adapters/new_family.py") == {"train", "evaluate"}
+    assert changed(package, "images/_size.py") == {"prepare", "train", "evaluate", "report"}
+    assert changed(package, "reporting/_table.py") == changed(package, "reporting/page.css") == {"report"}
+    assert changed(package, "adapters/new_family.py") == {"train", "evaluate", "report"}
     for nothing in ("cli/train.py", "_console/display.py", "images/__pycache__/_read.cpython-399.pyc"):
         assert changed(package, nothing) == set()
 

@@ -115,6 +115,20 @@ def test_only_what_depends_on_a_change_runs_again(reproduced):
     assert "greek" in table
 
 
+def test_drawings_and_charts_of_the_report_are_shown_offline(reproduced):
+    """Behind a proxy that nobody serves; the charts are data in the page, the drawings files beside it."""
+    report = reproduced / "out" / "report"
+    assert "digits-100" in (report / "report.html").read_text()
+    said = dvc(reproduced, "plots", "show", https_proxy="http://127.0.0.1:9", http_proxy="http://127.0.0.1:9")
+    assert "WARNING" not in said
+    page = (reproduced / "dvc_plots" / "index.html").read_text()
+    for drawing in (report / "report_files").iterdir():
+        assert drawing.name in page
+    assert "The figure of each run on its test images" in page
+    assert "The same against seconds of training" in page
+    assert "digits-100 letters linear" in page
+
+
 # What no result depends on: words for people, the command, the models of params.yaml (its values are parameters of stages), and
 # the memory, cores and processes of the machine. An `__init__` names what lies beside it.
 DECIDES_NOTHING = {"_console", "_machine", "cli", "config", "errors", "options", "project", "__init__", "__main__"}

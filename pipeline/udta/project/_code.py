@@ -25,7 +25,10 @@ SOURCES = {
         "_files", "adapters", "backbones", "evaluation", "extraction", "fingerprint.py", "images", "labels", "loader",
         "probe.py", "project/stages/evaluate_stage.py", "scoring", "store", "tasks",
     ),
-    "report": ("_files", "project/stages/report_stage.py", "reporting", "tasks"),
+    "report": (
+        "_files", "adapters", "backbones", "evaluation", "explanation", "extraction", "fingerprint.py", "images", "labels",
+        "loader", "probe.py", "project/stages/report_stage.py", "reporting", "scoring", "store", "tasks",
+    ),
 }  # fmt: skip
 
 
@@ -41,8 +44,9 @@ def code_of(stage: str) -> str:
 
 
 def _digest(source: Path) -> str:
-    # By suffix: byte code lies beside sources, and is another on every machine. safetensors: the offline backbone's weights.
-    kinds = (".py", ".safetensors")
+    # By suffix: byte code lies beside sources, and is another on every machine. safetensors: the offline backbone's weights; the
+    # others: what a page is made of.
+    kinds = (".py", ".safetensors", ".css", ".jinja")
     files = sorted(path for path in source.rglob("*") if path.suffix in kinds) if source.is_dir() else [source]
     digest = hashlib.sha256()
     for file in files:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from udta._console.progress import Progress, announce, watched
-from udta._files.atomic import write_json
 from udta._files.locks import one_writer_of
 from udta._files.paths import local_path
 from udta._machine.device import resolve_device
@@ -65,7 +64,7 @@ def report(
     Args:
         folders: runs, folders of sweeps and few-shot curves, stores, or folders that hold any; a file is one of labels that runs
             were trained with.
-        out: the page. Its drawings lie beside it as `<stem>_files/*.svg`, its figures as `<stem>_files/report.json`.
+        out: the page. Its drawings lie beside it as `<stem>_files/*.svg`.
         title: of the page.
         split: which rows of stores are looked at.
         compare: two run folders among those found; by default the best two of each dataset.
@@ -97,11 +96,9 @@ def report(
     announce("sections", len(SECTIONS), len(SECTIONS))
     summary = headline(material)
     files = write_page(target, title, sections, summary=summary, figures=top_figures(material))
-    result = PageReport(
+    return PageReport(
         str(target), summary, tuple(map(str, files)), _rows(material), tuple(dict.fromkeys(material.missing))
     )
-    write_json(target.with_name(f"{target.stem}_files") / "report.json", result.to_json())
-    return result
 
 
 def _pair(found: Found, compare: Sequence[str | Path] | None) -> tuple[Run, Run] | None:
