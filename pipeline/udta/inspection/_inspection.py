@@ -100,8 +100,8 @@ class Inspection:
         counts = self.counts
         lines = [f"{self.store}: {self.images} images looked at"]
         for table, count, what in (
-            (self.leaks, counts["leaks"], "pair(s) of one photograph in two splits"),
-            (self.duplicates, counts["duplicates"], "pair(s) of one photograph in one split"),
+            (self.leaks, counts["leaks"], "pair(s) in two splits that look like one photograph"),
+            (self.duplicates, counts["duplicates"], "pair(s) in one split that look like one photograph"),
         ):
             lines += [f"{count} {what}", *_pairs(table)]
         if self.label_errors is not None and self.wrong is not None:

@@ -13,6 +13,7 @@ _costs         what training took, and when the cache pays
 _stored        sizes and rates of stores
 _origins       what everything was made of: fingerprints, versions, revisions
 _difference    how two runs differ: settings, data, figures, and the photographs that one alone gets right
+inspected      what is wrong with images and labels of a store
 _words         how figures are written
 """
 
