@@ -86,11 +86,18 @@ def export_model(
         weights: where its weights are; by default where they were at extraction.
         progress: whether a bar is shown, or what is called instead.
 
+    Returns:
+        The outputs, and how far the program was from PyTorch on each photograph.
+
     Raises:
         AdapterError: an adapter file that cannot be used, or a program that says something else: then nothing is written.
         BackboneError, WeightsError: the backbone cannot be built, is not frozen, or no program can be made of it.
         ConfigError: no adapter, an unknown format, another ending of `out`, something not installed, too large for the format.
         DataError: `images` has none.
+
+    Example:
+        >>> udta.export_model("runs/photos-udta", to="onnx", out="photos.onnx").out  # doctest: +SKIP
+        'photos.onnx'
     """
     if to not in FORMATS:
         raise ConfigError(f"to is {to!r}: {did_you_mean(to, FORMATS)}")
