@@ -13,6 +13,36 @@ def test_texts_begin_and_figures_end_at_the_same_place():
     ]
 
 
+def test_columns_without_room_go_on_below_and_nothing_is_left_out(monkeypatch):
+    headings, rows = (
+        ("tap", "module", "stored", "bytes"),
+        [("features.13", "Conv2d", "grid(14)", "1"), ("f", "", "", "22")],
+    )
+    whole = text_table(headings, rows, left=3, dashes=False)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    for columns, expected in (
+        (80, whole.split("\n")),
+        (
+            28,
+            [
+                "tap          module",
+                "    stored    bytes",
+                "features.13  Conv2d",
+                "    grid(14)      1",
+                "f",
+                "                 22",
+            ],
+        ),
+        (5, None),
+    ):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        lines = text_table(headings, rows, left=3, dashes=False).split("\n")
+        assert lines == expected or expected is None
+        assert sorted(" ".join(lines).split()) == sorted(whole.split())
+        assert columns == 5 or max(map(len, lines)) <= columns
+    assert text_table(headings, rows, left=3, dashes=False, fold=False) == whole
+
+
 def test_a_table_without_lines_has_its_headings():
     assert text_table(("name", "n"), []) == "name  n\n----  -"
 

@@ -103,7 +103,7 @@ def test_a_narrow_terminal_has_two_lines_for_each(monkeypatch):
         for number in (1, 2)
     ]
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
-    for columns, lines in ((80, 5), (200, 3)):
+    for columns, lines in ((80, 6), (200, 3)):
         monkeypatch.setenv("COLUMNS", str(columns))  # which is asked before the terminal
         text = verb._matches(offers, 2, [])
         assert len(text.splitlines()) == lines

@@ -7,11 +7,20 @@ Names of files and classes may hold any character, and errors and tables quote t
 from __future__ import annotations
 
 import re
+import shutil
+import sys
 from collections.abc import Iterable
 
 # C0 but tab and newline, DEL, C1, the marks and overrides of direction, line and paragraph separators, lone surrogates (the
 # bytes of a file name that is not UTF-8, which no terminal could be sent).
 _DANGEROUS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal that standard output is, or what `COLUMNS` says of it; None for a pipe, whose lines are as long as
+    they are.
+    """
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def shown(text: str) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -60,12 +58,6 @@ def _matches(found: Sequence[Offer], shown: int, sources: Sequence[SourceInfo]) 
     head = ("--backbone", "--weights", "input", "here", "loads")
     rows = [_cells(offer) for offer in found[:shown]]
     text = text_table(head, rows, left=len(head), dashes=False)
-    # A log or a pipe has a line for each, whatever its length: `udta backbones vit | grep dino`.
-    if sys.stdout.isatty() and max(map(len, text.split("\n"))) > shutil.get_terminal_size().columns:
-        short = text_table(head[:-1], [row[:-1] for row in rows], left=len(head) - 1, dashes=False).split("\n")
-        text = "\n".join(
-            (f"{short[0]}", *(f"{line}\n    {row[-1]}" for line, row in zip(short[1:], rows, strict=True)))
-        )
     more = len(found) - len(rows)
     notes = [f"and {more} more: a longer WORD, or --all"] if more else []
     notes += [f"not searched: {each.source} ({each.install})" for each in sources if each.install]

@@ -109,7 +109,7 @@ _LEGEND = (
 
 def to_text(rows: Sequence[ResultRow]) -> str:
     """For a terminal: aligned columns, accuracies in percent, and a legend."""
-    return "\n".join([text_table(_HEADINGS, map(_cells, rows), left=_NAMES), _legend(rows), ""])
+    return "\n".join([text_table(_HEADINGS, map(_cells, rows), left=_NAMES, fold=False), _legend(rows), ""])
 
 
 def to_markdown(rows: Sequence[ResultRow]) -> str:
