@@ -186,7 +186,7 @@ def test_the_script_of_the_page_needs_no_torch(photos, tmp_path):
     arguments = ["classify.py", str(tmp_path / "m.onnx"), str(image)]
     blocked = f"import sys\nsys.modules.update(dict.fromkeys(['torch', 'udta']))\nsys.argv = {arguments}\n"
     done = subprocess.run([sys.executable, "-c", blocked + script], capture_output=True, text=True, check=True)
-    [[label, probability]] = udta.Predictor(tmp_path / "run")(image)[str(tmp_path / "run")].top(1)
+    [[(label, probability)]] = udta.Predictor(tmp_path / "run")(image)[str(tmp_path / "run")].top(1)
     name, said, percent = done.stdout.split()
     assert (name, said) == ("run:", label)
     assert float(percent.rstrip("%")) / 100 == pytest.approx(probability, abs=0.02)
