@@ -9,6 +9,7 @@ from planted import LEAKS, MISLABELLED, ODD, SAME_BYTES
 
 import udta
 from udta.errors import AdapterError, ConfigError
+from udta.inspection._map import _tsne
 
 
 def read(path):
@@ -116,3 +117,8 @@ def test_two_images_are_too_few(toy_store, tmp_path, photos):
     udta.extract(tmp_path / "a", backbone="toy:net", taps="stage2=avg", out=tmp_path / "two.zarr")
     with pytest.raises(ConfigError, match="below three"):
         udta.inspect(tmp_path / "two.zarr")
+
+
+def test_no_map_is_drawn_of_images_that_are_all_alike():
+    """scikit-learn's t-SNE ends the process there."""
+    assert _tsne(np.zeros((8, 3), np.float32), 0) is None

@@ -35,7 +35,7 @@ def embedding_map(
         notes.append(f"t-SNE is of {MOST_POINTS} of {len(rows)} images, drawn with seed {seed}")
     placed = _tsne(axes[sample, :_AXES].numpy(), seed)
     if placed is None:
-        notes.append("no t-SNE: it needs scikit-learn and 5 images, pip install 'udta[report]'")
+        notes.append("no t-SNE: it needs scikit-learn (pip install 'udta[report]') and 5 images that are not all alike")
     for at, name in enumerate(("tsne_1", "tsne_2")):
         column: list[float | None] = [None] * len(rows)
         for row, point in zip(
@@ -51,7 +51,9 @@ def _tsne(numbers: Float[np.ndarray, "points axes"], seed: int) -> Float[np.ndar
         from sklearn.manifold import TSNE
     except ImportError:
         return None
-    if len(numbers) < 5 or numbers.shape[1] < 2:
+    # Where no two images differ, as with random weights that let nothing through, scikit-learn divides by zero and its tree of
+    # NaN never ends: a segmentation fault (1.9).
+    if len(numbers) < 5 or numbers.shape[1] < 2 or not np.ptp(numbers, axis=0).any():
         return None
     # As many neighbours as a class may have; it has to be below the number of images.
     perplexity = min(30, (len(numbers) - 1) / 3)
