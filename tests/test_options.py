@@ -118,10 +118,9 @@ def test_the_command_line_has_an_option_for_every_field(verb, models):
 
 
 def test_choices_are_those_of_the_registries(monkeypatch, photos, tmp_path):
-    from udta import store
+    from udta.store import _registry
 
-    toy = type("Toy", (), {"codecs": ("none", "toyz")})
-    monkeypatch.setitem(store.ENGINES, "toy", toy)
+    monkeypatch.setitem(_registry._LINES, "toy", _registry._Line("_toy_engine:ToyEngine", ("none", "toyz")))
     verb = command.commands["extract"]
     text = verb.get_help(click.Context(verb))
     assert "toy]" in text

@@ -51,10 +51,9 @@ def _storage_types() -> Iterable[str]:
 
 def _codecs(engine: str | None = None) -> Iterable[str]:
     """Of one engine, or of any."""
-    from udta.store import ENGINES
+    from udta.store import ENGINES, codecs_of
 
-    engines = ENGINES.values() if engine is None else (ENGINES[engine],)
-    return dict.fromkeys(codec for one in engines for codec in one.codecs)
+    return codecs_of(ENGINES if engine is None else [engine])
 
 
 class StoreOptions(Options):

@@ -59,7 +59,7 @@ from udta.store._layout import BATCH_ROWS, Layout, default_block_rows, row_bytes
 from udta.store._mapped_rows import MappedRows
 from udta.store._reader import Store, open_store
 from udta.store._record import Record
-from udta.store._registry import ENGINES, engine_at
+from udta.store._registry import ENGINES, codecs_of, engine_at
 from udta.store._twins import relabelled, twin
 from udta.store._writer import IfStale, StoreWriter
 
@@ -96,6 +96,7 @@ __all__ = [
     "StoreWriter",
     "add_run",
     "as_tensor",
+    "codecs_of",
     "compare_with_stored",
     "default_block_rows",
     "engine_at",

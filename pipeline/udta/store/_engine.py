@@ -14,7 +14,7 @@ order in which a store meets it, and what has to hold is this:
 - What was never written reads as `STORAGE_TYPES[...].fill` to the format's own tools, which do not know our ledger.
 - Files are opened below `path` and named in errors by `directory`: another store may take the name at any moment.
 - A store may come from anybody. `load`, `extents` and `decode_chunk` believe nothing: no link out of the store, no size that its
-  files do not have, no codec or filter beyond `codecs`.
+  files do not have, no codec or filter beyond those of its line in `_registry.py`.
 
 `StoreContract` in tests/store holds the tests that every engine passes.
 """
@@ -24,7 +24,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -45,14 +45,12 @@ class Engine(ABC):
 
     Attributes:
         format: its name, as users type it.
-        codecs: lossless compressions by name, `none` first.
         directory: of the store; what errors say of files goes through it.
         path: where its files are opened.
         ledger: of the store.
     """
 
     format: ClassVar[str]
-    codecs: ClassVar[Sequence[str]]
     ledger: Ledger
 
     def __init__(self, directory: Directory) -> None:

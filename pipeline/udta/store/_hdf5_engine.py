@@ -47,7 +47,6 @@ class Hdf5Engine(Engine):
     """A directory with `index.h5`, `blocks/<number>.h5` and the ledger."""
 
     format: ClassVar[str] = "hdf5"
-    codecs: ClassVar[tuple[str, ...]] = tuple(_FILTERS)
 
     def __init__(self, directory: Directory) -> None:
         super().__init__(directory)

@@ -2,23 +2,54 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from pkgutil import resolve_name
+from typing import NamedTuple
 
 from udta.errors import ConfigError, CorruptStoreError, NotAStoreError, StoreError, did_you_mean
 from udta.store._directory import Directory, check_files
 from udta.store._engine import Engine
 from udta.store._layout import FORMAT_VERSION
 
-# Paths instead of imports, so that an engine is one line here.
-_CLASSES = (
-    "_zarr_engine:ZarrEngine",
-    "_hdf5_engine:Hdf5Engine",
-)
 
-ENGINES: dict[str, type[Engine]] = {
-    engine.format: engine for engine in (resolve_name(f"{__package__}.{path}") for path in _CLASSES)
+class _Line(NamedTuple):
+    """The class of an engine, and its lossless compressions, `none` first."""
+
+    path: str
+    codecs: tuple[str, ...]
+
+
+# Paths instead of imports, so that an engine is one line here.
+_LINES = {
+    "zarr": _Line("_zarr_engine:ZarrEngine", ("none", "zstd", "gzip")),
+    "hdf5": _Line("_hdf5_engine:Hdf5Engine", ("none", "gzip", "lzf")),
 }
+
+
+class _Engines(Mapping[str, type[Engine]]):
+    """The classes of `_LINES`: who asks for names alone, as `udta extract --help` does, waits for no library."""
+
+    def __getitem__(self, name: str) -> type[Engine]:
+        found: type[Engine] = resolve_name(f"{__package__}.{_LINES[name].path}")
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_LINES)
+
+    def __len__(self) -> int:
+        return len(_LINES)
+
+    def __contains__(self, name: object) -> bool:
+        return name in _LINES  # else `Mapping` would import the module to find out
+
+
+ENGINES: Mapping[str, type[Engine]] = _Engines()
+
+
+def codecs_of(formats: Iterable[str]) -> list[str]:
+    """The compressions of one format or several, `none` first, each once."""
+    return list(dict.fromkeys(codec for name in formats for codec in _LINES[name].codecs))
 
 
 def find_engine(name: str) -> type[Engine]:
@@ -31,8 +62,8 @@ def find_engine(name: str) -> type[Engine]:
 def engine_with(name: str, codec: str) -> type[Engine]:
     """The engine of a format that has this codec. Raises `ConfigError`."""
     engine = find_engine(name)
-    if codec not in engine.codecs:
-        raise ConfigError(f"codec is {codec!r}, for format {engine.format}: {did_you_mean(codec, engine.codecs)}")
+    if codec not in (codecs := codecs_of([name])):
+        raise ConfigError(f"codec is {codec!r}, for format {name}: {did_you_mean(codec, codecs)}")
     return engine
 
 

@@ -39,7 +39,6 @@ class ZarrEngine(Engine):
     """A Zarr v3 group in a directory, which is read from any file system that fsspec knows and written on a local one."""
 
     format: ClassVar[str] = "zarr"
-    codecs: ClassVar[tuple[str, ...]] = tuple(_COMPRESSORS)
 
     def __init__(self, directory: Directory) -> None:
         super().__init__(directory)
