@@ -40,7 +40,7 @@ def work(tmp_path_factory, toy_store, photos):
 def page(work):
     """The report of all of it."""
     files = [work / name for name in ("runs", "few", "several.csv", "size.csv", "coin.csv")]
-    report = udta.report(files, out=work / "report.html", title="All of it")
+    report = udta.report(files, out=work / "report.html", title="All of it", inspect=False)
     return report, (work / "report.html").read_text()
 
 
@@ -78,7 +78,7 @@ def test_figures_are_those_of_the_runs(page, work):
 @pytest.mark.slow
 def test_the_same_runs_make_the_same_page(page, work, tmp_path):
     files = [work / name for name in ("runs", "few", "several.csv", "size.csv", "coin.csv")]
-    udta.report(files, out=tmp_path / "again.html", title="All of it")
+    udta.report(files, out=tmp_path / "again.html", title="All of it", inspect=False)
     assert (tmp_path / "again.html").read_text() == page[1]
 
 
@@ -105,7 +105,7 @@ def test_what_is_gone_is_said_in_a_line(work, tmp_path):
     (tmp_path / "runs" / "b" / "adapter.safetensors").write_bytes(b"damaged")
     (tmp_path / "runs" / "c").mkdir()
     (tmp_path / "runs" / "c" / "metrics.json").write_text("[]")
-    report = udta.report(tmp_path / "runs", out=tmp_path / "report.html")
+    report = udta.report(tmp_path / "runs", out=tmp_path / "report.html", inspect=False)
     said = " ".join(report.missing)
     for words in ("runs/a: its details", "runs/b", "runs/c: left out", "give that file among the folders"):
         assert words in said, words
@@ -119,7 +119,7 @@ def test_a_run_without_figures_is_measured(work, toy_store, tmp_path):
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
     bare = {name: value for name, value in metrics.items() if not name.startswith(("top", "mean", "n", "ece"))}
     (tmp_path / "run" / "metrics.json").write_text(json.dumps(bare))
-    report = udta.report([tmp_path / "run", toy_store], out=tmp_path / "report.html")
+    report = udta.report([tmp_path / "run", toy_store], out=tmp_path / "report.html", inspect=False)
     assert [run["value"] for run in report.runs] == [metrics["top1"]]
     assert report.runs[0]["evaluated_here"]
     assert "measured for this report" in report.missing[0]
@@ -127,7 +127,7 @@ def test_a_run_without_figures_is_measured(work, toy_store, tmp_path):
 
 def test_the_command_says_what_won_and_refuses_what_it_cannot_do(work, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
-        main(["report", str(work / "runs" / "b"), "--out", str(tmp_path / "page.html"), "--json"])
+        main(["report", str(work / "runs" / "b"), "--out", str(tmp_path / "page.html"), "--no-inspect", "--json"])
     assert stop.value.code == 0
     assert json.loads(capsys.readouterr().out)["runs"]
     with pytest.raises(SystemExit) as stop:
@@ -146,4 +146,6 @@ def test_only_runs_that_were_found_can_be_compared(work, tmp_path):
 
 def test_a_store_alone_is_a_report_too(toy_store, tmp_path):
     udta.report(toy_store, out=tmp_path / "page.html")
-    assert "these are stores alone" in (tmp_path / "page.html").read_text()
+    text = (tmp_path / "page.html").read_text()
+    assert "these are stores alone" in text
+    assert 'id="data"' in text  # what an inspection finds

@@ -26,9 +26,10 @@ Example:
 @click.option("--split", default="test", show_default=True, help="Which rows of stores are looked at.")
 @click.option("--compare", nargs=2, type=PATH, metavar="RUN RUN2", help="Two runs to compare; the best two by default.")
 @click.option("--images", type=PATH, help="Photographs of a single dataset, if they are not where they were.")
+@click.option("--no-inspect", is_flag=True, help="Do not look through stores for label errors, copies and odd images.")
 @device_option
 @json_option
-def report(folders: tuple[Path, ...], as_json: bool, **options: Any) -> None:
+def report(folders: tuple[Path, ...], no_inspect: bool, as_json: bool, **options: Any) -> None:
     """Write one HTML file about the runs, few-shot curves and stores in and below DIR..., readable without a network.
 
     A file among DIR... is one of labels that runs were trained with. What is not there, such as a store or photographs that
@@ -37,5 +38,5 @@ def report(folders: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     from udta.reporting.make_report import report as make
 
     with ProgressDisplay("runs") as progress:
-        found = make(folders, progress=progress, **options)
+        found = make(folders, inspect=not no_inspect, progress=progress, **options)
     summarise(as_json, found.to_json(), str(found))

@@ -26,8 +26,8 @@ SOURCES = {
         "probe.py", "project/stages/evaluate_stage.py", "scoring", "store", "tasks",
     ),
     "report": (
-        "_files", "adapters", "backbones", "evaluation", "explanation", "extraction", "fingerprint.py", "images", "labels",
-        "loader", "probe.py", "project/stages/report_stage.py", "reporting", "scoring", "store", "tasks",
+        "_files", "adapters", "backbones", "evaluation", "explanation", "extraction", "fingerprint.py", "images", "inspection",
+        "labels", "loader", "probe.py", "project/stages/report_stage.py", "reporting", "scoring", "store", "tasks",
     ),
 }  # fmt: skip
 

@@ -65,6 +65,8 @@ class Material:
     device: str
     seed: int = 0
     compare: tuple[Run, Run] | None = None
+    images: str | Path | None = None
+    inspect: bool = False
 
     @cached_property
     def numbers(self) -> dict[str, int]:
@@ -84,7 +86,7 @@ def gather_material(found: Found, split: str, device: str, images: str | Path | 
     by_setting: dict[Setting, list[Run]] = {}
     for run in found.runs:
         by_setting.setdefault(run.setting, []).append(run)
-    material = Material([], found.few_shots, list(found.stores), list(found.missing), split, device)
+    material = Material([], found.few_shots, list(found.stores), list(found.missing), split, device, images=images)
     done, total = 0, len(found.runs)
     with_backbone = len({setting.backbone for setting in by_setting}) > 1
     for setting in sorted(by_setting):

@@ -52,6 +52,7 @@ def report(
     split: str = "test",
     compare: Sequence[str | Path] | None = None,
     images: str | Path | None = None,
+    inspect: bool = True,
     device: str = "auto",
     progress: Progress = None,  # noqa: ARG001  # `watched` uses it
 ) -> PageReport:
@@ -69,6 +70,7 @@ def report(
         split: which rows of stores are looked at.
         compare: two run folders among those found; by default the best two of each dataset.
         images: where photographs are, of a single dataset, if they are not where they were at extraction.
+        inspect: whether stores are looked through for label errors, copies and odd images, see `udta.inspect`.
         device: where adapters run: `auto`, `cpu`, `cuda` or `cuda:N`.
         progress: whether a bar is shown, or what is called instead with what is counted ("runs", "sections"), how many are done,
             of how many, and a word more; by default a bar in a notebook alone.
@@ -88,7 +90,7 @@ def report(
     found = find(named)
     pair = _pair(found, compare)
     material = gather_material(found, split, str(resolve_device(device)), images)
-    material.compare = pair
+    material.compare, material.inspect = pair, inspect
     sections = []
     for done, (name, make) in enumerate(SECTIONS.items()):
         announce("sections", done, len(SECTIONS), name)

@@ -14,6 +14,7 @@ _stored        sizes and rates of stores
 _origins       what everything was made of: fingerprints, versions, revisions
 _difference    how two runs differ: settings, data, figures, and the photographs that one alone gets right
 inspected      what is wrong with images and labels of a store
+_data          the same of every store of a report
 _words         how figures are written
 """
 
@@ -25,6 +26,7 @@ from udta.reporting._material import Material
 from udta.reporting._page import Block
 from udta.reporting.sections._by_class import by_class
 from udta.reporting.sections._costs import costs
+from udta.reporting.sections._data import data
 from udta.reporting.sections._difference import difference
 from udta.reporting.sections._few_images import few_images
 from udta.reporting.sections._learning import learning
@@ -44,6 +46,7 @@ SECTIONS: Mapping[str, Callable[[Material], Sequence[Block]]] = {
     "Calibration": reliability,
     "Taps": tap_shares,
     "Two runs compared": difference,
+    "Data": data,
     "Costs": costs,
     "Stores": stored,
     "Provenance": origins,
