@@ -16,7 +16,7 @@ test: .venv/ready
 # The tests that meet `--compute auto` once more, as on a processor that is fast at bf16.
 test-bf16: export UDTA_AUTO_ON_CPU = bfloat16
 test-bf16: .venv/ready
-	$(BIN)/pytest -q -n auto --dist worksteal tests/backbones tests/cli tests/evaluation tests/extraction
+	$(BIN)/pytest -q -n auto --dist worksteal tests/backbones tests/cli tests/evaluation tests/extraction tests/prediction
 
 slow: .venv/ready
 	$(BIN)/pytest -q -n auto --dist worksteal -m "slow and not gpu"

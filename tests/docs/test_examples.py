@@ -5,6 +5,7 @@ without a language, are no examples. Lines that are nothing but a call of `udta`
 them the seconds that torch takes to load; everything else is the shell's.
 """
 
+import contextlib
 import os
 import re
 import shlex
@@ -84,8 +85,8 @@ def blocks(page):
 
 
 def follow(page):
-    """Do what a page shows, in the folder where we are."""
-    names = {}
+    """Do what a page shows, in the folder where we are; Python begins there, wherever the shell went."""
+    names, start = {}, Path.cwd()
     for _, text in blocks(page):
         if file := FILE.match(text):
             Path(file[1]).write_text(text)
@@ -97,7 +98,8 @@ def follow(page):
             for line in lines(here):
                 do(line)
         elif language == "python":
-            exec(compile(here, page.name, "exec"), names)
+            with contextlib.chdir(start):
+                exec(compile(here, page.name, "exec"), names)
 
 
 def lines(script):
