@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import ruamel.yaml  # noqa: F401  # as below
 import torch
 from threadpoolctl import threadpool_info
 
@@ -108,28 +109,48 @@ def _sweep(world):
     udta.sweep(world.path, adapters={"adapters": {**entries, "ridge": {"adapter": "ridge"}}}, out=world.out)
 
 
+def _project(world):
+    udta.init(world.out, images=world.photos, backbone="toy:net")
+    udta.add_dataset("more", world.photos, project=world.out)
+    udta.add_backbone("more", backbone="toy:net", project=world.out)
+    udta.add_adapter("more", adapter="linear", project=world.out)
+
+
 # What calls everything that there is; a class that does nothing by itself has None.
 CALLS = {
     "Backbone": None,
     "Batch": None,
     "FeatureLoader": lambda world: [list(udta.FeatureLoader(world.store, **how)) for how in LOADERS],
+    "Predictor": lambda world: udta.Predictor(world.run, backbone="toy:net")(world.photo),
     "Store": lambda world: world.store.read([1, 2], dtype="float32"),
     "TrainedAdapter": None,
     "UDTAClassifier": _classifier,
     "UDTARegressor": _regressor,
     "UdtaError": None,
     "adapters": lambda world: udta.adapters(),
+    "add_adapter": _project,
+    "add_backbone": None,
+    "add_dataset": None,
     "backbones": lambda world: udta.backbones("resnet50"),
     "build_backbone": lambda world: [udta.build_backbone(spec) for spec in ("toy:net", "toy:careless")],
     "diff": lambda world: udta.diff(world.path, world.path),
+    "doctor": lambda world: udta.doctor(world.out.parent),
     "evaluate": lambda world: udta.evaluate(world.run, world.path, parity=2, backbone="toy:net"),
+    "explain": lambda world: udta.explain(
+        world.run, world.photo, out=world.out.with_suffix(".png"), backbone="toy:net"
+    ),
     "export": lambda world: udta.export(world.path, to="npy", out=world.out),
+    "export_model": lambda world: udta.export_model(
+        world.run, to="torch", out=world.out.with_suffix(".pt2"), backbone="toy:net"
+    ),
     "extract": lambda world: udta.extract(world.photos, out=world.out, **TAPS),
     "extract_many": lambda world: udta.extract_many(
         world.photos, [{"out": world.out / name, **TAPS} for name in ("a", "b")]
     ),
     "fewshot": lambda world: udta.fewshot(world.path, out=world.out, shots=[2], seeds=1, recipe=SHORT),
     "info": lambda world: [udta.info(path) for path in (world.path, world.run)],
+    "init": None,
+    "inspect": lambda world: udta.inspect(world.path, out=world.out),
     "load_adapter": lambda world: udta.load_adapter(world.run).predict(world.store),
     "open_store": lambda world: udta.open_store(world.path),
     "parity": lambda world: udta.parity(world.run, world.path, samples=2, backbone="toy:net"),
@@ -138,6 +159,8 @@ CALLS = {
         world.photos, adapters=[world.run], out=world.out.with_suffix(".csv"), backbone="toy:net"
     ),
     "recompute": lambda world: udta.recompute(world.path, samples=2, backbone="toy:net"),
+    "report": lambda world: udta.report(world.run, out=world.out.with_suffix(".html")),
+    "similar": lambda world: udta.similar(world.path, world.store.ids[0]),
     "sweep": _sweep,
     "taps": lambda world: udta.taps(world.backbone),
     "train": lambda world: [
@@ -151,12 +174,15 @@ LOADERS = ({"views": "all"}, {"dtype": "float32"}, {"resident": True}, {"memory_
 
 @pytest.fixture(scope="module")
 def world(photos, toy_store, tmp_path_factory):
-    _ = udta.UDTAClassifier  # scikit-learn sets variables of the environment and filters when it is imported
+    # ruamel.yaml, scikit-learn, transformers and others set variables of the environment and filters when they are imported.
+    _ = udta.UDTAClassifier
+    udta.backbones("resnet50")
     run = tmp_path_factory.mktemp("runs") / "run"
     udta.train(toy_store, out=run, recipe={"epochs": 1})
     store = udta.open_store(toy_store)
     return SimpleNamespace(
         photos=photos,
+        photo=next(photos.rglob("*.png")),
         path=toy_store,
         store=store,
         rows=store.rows("train"),
@@ -169,6 +195,7 @@ def test_every_public_name_is_looked_at():
     assert sorted(CALLS) == udta.__all__
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, call in CALLS.items() if call])
 def test_a_call_leaves_the_process_as_it_was(world, tmp_path, name):
     """In a state that nobody would reset it to by chance."""

@@ -11,6 +11,8 @@ import udta
 from udta.errors import ImageError, StaleStoreError
 from udta.store import engine_at
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = {"backbone": "toy:net", "taps": "stage1=grid(4),stage2=avg", "views": 2, "compute": "float32"}
 
 

@@ -12,7 +12,7 @@ from udta import open_store
 from udta.errors import NotAStoreError, StoreError
 from udta.store._staging import Staging, staging_folder
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")]
 
 
 def test_an_exchange_that_fails_leaves_the_good_store_and_the_growth_is_not_lost(path, engine, monkeypatch):

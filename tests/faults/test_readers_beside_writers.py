@@ -16,6 +16,8 @@ from udta.store import StoreWriter
 from udta.store._ledger import Ledger
 from udta.store._zarr_engine import ZarrEngine
 
+pytestmark = pytest.mark.slow
+
 OLD, GROWN = tuple(range(12)), (90, 91, 92, *range(12), 93)
 
 

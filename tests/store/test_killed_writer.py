@@ -28,7 +28,7 @@ def _write_in_child(path, layout, engine):
         os._exit(1)
 
 
-@pytest.mark.parametrize("kills", [10, pytest.param(150, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [5, pytest.param(150, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")  # Python 3.12 warns of threads; the child uses none
 def test_kills_cost_no_committed_row_and_end_in_the_uninterrupted_store(tmp_path, engine, kills):

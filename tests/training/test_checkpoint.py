@@ -41,7 +41,7 @@ def every_step(monkeypatch):
     """A checkpoint after every step, and the adapter `noisy`."""
     monkeypatch.setattr(checkpoint, "PERIOD_S", 0.0)
     monkeypatch.setattr(checkpoint, "_SHARE", math.inf)
-    monkeypatch.setitem(registry.ADAPTERS, "noisy", Noisy)
+    monkeypatch.setattr(registry, "ADAPTERS", {**registry.ADAPTERS, "noisy": Noisy})
 
 
 def interrupt(monkeypatch, store, out, steps, **options):
@@ -111,6 +111,7 @@ def test_an_error_in_the_callers_function_loses_nothing(every_step, toy_store, t
     assert results(tmp_path / "run") == results(tmp_path / "whole")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -147,6 +148,7 @@ def flipped(content):
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff" * 100, None, flipped], ids=["empty", "noise", "truncated", "flipped"])
+@pytest.mark.slow
 def test_a_damaged_checkpoint_costs_no_more_than_its_time(every_step, monkeypatch, toy_store, tmp_path, damage, caplog):
     interrupt(monkeypatch, toy_store, tmp_path / "run", 4, recipe=RECIPE)
     file = tmp_path / "run" / CHECKPOINT

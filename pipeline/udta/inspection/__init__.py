@@ -8,6 +8,7 @@ _vectors       from stored taps to a vector an image, some rows at a time
 _axes          principal axes, and numbers along them that weigh alike
 _neighbours    the nearest rows of each row, block by block
 _copies        pairs of images that are the same photograph
+_alignment     whether the maps of such pairs lie upon each other
 _held_out      what images are, said by a fit to all others
 _suspects      labels that are probably wrong, and answers that are
 _class_sizes   classes of which there is too little

@@ -21,7 +21,7 @@ def principal(x: Float[Tensor, "rows numbers"], most: int) -> Float[Tensor, "row
 
     The sign of an axis is that with which its largest weight is positive.
     """
-    _, axes = _standardise_and_find_axes(x)
+    *_, axes = _standardise_and_find_axes(x)
     axes = axes.flip(1)[:, :most]
     largest = axes.gather(0, axes.abs().argmax(dim=0, keepdim=True))
     axes = (axes * torch.where(largest < 0, -1.0, 1.0)).float()
@@ -33,21 +33,29 @@ def whitened_directions(x: Float[Tensor, "rows numbers"]) -> Iterator[Float[Tens
 
     What images of a kind have in common varies along few wide axes, and hides in a plain cosine what only one photograph has.
     """
-    variances, axes = _standardise_and_find_axes(x)
+    *_, variances, axes = _standardise_and_find_axes(x)
     scaled = (axes / (variances + _FLOOR).sqrt()).float()
     for block in _blocks(x):
         yield torch.nn.functional.normalize(block @ scaled, dim=1)
 
 
-def _standardise_and_find_axes(x: Tensor) -> tuple[Float[Tensor, " axes"], Float[Tensor, "numbers axes"]]:
-    """Variances in ascending order and their axes, float64; what never varies is left at zero."""
+def whitening(
+    x: Float[Tensor, "rows numbers"],
+) -> tuple[Float[Tensor, " numbers"], Float[Tensor, "numbers numbers"]]:
+    """The mean, and the matrix that makes numbers without it weigh alike, for other rows than these; changes `x`."""
+    mean, scale, variances, axes = _standardise_and_find_axes(x)
+    return mean, (axes / (variances + _FLOOR).sqrt()).float() / scale[:, None]
+
+
+def _standardise_and_find_axes(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Mean, scale, variances in ascending order and their axes, these two in float64; what never varies is left at zero."""
     mean, scale = standardisation(x)
     x.sub_(mean).div_(scale)
     covariance = torch.zeros(x.shape[1], x.shape[1], dtype=torch.float64)
     for block in _blocks(x):
         covariance += block.T @ block  # float32 within a block, float64 over all of them
     variances, axes = torch.linalg.eigh(covariance / len(x))
-    return variances.clamp_min(0), axes
+    return mean, scale, variances.clamp_min(0), axes
 
 
 def _blocks(x: Tensor) -> tuple[Tensor, ...]:

@@ -8,6 +8,8 @@ From that cosine the two images' own crowding is taken: half of the mean cosine 
 among sixty alike has to be more alike still, and a group of up to five copies does not hide itself.
 A pair is listed above 0.15, and above what chance makes of the most alike of as many pairs: sigma sqrt(2 ln pairs), with sigma
 the deviation of cosines of pairs drawn at random, which is larger the fewer channels a network has.
+Where taps are maps, what is listed is looked at again: its likeness becomes the mean of that cosine and of how well the maps lie
+upon each other (`_alignment`), which other photographs of one scene do less than copies.
 docs/inspection.md has what was measured against other rules.
 """
 
@@ -24,6 +26,7 @@ import torch.nn.functional as F  # noqa: N812  # everybody calls it F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
+from udta.inspection._alignment import alignments
 from udta.inspection._axes import whitened_directions
 from udta.inspection._neighbours import nearest, ranked_again
 from udta.inspection._vectors import hashed, layouts, vectors_of
@@ -40,7 +43,7 @@ _DRAWN = 4096  # pairs whose cosines are chance
 
 @dataclass(frozen=True)
 class Pair:
-    """Two rows; `likeness` is 1 for the same bytes, else a mean cosine less the crowding around the two."""
+    """Two rows; `likeness` is 1 for the same bytes, else a mean cosine less crowding, averaged with how the maps align."""
 
     first: int
     second: int
@@ -67,7 +70,12 @@ def copies(
     if len(chosen) < 3:  # there is nothing to be more alike than
         return found
     units = layout[torch.from_numpy(chosen)] if same else layout
-    near = [Pair(int(rows[chosen[a]]), int(rows[chosen[b]]), value, False) for a, b, value in _alike(units, n_taps)]
+    alike = [(int(rows[chosen[a]]), int(rows[chosen[b]]), value) for a, b, value in _alike(units, n_taps)]
+    aligned = alignments(store, [(a, b) for a, b, _ in alike]) if alike else None
+    likeness = [value for *_, value in alike]
+    if aligned is not None:
+        likeness = [(value + other) / 2 for value, other in zip(likeness, aligned.tolist(), strict=True)]
+    near = [Pair(a, b, value, False) for (a, b, _), value in zip(alike, likeness, strict=True)]
     return found + sorted(near, key=lambda pair: (-pair.likeness, pair.first, pair.second))
 
 

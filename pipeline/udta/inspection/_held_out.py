@@ -16,6 +16,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from udta._console.progress import announce
+from udta._machine.process_state import left_as_found
 from udta.adapters.discriminant import GaussianPath
 from udta.adapters.regularisation import choose_alpha
 from udta.adapters.udta import Udta
@@ -79,7 +80,8 @@ def left_out(
 def pooled(store: Store, rows: Int64[np.ndarray, " rows"]) -> Float[Tensor, "rows numbers"]:
     """What `udta` pools of view 0 with principal directions, which are found first: its taps are read twice."""
     shapes = {tap.name: tap.shape for tap in store.taps.values()}
-    adapter = Udta(shapes, max(2, len(store.classes)), width=_WIDTH, directions="principal")
+    with left_as_found():  # its layers draw initial weights, which nobody uses
+        adapter = Udta(shapes, max(2, len(store.classes)), width=_WIDTH, directions="principal")
     loader = FeatureLoader(
         store, rows=rows, taps=adapter.taps_used, batch_size=_BATCH, shuffle=False, views=0, dtype="float32"
     )
