@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import udta
-from udta.errors import ConfigError
+from udta.errors import ConfigError, StaleStoreError
 
 
 def test_neighbours_are_those_of_centred_averages(planted_store):
@@ -37,3 +37,18 @@ def test_the_verb_lists_them(planted_store, udta_command):
     assert json.loads(out)["neighbours"][0]["path"] == "cat/recompressed.jpg"
     status, out, _ = udta_command("similar", planted_store, "cat/002.png", "--top", "2")
     assert "cat/recompressed.jpg" in out
+
+
+def test_a_file_goes_through_the_backbone_and_finds_itself_first(planted_store):
+    store = udta.open_store(planted_store)
+    file = f"{store.source['images']}/cat/002.png"
+    live = udta.similar(store, file, top=4, backbone="toy:net").neighbours
+    stored = udta.similar(store, "cat/002.png", top=3).neighbours
+    assert live["path"] == ["cat/002.png", *stored["path"]]
+    assert np.allclose(live["cosine"], [1, *stored["cosine"]], atol=1e-3)
+
+
+def test_another_backbone_is_refused_for_a_file(planted_store, photos):
+    file = next(photos.rglob("*.png"))
+    with pytest.raises(StaleStoreError, match="another backbone"):
+        udta.similar(planted_store, file, backbone=udta.build_backbone("toy:net?width=9"))

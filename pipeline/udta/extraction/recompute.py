@@ -81,31 +81,20 @@ def recompute(
         ()
     """
     opened = store if isinstance(store, Store) else open_store(store)
-    compute, dtype = opened.fingerprint.text("compute"), opened.fingerprint.text("dtype")
-    network = backbone if isinstance(backbone, Backbone) else backbone_of(opened, backbone, weights)
-    spec = ViewSpec.from_fields(opened.fingerprint.fields)
-    taps = tuple(opened.taps.values())
-    differences = opened.fingerprint.diff(feature_fingerprint(network, taps, spec, compute, dtype))
-    if differences:
-        raise StaleStoreError(f"{opened.path} was made with another backbone than this one:", differences)
-    torch_device, probe = resolve_device(device), opened.layout.probe
-    check_probe(probe, probe_like(probe, network, taps, compute, torch_device), str(opened.path))
-    manifest = manifest_of(opened, images)
+    source = live_source(opened, manifest_of(opened, images), backbone, weights, device)
     # A row that was skipped has no features, and one without a block no hash.
     readable = np.array(
         [row for row in range(len(opened)) if opened.ids[row] in opened.hashes and row not in opened.skipped]
     )
     # In order, so that a store is read in order.
     rows = np.sort(np.random.default_rng(seed).choice(readable, min(samples, len(readable)), replace=False))
-    # The codes of a uint8 tap are made here from its exact values, by the ranges that the store has.
-    exact = tuple(replace(tap, dtype="float32") if tap.dtype == "uint8" else tap for tap in taps)
-    source = FeatureSource(manifest, spec, network, exact, compute, torch_device, opened.layout.memory_format)
-    errors = {tap: np.zeros((len(rows), spec.count)) for tap in opened.taps}
+    errors = {tap: np.zeros((len(rows), source.views.count)) for tap in opened.taps}
     equal = total = done = 0
-    for batch in feature_batches(source, rows, range(spec.count)):
+    for batch in feature_batches(source, rows, range(source.views.count)):
         for tap, bits in batch.features.items():
             stored = opened.read(batch.rows, [tap], dtype="float32")[tap]
             quantiser = opened.layout.quantisers.get(tap)
+            # The codes of a uint8 tap are made here from its exact values, by the ranges that the store has.
             values = as_tensor(bits.view(value_dtype(opened.taps[tap].dtype)) if quantiser is None else bits)
             flat = values.flatten(0, 1)
             fresh = (quantiser.round_trip(flat) if quantiser else flat.float()).numpy().reshape(stored.shape)
@@ -126,6 +115,27 @@ def _relative(stored: np.ndarray, fresh: np.ndarray) -> np.ndarray:
     norm = np.maximum(np.square(fresh).sum(axis=axes), 1e-12)
     result: np.ndarray = np.where(finite, np.sqrt(np.square(stored - fresh).sum(axis=axes) / norm), np.inf)
     return result
+
+
+def live_source(
+    store: Store, manifest: Manifest, backbone: str | Backbone | None, weights: str | None, device: str
+) -> FeatureSource:
+    """What computes features of images now as those of a store were computed; what is stored as codes comes as float32.
+
+    Raises:
+        ConfigError: nobody says which the backbone was.
+        StaleStoreError: it is not the one that the store was made with, or its code computes something else.
+    """
+    compute, dtype = store.fingerprint.text("compute"), store.fingerprint.text("dtype")
+    network = backbone if isinstance(backbone, Backbone) else backbone_of(store, backbone, weights)
+    spec, taps = ViewSpec.from_fields(store.fingerprint.fields), tuple(store.taps.values())
+    differences = store.fingerprint.diff(feature_fingerprint(network, taps, spec, compute, dtype))
+    if differences:
+        raise StaleStoreError(f"{store.path} was made with another backbone than this one:", differences)
+    torch_device, probe = resolve_device(device), store.layout.probe
+    check_probe(probe, probe_like(probe, network, taps, compute, torch_device), str(store.path))
+    exact = tuple(replace(tap, dtype="float32") if tap.dtype == "uint8" else tap for tap in taps)
+    return FeatureSource(manifest, spec, network, exact, compute, torch_device, store.layout.memory_format)
 
 
 def backbone_of(store: Store, backbone: str | None, weights: str | None) -> Backbone:

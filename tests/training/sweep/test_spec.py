@@ -144,6 +144,11 @@ def test_more_adapters_than_anybody_trains_are_refused_before_they_are_counted_o
         members({"x": entry})
 
 
+def test_an_entry_that_is_called_as_an_adapter_is_of_that_one():
+    found = members({"linear": None, "ridge": {"seeds": [1]}, "wide": {}, "gda": {"adapter": "ranpac"}})
+    assert [member.adapter for member in found] == ["linear", "ridge", "udta", "ranpac"]
+
+
 @pytest.mark.slow
 def test_ten_thousand_adapters_are_not_too_many():
     assert len(members({"x": {"adapter": "linear", "seeds": list(range(10_000))}})) == 10_000

@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from udta._files.validation import Options
 from udta._files.yaml_file import load_yaml
-from udta.adapters import Recipe, find_adapter
+from udta.adapters import ADAPTERS, Recipe, find_adapter
 from udta.adapters.recipe_values import CLASS_WEIGHTS
 from udta.errors import ConfigError, Problems
 from udta.labels.options import LabelOptions
@@ -73,6 +73,17 @@ class SweepFile(Options):
     adapters: dict[str, Annotated[Entry, _Mapping]] = Field(min_length=1)
     validation: float = Field(default=0.2, ge=0, lt=1)
     halving: Halving | None = None
+
+    @field_validator("adapters", mode="before")
+    @classmethod
+    def _called_as_adapters(cls, entries: Any) -> Any:
+        """Who writes `linear: {}` means `linear`, whatever the default is."""
+        if not isinstance(entries, Mapping):
+            return entries
+        return {
+            name: {"adapter": name, **(entry or {})} if name in ADAPTERS and isinstance(entry or {}, Mapping) else entry
+            for name, entry in entries.items()
+        }
 
 
 @dataclass(frozen=True)
