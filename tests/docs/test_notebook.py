@@ -22,6 +22,7 @@ def test_every_cell_runs(tmp_path, monkeypatch):
     cached.parent.mkdir(parents=True)
     torch.save(udta.build_backbone("mobilenet_v2").module.state_dict(), cached)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))  # the kernel shares the cores with other tests
     done = NotebookClient(
         copy.deepcopy(NOTEBOOK), timeout=600, resources={"metadata": {"path": str(tmp_path)}}
     ).execute()

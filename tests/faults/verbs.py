@@ -180,9 +180,10 @@ def _predict(inputs: Path, out: str) -> None:
 
 
 def report_of(features: Path, metrics: Path, run: Path) -> None:
-    """The stage, of what one backbone, dataset and adapter left."""
-    import report as stage
+    """The tables of the stage, of what one backbone, dataset and adapter left."""
+    from udta.project.stages import report_stage as stage
 
+    stage.find_spec = lambda _: None  # the page is written at once, by one rename
     places = {"features_path": features, "metrics_path": metrics, "run_path": run}
     for name, path in places.items():
         setattr(stage, name, lambda *_, path=path: path)

@@ -67,7 +67,7 @@ def test_five_hundred_photographs_to_a_report_with_the_commands_of_the_page(inst
     (tmp_path / "colours.csv").write_text("path,label\n" + "".join(f"{name},{name[0]}\n" for name in ids))
     page = (ROOT / "docs" / "projects.md").read_text()
     first, *others = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    path = os.pathsep.join([str(installed), str(Path(shutil.which("dvc")).parent), "/usr/bin", "/bin"])
+    path = os.pathsep.join([str(installed), str(Path(sys.executable).parent), "/usr/bin", "/bin"])
     environment = {"PATH": path, "HOME": str(tmp_path), "LANG": "C.UTF-8", "DVC_NO_ANALYTICS": "1"}
 
     def follow(script, folder):
