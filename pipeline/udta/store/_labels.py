@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from jaxtyping import Bool, Shaped
+
+if TYPE_CHECKING:  # 0.1 s of the help of a verb that names engines
+    from jaxtyping import Bool, Shaped
 
 MULTICLASS = "multiclass"
 

@@ -6,10 +6,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
-from jaxtyping import UInt8
 
 from udta.errors import CorruptStoreError, NotAStoreError, StoreError, StoreReplacedError
 from udta.store._engine import Engine
@@ -17,6 +16,9 @@ from udta.store._layout import Layout
 from udta.store._record import Record
 from udta.store._registry import check_version, engine_at
 from udta.store._staging import is_being_written
+
+if TYPE_CHECKING:  # as in `_labels`
+    from jaxtyping import UInt8
 
 _T = TypeVar("_T")
 

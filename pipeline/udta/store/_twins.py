@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Shaped
 
 from udta.store._labels import MULTICLASS
 from udta.store._reader import Store
+
+if TYPE_CHECKING:  # as in `_labels`
+    from jaxtyping import Shaped
 
 
 def twin(store: Store) -> Store:
