@@ -29,6 +29,7 @@ RESULTS = Path(__file__).parent / "results" / "inspection.json"
 PLANTED, FIRST = 20, 22
 # One photograph or one scene twice, in train and test, by the eye of a person: names without folder and suffix.
 ONE_SCENE: Mapping[str, frozenset[frozenset[str]]] = {
+    "birds": frozenset({frozenset({"0026", "0045"}), frozenset({"0012", "0025"}), frozenset({"0000", "0034"})}),
     "butterflies": frozenset({frozenset({"0100009", "0100041"}), frozenset({"0070064", "0070076"})}),
     "flowers": frozenset(
         {
@@ -37,7 +38,7 @@ ONE_SCENE: Mapping[str, frozenset[frozenset[str]]] = {
             frozenset({"image_0242", "image_0243"}),
         }
     ),
-    "monkeys": frozenset({frozenset({"n9020", "n912"}), frozenset({"n6034", "n606"})}),
+    "monkeys": frozenset({frozenset({"n9020", "n912"}), frozenset({"n6034", "n606"}), frozenset({"n6060", "n6010"})}),
     "textures": frozenset(
         {frozenset({"blotchy_0033", "blotchy_0034"}), frozenset({"cobwebbed_0049", "cobwebbed_0050"})}
     ),
