@@ -53,7 +53,7 @@ def time() -> None:
         )
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(handles[:2], labels[:2], frameon=False, loc="lower center", bbox_to_anchor=(0.5, 0.45))
-    axes.set(xscale="log", xlim=(4, 4000), ylim=(75, 103))
+    axes.set(xscale="log", xlim=(3, 4000), ylim=(75, 103))
     axes.set(xlabel="training, processor seconds", ylabel="top-1 %, averaged over views")
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(PICTURES / "time.svg", metadata={"Date": None})
