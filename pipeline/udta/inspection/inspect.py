@@ -49,7 +49,7 @@ def inspect(
 ) -> Inspection:
     """Look for label errors, copies across and within splits, confident mistakes, odd images and small classes.
 
-    Features of view 0 are read three times; neither backbone nor photographs are needed. Memory is some 10 KB an image (of a
+    Features of view 0 are read three times; neither backbone nor photographs are needed. Memory is 10 to 30 KB an image (of a
     MobileNetV2 with its recommended taps), whatever the size of maps. Labels are judged by a fit to all other images.
 
     Args:
