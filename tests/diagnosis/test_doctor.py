@@ -33,11 +33,11 @@ def card(monkeypatch):
 
 
 def test_a_card_that_torch_does_not_see_is_told_why(card, monkeypatch):
-    assert "built without CUDA: pip install torch torchvision --index-url" in card("12.4", None).advice
+    assert "built without CUDA: install torch and torchvision for CUDA 12.4, with" in card("12.4", None).advice
     old = card("12.4", "13.0")
     assert (old.status, "NVIDIA H100 (driver 550.54)" in old.found) == ("warn", True)
     assert "the driver is for CUDA 12.4 at most, this torch for 13.0: update the driver" in old.advice
-    assert old.advice.endswith("whl/cu124")
+    assert "or install torch and torchvision for CUDA 12.4, with the command that https://pytorch.org" in old.advice
     assert "--gpus all" in card("13.0", "12.6").advice
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert "CUDA_VISIBLE_DEVICES is '' and hides it" in _accelerator.gpu(HERE).advice

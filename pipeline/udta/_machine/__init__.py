@@ -6,5 +6,6 @@ device            where tensors are computed with, and torch's random numbers th
 portable_random   random bits that are the same everywhere
 process_state     what code of others may do to a process, undone
 callable_package  packages that have the name of a verb
+imported          registries whose entries are imported when they are asked for
 children          other processes that work for this one
 """

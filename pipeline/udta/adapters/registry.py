@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pkgutil import resolve_name
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from udta._machine.imported import Imported
 from udta.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
@@ -26,27 +26,7 @@ _CLASSES = (
 )
 
 
-class _Adapters(Mapping[str, "type[Adapter]"]):
-    """The classes of `_CLASSES`: who asks for their names alone, as `udta train --help` does, waits for no torch."""
-
-    def __init__(self) -> None:
-        self._paths = {path.partition(":")[0]: path for path in _CLASSES}
-
-    def __getitem__(self, name: str) -> type[Adapter]:
-        found: type[Adapter] = resolve_name(f"{__package__}.{self._paths[name]}")
-        return found
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._paths)
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._paths  # else `Mapping` would import the module to find out
-
-
-ADAPTERS: Mapping[str, type[Adapter]] = _Adapters()
+ADAPTERS: Mapping[str, type[Adapter]] = Imported(__package__, {path.partition(":")[0]: path for path in _CLASSES}, str)
 
 
 def find_adapter(name: str) -> type[Adapter]:

@@ -11,7 +11,9 @@ from pathlib import Path
 from udta.diagnosis._check import Check
 
 _PATIENCE_S = 10  # nvidia-smi hangs where a driver does
-_INDEX = "pip install torch torchvision --index-url https://download.pytorch.org/whl/cu{}"
+_BUILD = (
+    "install torch and torchvision for CUDA {}, with the command that https://pytorch.org/get-started/locally shows"
+)
 
 
 def gpu(_folder: Path) -> Check:
@@ -26,11 +28,11 @@ def gpu(_folder: Path) -> Check:
     found = f"{cards}, but torch {torch.__version__} does not see it"
     built_for = torch.version.cuda
     if built_for is None:
-        advice = f"this torch was built without CUDA: {_INDEX.format((driver_cuda or '12.6').replace('.', ''))}"
+        advice = f"this torch was built without CUDA: {_BUILD.format(driver_cuda or '12.6')}"
     elif driver_cuda and _number(driver_cuda) < _number(built_for):
         advice = (
             f"the driver is for CUDA {driver_cuda} at most, this torch for {built_for}: update the driver, or "
-            f"{_INDEX.format(driver_cuda.replace('.', ''))}"
+            f"{_BUILD.format(driver_cuda)}"
         )
     elif "CUDA_VISIBLE_DEVICES" in os.environ:
         advice = f"CUDA_VISIBLE_DEVICES is {os.environ['CUDA_VISIBLE_DEVICES']!r} and hides it: unset it"

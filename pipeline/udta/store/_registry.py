@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import NamedTuple
 
+from udta._machine.imported import Imported
 from udta.errors import ConfigError, CorruptStoreError, NotAStoreError, StoreError, did_you_mean
 from udta.store._directory import Directory, check_files
 from udta.store._engine import Engine
@@ -27,24 +27,7 @@ _LINES = {
 }
 
 
-class _Engines(Mapping[str, type[Engine]]):
-    """The classes of `_LINES`: who asks for names alone, as `udta extract --help` does, waits for no library."""
-
-    def __getitem__(self, name: str) -> type[Engine]:
-        found: type[Engine] = resolve_name(f"{__package__}.{_LINES[name].path}")
-        return found
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(_LINES)
-
-    def __len__(self) -> int:
-        return len(_LINES)
-
-    def __contains__(self, name: object) -> bool:
-        return name in _LINES  # else `Mapping` would import the module to find out
-
-
-ENGINES: Mapping[str, type[Engine]] = _Engines()
+ENGINES: Mapping[str, type[Engine]] = Imported(__package__, _LINES, lambda line: line.path)
 
 
 def codecs_of(formats: Iterable[str]) -> list[str]:
