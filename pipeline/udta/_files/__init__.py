@@ -1,7 +1,7 @@
 """Files that are there whole or not at all, one writer each, and what in them may be believed.
 
 paths             what a path leads to: a URL, a local file, something that is waited for
-leftovers      what this process would leave if it ended now
+leftovers         what this process would leave if it ended now
 locks             one writer an output
 atomic            files and folders that appear whole or not at all
 table_file        CSV and Parquet both ways

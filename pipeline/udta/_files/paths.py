@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import re
 import stat
@@ -71,3 +72,9 @@ def read_regular(path: Path) -> bytes:
         return path.read_bytes()
     with opened_regular(path) as file:
         return file.read()
+
+
+def file_sha256(path: Path) -> str:
+    """Of what is in a file, read a part at a time. Raises `OSError`."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

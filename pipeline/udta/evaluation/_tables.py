@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from udta.tasks.binary_calibration import probabilities_of
+
 
 def prediction_columns(
     ids: Sequence[str],
@@ -54,7 +56,7 @@ def label_columns(
         columns[f"true:{name}"] = labels[:, at].astype(int).tolist()
         for which, scores in of_views.items():
             columns[f"predicted{which}:{name}"] = (scores[:, at] > thresholds[at]).astype(int).tolist()
-            columns[f"probability{which}:{name}"] = np.exp(-np.logaddexp(0, -scores[:, at])).tolist()
+            columns[f"probability{which}:{name}"] = probabilities_of(scores[:, at]).tolist()
     return columns
 
 

@@ -15,6 +15,7 @@ from udta.evaluation._sklearn_adapter import (
     SklearnAdapter,  # first: it says what to install where scikit-learn is missing
 )
 from udta.store import Store
+from udta.tasks.binary_calibration import probabilities_of
 
 from sklearn.base import ClassifierMixin, RegressorMixin  # isort: skip
 from sklearn.utils import Tags  # isort: skip
@@ -137,8 +138,7 @@ class UDTAClassifier(ClassifierMixin, SklearnAdapter):  # type: ignore[misc]  # 
         """Probabilities `[samples, classes]`, in the order of `classes_`; those of several labels do not add up to 1."""
         scores = self._answers(X)
         if self.adapter_.task.decides:
-            each: np.ndarray = np.exp(-np.logaddexp(0, -scores))
-            return each
+            return probabilities_of(scores)
         # Normalised again: a mean of log-probabilities over views is a geometric mean, which does not add up to 1.
         probabilities = np.exp(scores - scores.max(axis=1, keepdims=True))
         result: np.ndarray = probabilities / probabilities.sum(axis=1, keepdims=True)

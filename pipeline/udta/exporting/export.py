@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ from numpy.typing import ArrayLike
 from udta._console.progress import Progress, announce, watched
 from udta._files.atomic import new_folder, sweep, write_json
 from udta._files.locks import one_writer_of
-from udta._files.paths import local_path
+from udta._files.paths import file_sha256, local_path
 from udta._files.table_file import csv_cell
 from udta.errors import StoreError
 from udta.exporting._selection import Selection, exported_bytes, select
@@ -158,8 +157,7 @@ def _write_index(path: Path, selection: Selection) -> None:
 
 def _file_entry(path: Path) -> dict[str, Any]:
     # SHA-256, and not the CRC of our ledgers: `sha256sum` is on every machine that an export may be copied to.
-    with path.open("rb") as file:
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    return {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
 
 
 def _manifest(selection: Selection, to: str, files: Mapping[str, Any]) -> dict[str, Any]:

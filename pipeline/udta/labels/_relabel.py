@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from udta._console.terminal import first_few
+from udta._files.paths import file_sha256
 from udta._files.table_file import read_table, texts
 from udta.errors import ConfigError, DataError, did_you_mean
 from udta.labels._cells import CELLS, Cells
@@ -131,7 +131,6 @@ def _set_splits(store: Store, where: str, rows: np.ndarray, splits: np.ndarray |
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror})") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from udta._console.progress import Progress, announce, watched
 from udta._files.adapter_document import adapter_file
 from udta._files.locks import one_writer_of
-from udta._files.paths import local_path
+from udta._files.paths import file_sha256, local_path
 from udta._files.table_file import check_table_name
 from udta._machine.cores import side_by_side
 from udta.errors import Problems
@@ -125,7 +124,7 @@ def _table(
     job = {
         "udta": version("udta"),
         # By name and content: names stand in the table.
-        "adapters": [[path, _sha256(adapter_file(Path(path)))] for path in shared.adapters],
+        "adapters": [[path, file_sha256(adapter_file(Path(path)))] for path in shared.adapters],
         "views": shared.views.count,
         "columns": list(lines.columns),
         "top_k": lines.top_k,
@@ -133,8 +132,3 @@ def _table(
         "device": shared.device.type,
     }
     return UnfinishedTable(target, row_bytes(target, lines.columns), job, manifest, may_skip=on_error == "skip")
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -15,6 +16,12 @@ _NEWTON_STEPS = 25
 _LONGEST = 4.0
 # Of standardised scores: a label whose left-out scores are worse than chance keeps its order, and says next to nothing.
 _LEAST = 1e-3
+
+
+def probabilities_of(log_odds: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """What log-odds say; none overflows."""
+    found: np.ndarray = np.exp(-np.logaddexp(0, -log_odds))
+    return found
 
 
 def fit_logistic(

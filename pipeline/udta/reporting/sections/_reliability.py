@@ -9,6 +9,7 @@ from udta.reporting._charts import Series, line_chart
 from udta.reporting._material import Judged, Material
 from udta.reporting._page import Block, Missing
 from udta.reporting.sections._words import slug
+from udta.tasks.binary_calibration import probabilities_of
 
 _MOST_SETTINGS, _MOST_RUNS = 12, 4
 _BINS, _FEWEST = 10, 8  # of a bin with fewer images its share of right ones is luck
@@ -48,7 +49,7 @@ def _confidence(judged: Judged) -> tuple[Float[np.ndarray, " said"], Bool[np.nda
     answers, labels = judged.outcome.answers[:, 0], judged.outcome.labels
     if judged.outcome.task.exclusive:
         return np.exp(answers.max(axis=1)), answers.argmax(axis=1) == labels
-    return np.exp(-np.logaddexp(0, -answers)).ravel(), (labels > 0).ravel()
+    return probabilities_of(answers).ravel(), (labels > 0).ravel()
 
 
 def _curve(probability: Float[np.ndarray, " said"], right: Bool[np.ndarray, " said"], number: int) -> Series:
